@@ -1,0 +1,5 @@
+//! The life of one message: the use cases that join the contexts of OpenClaw Platform.
+
+#![forbid(unsafe_code)]
+
+pub mod ports;
