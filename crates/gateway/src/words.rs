@@ -200,6 +200,24 @@ pub(crate) fn empty_answer(language: Language) -> &'static str {
     }
 }
 
+/// The token budget is used up.
+pub(crate) fn budget_spent(language: Language, limit: u64, resets_at: Timestamp, now: Timestamp) -> String {
+    let limit = grouped(limit);
+    let resets = resets(language, resets_at, now);
+    match language {
+        Language::En => format!("Your daily limit of {limit} tokens is used up. {resets}"),
+        Language::Ru => format!("Ваш дневной лимит в {limit} токенов исчерпан. {resets}"),
+    }
+}
+
+/// The caller named a model we do not have.
+pub(crate) fn unknown_model(language: Language) -> &'static str {
+    match language {
+        Language::En => "There is no such model.",
+        Language::Ru => "Такой модели нет.",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
