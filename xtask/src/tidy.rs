@@ -18,7 +18,6 @@ const LOCAL_PATHS: &[&str] = &[
     concat!("/wo", "rk/"),
     concat!("../sha", "red"),
     concat!("/ro", "ot/"),
-    concat!("file:", "///"),
 ];
 
 /// Everything that breaks a rule, as `place: what`.
