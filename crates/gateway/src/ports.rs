@@ -20,6 +20,7 @@ use openclaw_core::{
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::time::Duration;
 
@@ -60,8 +61,11 @@ pub enum Accepted {
     Duplicate {
         /// The entry of the first delivery.
         entry: EntryId,
-        /// What was accepted then, to compare with what came now.
+        /// What was accepted then. Text and attachments are gone once the entry has its end.
         message: IncomingMessage,
+        /// Whether what came now says the same as what was accepted then, by [`message_digest`]. Known also after
+        /// the text was forgotten.
+        same: bool,
     },
 }
 
@@ -326,6 +330,33 @@ pub struct CloseEntry {
     pub outbox: Vec<NewOutboxPart>,
 }
 
+/// What may be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// Now: sessions past their time end.
+    pub now: Timestamp,
+    /// Entries that were closed before this time are forgotten; what comes again after that is taken for new. At
+    /// least 72 hours ago.
+    pub closed_before: Timestamp,
+    /// What was said before this time is forgotten.
+    pub history_before: Timestamp,
+    /// How many rows of each kind are removed at most: a sweep is one short transaction.
+    pub limit: usize,
+}
+
+/// What was forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Closed entries removed.
+    pub entries: u64,
+    /// Messages of conversations removed.
+    pub history: u64,
+    /// Sessions that were past their time and are removed, `expired`; oldest end first.
+    pub sessions: Vec<TenantSession>,
+    /// Whether a limit was reached: there may be more.
+    pub more: bool,
+}
+
 /// What a store found when it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
@@ -390,12 +421,14 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// come in the order of the entries. Two deliveries of one message in one call give one entry.
     async fn accept(&self, entries: Vec<NewEntry>) -> Result<Vec<Accepted>, StoreError>;
 
-    /// Ends an entry that has no running turn. `Ok(None)` when it has an end already: nothing changed, nothing is to
-    /// be delivered. Else the parts to be delivered, in order.
+    /// Ends an entry that has no running turn. `Ok(None)` when it has an end already or is gone: nothing changed,
+    /// nothing is to be delivered. Else the parts to be delivered, in order. A turn that was left running loses its
+    /// fence and is charged as a crashed one.
     async fn close(&self, close: CloseEntry) -> Result<Option<Vec<OutboxPart>>, StoreError>;
 
     /// Begins a turn: counts the attempt, hands out the tenant's next fence, opens or continues the session and moves
-    /// it to `processing`, writes the reservation. A turn of the same entry that was running loses its fence.
+    /// it to `processing`, writes the reservation. A turn of the tenant that was running loses its fence and is charged
+    /// its input estimate; the attempt of its entry stays counted. An entry that is gone counts as closed.
     async fn begin_turn(&self, begin: BeginTurn) -> Result<TurnGrant, BeginError>;
 
     /// Remembers that a part of the reply stands in the chat, before its first edit. `Stale` under an old fence.
@@ -450,6 +483,10 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// Adds usage that belongs to no turn.
     async fn add_usage(&self, deltas: Vec<UsageDelta>) -> Result<(), StoreError>;
 
+    /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
+    /// sessions past their time and without a running turn. Generations and fences stay. To be called again while [`Swept::more`].
+    async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError>;
+
     /// Depths and ages.
     async fn depths(&self) -> Result<StoreDepths, StoreError>;
 
@@ -461,6 +498,20 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
 
     /// Waits until everything written is durable and the store is closed. Further calls are `Unavailable`.
     async fn shut_down(&self);
+}
+
+/// What a message says, as SHA-256: its kind, text, attachments and what it answers. Not when or how it came, so that
+/// a second delivery of the same message has the same digest.
+pub fn message_digest(message: &IncomingMessage) -> [u8; 32] {
+    let said = (
+        &message.kind,
+        &message.text,
+        &message.attachments,
+        &message.reply_to,
+    );
+    // Plain texts and numbers always become JSON.
+    let bytes = serde_json::to_vec(&said).unwrap_or_default();
+    Sha256::digest(bytes).into()
 }
 
 /// A stored tenant with its key.
@@ -486,7 +537,8 @@ pub trait TenantDirectory: Send + Sync + fmt::Debug {
     async fn create(&self, bot: &BotId, tenant: UserTenant) -> Result<StoredTenant, StoreError>;
 
     /// Replaces a tenant, when `version` is still the stored one; `Ok(None)` when it is not. Suspending also suspends
-    /// the session.
+    /// the session. Messages touch a tenant without changing its version; the later time of activity is kept. The
+    /// tenant may get another address; one that is taken is `Unavailable`.
     async fn update(
         &self,
         key: TenantKey,

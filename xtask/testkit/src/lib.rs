@@ -1,1 +1,28 @@
-//! Skeleton.
+//! The outside world, as tests and benchmarks need it.
+//!
+//! Nothing here is part of the product: the crate stands beside it and knows it only through its ports — HTTP, the
+//! file system, signals.
+//!
+//! | module | stands for |
+//! | --- | --- |
+//! | [`mock_provider`] | a model provider whose behaviour the model's name or the test chooses |
+//! | [`server_process`] | the real `openclaw` binary on a data directory of its own: start, kill, restart |
+//! | [`http_client`] | a small HTTP client that shows statuses, headers and server-sent events as they are |
+//! | [`ledger`] | who wrote what and what came back: lost, doubled, out of order, in the wrong chat |
+//! | [`optional`] | Python, Node and Chromium, where a test needs one and may be skipped without it |
+//!
+//! Every server binds 127.0.0.1 on a port the system chooses. Waiting is bounded everywhere, and no wait sleeps
+//! longer than a few milliseconds between two looks.
+
+#![forbid(unsafe_code)]
+
+pub mod http_client;
+pub mod ledger;
+pub mod mock_provider;
+pub mod optional;
+pub mod server_process;
+
+pub use http_client::{HttpClient, Reply, RequestBuilder, SseEvent, SseReader};
+pub use ledger::{Ledger, LedgerReport, SentMessage};
+pub use mock_provider::{Answer, Content, End, Hold, MockOptions, MockProvider, RecordedRequest, Stats};
+pub use server_process::{ServerProcess, ServerSetup};

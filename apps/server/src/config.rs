@@ -1,0 +1,205 @@
+//! The configuration: defaults, then `openclaw.toml`, then the environment, then flags.
+//!
+//! [`load`] reads all layers, checks every value where it stands and reports all faults at once, each with its place
+//! (line and column, variable or flag), its rule and, where a name is misspelt, the name that was probably meant.
+//! Every value knows where it came from. Nothing here reads the process's environment but
+//! [`environment::ProcessEnvironment`].
+
+mod check;
+pub(crate) mod environment;
+pub(crate) mod fault;
+pub(crate) mod schema;
+pub(crate) mod secrets;
+pub(crate) mod sections;
+pub(crate) mod show;
+mod tree;
+
+use environment::Environment;
+use fault::{ConfigError, Fault, Origin};
+use openclaw_core::Secret;
+use secrets::Secrets;
+use sections::Sections;
+use serde::Deserialize;
+
+/// The longest configuration file that is read.
+pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// Every section.
+    pub(crate) sections: Sections,
+    /// The secrets that the sections refer to.
+    pub(crate) secrets: Secrets,
+    /// What the environment says about a provider, for a configuration without one.
+    pub(crate) found: FoundProvider,
+    /// Every value with its origin, as text.
+    pub(crate) settings: show::Settings,
+    /// What is understood, but better written otherwise.
+    pub(crate) notices: Vec<Fault>,
+}
+
+/// The variables that OpenAI's own tools read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FoundProvider {
+    /// `OPENAI_API_KEY`, or the content of `OPENAI_API_KEY_FILE`.
+    pub(crate) openai_api_key: Option<Secret>,
+    /// `OPENAI_BASE_URL`
+    pub(crate) openai_base_url: Option<String>,
+    /// `OPENAI_MODEL`
+    pub(crate) openai_model: Option<String>,
+}
+
+/// Puts the layers together and checks them. `file` is the file's text, `flags` are the arguments of `--set`, each
+/// `section.field=value`.
+pub(crate) fn load(
+    file: Option<&str>,
+    environment: &dyn Environment,
+    flags: &[String],
+) -> Result<Loaded, ConfigError> {
+    let mut tree = tree::Tree::default();
+    match file {
+        Some(text) if text.len() > MAX_FILE_BYTES => {
+            tree.fault(Fault::new(
+                Origin::File { line: 1, column: 1 },
+                "",
+                format!("the file has {} bytes, {MAX_FILE_BYTES} are read", text.len()),
+            ));
+        }
+        Some(text) => tree.file(text),
+        None => {}
+    }
+    apply_environment(&mut tree, environment);
+    for flag in flags {
+        match flag.split_once('=') {
+            Some((path, value)) => tree.set_text(path.trim(), value, &Origin::Flag),
+            None => tree.fault(Fault::new(Origin::Flag, flag, "expected section.field=value")),
+        }
+    }
+    tree::check_entries(&mut tree, "ai-fabric.providers");
+    tree.defaults();
+    apply_port(&mut tree, environment);
+
+    let sections = if tree.faults.is_empty() {
+        match Sections::deserialize(toml::Value::Table(tree.table.clone())) {
+            Ok(sections) => Some(sections),
+            Err(error) => {
+                tree.fault(Fault::new(Origin::Default, "", error.message().to_owned()));
+                None
+            }
+        }
+    } else {
+        None
+    };
+    let found = find_provider(&mut tree, environment);
+    let Some(sections) = sections else {
+        return Err(ConfigError { faults: tree.faults });
+    };
+    let secrets = check::check(&mut tree, &sections, environment);
+    if !tree.faults.is_empty() {
+        return Err(ConfigError { faults: tree.faults });
+    }
+    Ok(Loaded {
+        settings: show::Settings::of(&tree),
+        sections,
+        secrets,
+        found,
+        notices: tree.notices,
+    })
+}
+
+/// A variable that is set to something. Empty ones count as unset: that is how container tools pass what nobody gave.
+fn variable(environment: &dyn Environment, name: &str) -> Option<String> {
+    environment.var(name).filter(|text| !text.trim().is_empty())
+}
+
+fn apply_environment(tree: &mut tree::Tree, environment: &dyn Environment) {
+    for (name, path) in schema::SHORT_NAMES {
+        let secret = schema::find(path).is_some_and(|field| field.kind == schema::Kind::Secret);
+        let origin = |name: &str| Origin::Environment {
+            name: name.to_owned(),
+        };
+        if secret {
+            let file_name = format!("{name}_FILE");
+            match (variable(environment, name), variable(environment, &file_name)) {
+                (Some(_), Some(_)) => tree.fault(Fault::new(
+                    origin(&file_name),
+                    *path,
+                    format!("both {name} and {file_name} are set; keep one"),
+                )),
+                (Some(_), None) => tree.set_reference(path, "env", name, &origin(name)),
+                (None, Some(file)) => tree.set_reference(path, "file", file.trim(), &origin(&file_name)),
+                (None, None) => {}
+            }
+        } else if let Some(text) = variable(environment, name) {
+            tree.set_text(path, &text, &origin(name));
+        }
+    }
+    let mut names: Vec<String> = environment
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("OPENCLAW__"))
+        .collect();
+    // Places of a list are filled in order, and the order of the environment is chance.
+    names.sort_by_key(|name| (name.len(), name.clone()));
+    for name in names {
+        if let Some(text) = variable(environment, &name) {
+            tree.set_variable(&name, &text);
+        }
+    }
+}
+
+/// `PORT` replaces the port of `server.listen`, unless a flag said where to listen.
+fn apply_port(tree: &mut tree::Tree, environment: &dyn Environment) {
+    let Some(text) = variable(environment, "PORT") else {
+        return;
+    };
+    let origin = Origin::Environment {
+        name: "PORT".to_owned(),
+    };
+    if tree.origin("server.listen") == Origin::Flag {
+        return;
+    }
+    let Ok(port) = text.trim().parse::<u16>() else {
+        tree.fault(Fault::new(
+            origin,
+            "server.listen",
+            format!("{:?}; expected a port, 0 to 65535", text.trim()),
+        ));
+        return;
+    };
+    let listen = tree
+        .get("server.listen")
+        .and_then(toml::Value::as_str)
+        .and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+    if let Some(mut listen) = listen {
+        listen.set_port(port);
+        tree.set_text("server.listen", &listen.to_string(), &origin);
+    }
+}
+
+fn find_provider(tree: &mut tree::Tree, environment: &dyn Environment) -> FoundProvider {
+    let file = variable(environment, "OPENAI_API_KEY_FILE");
+    let reference = match (&file, variable(environment, "OPENAI_API_KEY")) {
+        (_, Some(_)) => Some(secrets::SecretRef::Env("OPENAI_API_KEY".to_owned())),
+        (Some(file), None) => Some(secrets::SecretRef::File(file.trim().into())),
+        (None, None) => None,
+    };
+    let openai_api_key = reference.and_then(|reference| match reference.read(environment) {
+        Ok(secret) => Some(secret),
+        Err(error) => {
+            let name = "OPENAI_API_KEY_FILE".to_owned();
+            tree.fault(Fault::new(Origin::Environment { name }, "", error.to_string()));
+            None
+        }
+    });
+    let trimmed = |name| variable(environment, name).map(|text| text.trim().to_owned());
+    FoundProvider {
+        openai_api_key,
+        openai_base_url: trimmed("OPENAI_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
+        openai_model: trimmed("OPENAI_MODEL"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

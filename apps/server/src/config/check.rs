@@ -1,0 +1,255 @@
+//! What no single value can show: rules that join fields, and secrets that must be readable.
+
+use super::environment::Environment;
+use super::fault::Fault;
+use super::schema;
+use super::secrets::{self, SecretRef, Secrets};
+use super::sections::{ProviderKind, Sections};
+use super::tree::Tree;
+use openclaw_core::Secret;
+use std::collections::BTreeSet;
+
+/// What a model can be said to be able to do.
+const CAPABILITIES: &[&str] = &[
+    "chat",
+    "code",
+    "vision",
+    "tool_use",
+    "streaming",
+    "function_calling",
+];
+
+/// Checks the sections against each other and reads the secrets. Faults go to the tree.
+pub(super) fn check(tree: &mut Tree, sections: &Sections, environment: &dyn Environment) -> Secrets {
+    let secrets = read_secrets(tree, sections, environment);
+    providers(tree, sections);
+    listening(tree, sections);
+    concurrency(tree, sections);
+    secrets
+}
+
+/// On an address that others reach, the keys must be the operator's own.
+fn listening(tree: &mut Tree, sections: &Sections) {
+    let server = &sections.server;
+    if server.listen.ip().is_loopback() {
+        return;
+    }
+    let mut missing = Vec::new();
+    if server.admin_token.is_none() {
+        missing.push("OPENCLAW_ADMIN_TOKEN");
+    }
+    if server.api_key.is_none() {
+        missing.push("OPENCLAW_API_KEY");
+    }
+    if !missing.is_empty() {
+        let message = format!(
+            "{} can be reached by others, so the keys made at first start do not count",
+            server.listen
+        );
+        let hint = format!(
+            "set {} ({} or more visible characters each), or listen on 127.0.0.1",
+            missing.join(" and "),
+            secrets::MIN_SECRET_CHARS
+        );
+        let fault = Fault::new(tree.origin("server.listen"), "server.listen", message).with_hint(Some(hint));
+        tree.fault(fault);
+    }
+}
+
+fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environment) -> Secrets {
+    let mut read = |path: &str, reference: &Option<SecretRef>, rule: Rule| -> Option<Secret> {
+        let reference = reference.as_ref()?;
+        match reference.read(environment) {
+            Ok(secret) => {
+                if !rule.holds(&secret) {
+                    let message = format!("the secret in {reference} {}", rule.text());
+                    tree.fault(Fault::new(tree.origin(path), path, message));
+                }
+                Some(secret)
+            }
+            Err(error) => {
+                tree.fault(Fault::new(tree.origin(path), path, error.to_string()));
+                None
+            }
+        }
+    };
+    let telegram = &sections.messenger.telegram;
+    let mut secrets = Secrets {
+        admin_token: read("server.adminToken", &sections.server.admin_token, Rule::Strong),
+        api_key: read("server.apiKey", &sections.server.api_key, Rule::Strong),
+        telegram_token: read("messenger.telegram.token", &telegram.token, Rule::Visible),
+        telegram_secret: read("messenger.telegram.secret", &telegram.secret, Rule::Webhook),
+        web_api_key: read(
+            "messenger.web.apiKey",
+            &sections.messenger.web.api_key,
+            Rule::Strong,
+        ),
+        ..Secrets::default()
+    };
+    for (index, provider) in sections.ai_fabric.providers.iter().enumerate() {
+        let path = format!("ai-fabric.providers[{index}].apiKey");
+        if let Some(secret) = read(&path, &provider.api_key, Rule::Visible) {
+            secrets.providers.insert(provider.id.clone(), secret);
+        }
+    }
+    let keys = [
+        ("server.apiKey", &secrets.api_key),
+        ("messenger.web.apiKey", &secrets.web_api_key),
+    ];
+    for (path, key) in keys {
+        if let (Some(token), Some(key)) = (&secrets.admin_token, key)
+            && token.expose() == key.expose()
+        {
+            let fault = Fault::new(
+                tree.origin(path),
+                path,
+                "it is the same as the admin token; every key needs its own",
+            );
+            tree.fault(fault);
+        }
+    }
+    secrets
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Strong,
+    Visible,
+    Webhook,
+}
+
+impl Rule {
+    fn holds(self, secret: &Secret) -> bool {
+        match self {
+            Self::Strong => secrets::is_strong(secret),
+            Self::Visible => secret.expose().bytes().all(|byte| byte.is_ascii_graphic()),
+            Self::Webhook => secrets::is_webhook_secret(secret),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Strong => "is too weak; 16 or more visible ASCII characters are needed",
+            Self::Visible => "has white space or other characters that no header can carry",
+            Self::Webhook => "is not one that Telegram takes; 1 to 256 of A-Z a-z 0-9 _ - are",
+        }
+    }
+}
+
+fn providers(tree: &mut Tree, sections: &Sections) {
+    let mut ids = BTreeSet::new();
+    for (index, provider) in sections.ai_fabric.providers.iter().enumerate() {
+        let path = format!("ai-fabric.providers[{index}]");
+        let mut fault = |field: &str, message: String| {
+            let path = format!("{path}{field}");
+            let origin = tree.origin(&path);
+            tree.fault(Fault::new(origin, path, message));
+        };
+        if let Err(error) = openclaw_core::ProviderId::parse(&provider.id) {
+            fault(".id", error.to_string());
+        }
+        if !ids.insert(provider.id.as_str()) {
+            fault(".id", format!("\"{}\" names two providers", provider.id));
+        }
+        if provider.kind == ProviderKind::Openai && provider.models.is_empty() && !provider.any_model {
+            fault(
+                "",
+                "it has no models; list them or set anyModel = true".to_owned(),
+            );
+        }
+        for header in provider.headers.keys() {
+            let lower = header.to_ascii_lowercase();
+            if http::HeaderName::try_from(header.as_str()).is_err() {
+                fault(".headers", format!("\"{header}\" is not a header's name"));
+            } else if ["authorization", "key", "token", "secret", "cookie"]
+                .iter()
+                .any(|word| lower.contains(word))
+            {
+                fault(
+                    ".headers",
+                    format!("{header} carries a secret; use apiKey, by reference"),
+                );
+            }
+        }
+        let mut models = BTreeSet::new();
+        for (number, model) in provider.models.iter().enumerate() {
+            if let Err(error) = openclaw_core::ModelId::parse(&model.id) {
+                fault(&format!(".models[{number}].id"), error.to_string());
+            }
+            if !models.insert(model.id.as_str()) {
+                fault(
+                    &format!(".models[{number}].id"),
+                    format!("\"{}\" is listed twice", model.id),
+                );
+            }
+            for capability in model.capabilities.iter().flatten() {
+                if !CAPABILITIES.contains(&capability.as_str()) {
+                    let message = format!("\"{capability}\"; expected some of {}", CAPABILITIES.join(", "));
+                    fault(&format!(".models[{number}].capabilities"), message);
+                }
+            }
+            if let (Some(window), Some(output)) = (model.context_window, model.max_output_tokens)
+                && output > window
+            {
+                let message = format!("{output} is more than contextWindow, {window}");
+                fault(&format!(".models[{number}].maxOutputTokens"), message);
+            }
+        }
+    }
+}
+
+/// The rules of the pool that need no knowledge of its defaults beyond the table's.
+fn concurrency(tree: &mut Tree, sections: &Sections) {
+    let pool = &sections.concurrency;
+    let custom = pool.preset.as_deref().is_none_or(|preset| preset == "custom");
+    if pool.backpressure_threshold == Some(0.0) {
+        let path = "concurrency.backpressureThreshold";
+        let fault = Fault::new(tree.origin(path), path, "0; above 0 and at most 1");
+        tree.fault(fault);
+    }
+    let pairs = [
+        (
+            "concurrency.minWorkers",
+            pool.min_workers,
+            "concurrency.maxWorkers",
+            pool.max_workers,
+            0,
+        ),
+        (
+            "concurrency.heartbeatIntervalMs",
+            pool.heartbeat_interval_ms,
+            "concurrency.stuckThresholdMs",
+            pool.stuck_threshold_ms,
+            1,
+        ),
+    ];
+    for (low_path, low, high_path, high, gap) in pairs {
+        if !custom && high_path == "concurrency.maxWorkers" && (low.is_none() || high.is_none()) {
+            continue;
+        }
+        if low.is_none() && high.is_none() {
+            continue;
+        }
+        if let (Some(low), Some(high)) = (
+            low.or_else(|| documented(low_path)),
+            high.or_else(|| documented(high_path)),
+        ) && low.saturating_add(gap) > high
+        {
+            let relation = if gap == 0 { "at most" } else { "less than" };
+            let path = if tree.get(low_path).is_some() {
+                low_path
+            } else {
+                high_path
+            };
+            let message = format!("{low_path} is {low}; it must be {relation} {high_path}, which is {high}");
+            tree.fault(Fault::new(tree.origin(path), path, message));
+        }
+    }
+}
+
+fn documented(path: &str) -> Option<u64> {
+    match schema::find(path)?.default {
+        schema::Initial::Owned(text) | schema::Initial::Value(text) => text.replace('_', "").parse().ok(),
+        schema::Initial::Unset(_) | schema::Initial::Required => None,
+    }
+}

@@ -1,0 +1,331 @@
+//! The table of everything that can be configured: path, type, default, when a change takes effect, meaning.
+//!
+//! The file's keys, the names in the environment, `config show`, `config explain` and the suggestions for misspelt
+//! keys all come from it. It is one table, so it is one file.
+
+/// One configuration field.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// Its path: `concurrency.maxWorkers`. `[]` stands for a place in a list, `*` for a name of the operator's.
+    pub(crate) path: &'static str,
+    /// What it may hold.
+    pub(crate) kind: Kind,
+    /// What it is when nobody says.
+    pub(crate) default: Initial,
+    /// When a change takes effect.
+    pub(crate) reload: Reload,
+    /// What it means, in one sentence.
+    pub(crate) doc: &'static str,
+}
+
+/// What a field may hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number between two bounds, inclusive.
+    Integer(i64, i64),
+    /// A number between two bounds, inclusive.
+    Number(f64, f64),
+    /// Any text.
+    Text,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// A list of texts.
+    Texts,
+    /// A list of IP addresses.
+    Addresses,
+    /// `address:port`.
+    Socket,
+    /// An `http` or `https` address, or nothing.
+    Url,
+    /// A number of bytes, or a text such as `"1MiB"`.
+    Size,
+    /// A reference to a secret: `{ env = "NAME" }` or `{ file = "path" }`.
+    Secret,
+    /// Log levels: `info,concurrency=debug`.
+    Levels,
+}
+
+/// What a field is when nobody says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Initial {
+    /// This TOML value.
+    Value(&'static str),
+    /// This TOML value, but the crate that owns the field decides; here it is documentation.
+    Owned(&'static str),
+    /// Nothing; the words say what happens then.
+    Unset(&'static str),
+    /// It must be given where its list entry is given.
+    Required,
+}
+
+/// When a change takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reload {
+    /// At once.
+    Now,
+    /// For conversations that begin after it.
+    NewConversations,
+    /// The platform is connected anew.
+    Reconnect,
+    /// After a restart.
+    Restart,
+}
+
+use Initial::{Owned, Required, Unset, Value};
+use Kind::{Addresses, Choice, Flag, Integer, Levels, Number, Secret, Size, Socket, Text, Texts, Url};
+use Reload::{NewConversations, Now, Reconnect, Restart};
+
+const fn field(path: &'static str, kind: Kind, default: Initial, reload: Reload, doc: &'static str) -> Field {
+    Field {
+        path,
+        kind,
+        default,
+        reload,
+        doc,
+    }
+}
+
+/// Milliseconds that may be anything up to a hundred years.
+const MS: Kind = Integer(1, 3_155_760_000_000);
+const MS_OR_OFF: Kind = Integer(0, 3_155_760_000_000);
+const COUNT: Kind = Integer(1, 1_000_000_000);
+const COUNT_OR_NONE: Kind = Integer(0, 1_000_000_000);
+const TIERS: Kind = Choice(&["free", "standard", "premium", "admin"]);
+const RATE: Kind = Number(0.001, 1_000_000.0);
+
+/// Names that people know, beside `OPENCLAW__SECTION__FIELD`: each is the value of one field.
+pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
+    ("LOG_LEVEL", "logging.level"),
+    ("WORKSPACE_ROOT", "session.workspaceRoot"),
+    ("OPENCLAW_DATA_DIR", "storage.dataDir"),
+    ("OPENCLAW_ADMIN_TOKEN", "server.adminToken"),
+    ("OPENCLAW_API_KEY", "server.apiKey"),
+    ("TELEGRAM_BOT_TOKEN", "messenger.telegram.token"),
+    ("WEBHOOK_SECRET", "messenger.telegram.secret"),
+    ("WEB_API_KEY", "messenger.web.apiKey"),
+];
+
+/// Every field.
+#[rustfmt::skip]
+pub(crate) const FIELDS: &[Field] = &[
+    field("configVersion", Integer(1, 1), Value("1"), Restart, "Version of this file's format."),
+
+    field("server.listen", Socket, Value("\"127.0.0.1:3000\""), Restart, "Address and port to listen on; PORT replaces the port. Anything but loopback needs an admin token and an API key of yours."),
+    field("server.publicUrl", Url, Value("\"\""), Reconnect, "The https address people and platforms reach the server by; set, webhooks are registered; empty, Telegram is polled."),
+    field("server.trustedProxies", Addresses, Value("[]"), Restart, "Proxies whose X-Forwarded-For is believed."),
+    field("server.corsOrigins", Texts, Value("[]"), Restart, "Origins that browsers may call the APIs from."),
+    field("server.bodyLimit", Size, Value("\"1MiB\""), Restart, "The longest request body."),
+    field("server.headerTimeoutMs", MS, Value("10_000"), Restart, "How long a request's head may take to arrive."),
+    field("server.requestTimeoutMs", MS, Value("30_000"), Restart, "How long a request's body may take to arrive; streams are exempt."),
+    field("server.shutdownGraceMs", MS_OR_OFF, Value("25_000"), Now, "How long running turns may go on after SIGTERM."),
+    field("server.maxConnections", COUNT, Value("16_384"), Restart, "Open connections, all addresses together."),
+    field("server.maxConnectionsPerAddress", COUNT, Value("256"), Restart, "Open connections of one address; loopback and trusted proxies are exempt."),
+    field("server.locale", Choice(&["auto", "ru", "en"]), Value("\"auto\""), Now, "Language of texts on the terminal."),
+    field("server.adminToken", Secret, Unset("made at first start, kept in the data directory"), Restart, "The operator's token for console and admin API, at least 16 characters."),
+    field("server.apiKey", Secret, Unset("made at first start, kept in the data directory"), Restart, "The operator's API key, tier admin, at least 16 characters."),
+
+    field("storage.kind", Choice(&["memory", "sqlite"]), Value("\"sqlite\""), Restart, "Where state is kept; memory forgets everything at exit."),
+    field("storage.dataDir", Text, Value("\"\""), Restart, "The data directory; empty: the platform's own."),
+    field("storage.storeTexts", Flag, Value("true"), Restart, "Whether texts of conversations are stored; false keeps history in memory only."),
+    field("storage.textRetentionDays", Integer(1, 36_500), Value("30"), Now, "Days that texts of conversations are kept."),
+
+    field("concurrency.preset", Choice(&["custom", "small", "medium", "large", "xlarge"]), Owned("\"custom\""), Now, "Pool size by expected load: small < 10 rps, medium 10-50, large 50-200, xlarge > 200; single fields override it."),
+    field("concurrency.minWorkers", COUNT_OR_NONE, Owned("1"), Now, "Workers kept alive even when idle."),
+    field("concurrency.maxWorkers", COUNT, Owned("4"), Now, "Upper bound of the pool."),
+    field("concurrency.maxQueueSize", COUNT, Owned("32"), Now, "Waiting requests, all priorities together."),
+    field("concurrency.workerTimeoutMs", MS, Owned("120_000"), Now, "One request, from start to end."),
+    field("concurrency.maxRequestsPerWorker", COUNT, Owned("100"), Now, "Requests after which a worker is recycled."),
+    field("concurrency.memoryLimitMb", COUNT, Owned("512"), Now, "Memory per worker, in MB, after which it is recycled."),
+    field("concurrency.backpressureThreshold", Number(0.0, 1.0), Owned("0.7"), Now, "Refuse new requests at or above this level, 0 to 1."),
+    field("concurrency.heartbeatIntervalMs", MS, Owned("5_000"), Now, "Time between a worker's heartbeats."),
+    field("concurrency.stuckThresholdMs", MS, Owned("60_000"), Now, "Without a heartbeat for this long a worker is stuck."),
+    field("concurrency.starvationLimitMs", MS, Owned("30_000"), Now, "A request that has waited longer is served next, whatever its priority."),
+    field("concurrency.latencyWindowMs", MS, Owned("300_000"), Now, "The window of avgLatencyMs, p95LatencyMs and p99LatencyMs."),
+
+    field("streaming.flushTokenThreshold", COUNT, Owned("50"), NewConversations, "Tokens gathered before they are shown."),
+    field("streaming.flushTimeoutMs", MS, Owned("500"), NewConversations, "Nothing is held back longer."),
+    field("streaming.maxMessageLength", COUNT_OR_NONE, Owned("4_096"), NewConversations, "Longest message; 0 is unlimited. The platform's own limit counts when it is lower."),
+    field("streaming.typingIndicatorIntervalMs", MS_OR_OFF, Owned("4_000"), NewConversations, "Time between typing indicators; 0 is off."),
+    field("streaming.telegram.flushTokenThreshold", COUNT, Owned("50"), NewConversations, "Tokens gathered before they are shown in Telegram."),
+    field("streaming.telegram.flushTimeoutMs", MS, Owned("500"), NewConversations, "Nothing is held back longer in Telegram."),
+    field("streaming.telegram.maxMessageLength", COUNT_OR_NONE, Owned("4_096"), NewConversations, "Longest message in Telegram."),
+    field("streaming.telegram.typingIndicatorIntervalMs", MS_OR_OFF, Owned("4_000"), NewConversations, "Time between typing indicators in Telegram; 0 is off."),
+    field("streaming.max.flushTokenThreshold", COUNT, Owned("50"), NewConversations, "Tokens gathered before they are shown in MAX."),
+    field("streaming.max.flushTimeoutMs", MS, Owned("500"), NewConversations, "Nothing is held back longer in MAX."),
+    field("streaming.max.maxMessageLength", COUNT_OR_NONE, Owned("4_096"), NewConversations, "Longest message in MAX."),
+    field("streaming.max.typingIndicatorIntervalMs", MS_OR_OFF, Owned("4_000"), NewConversations, "Time between typing indicators in MAX; 0 is off."),
+    field("streaming.web.flushTokenThreshold", COUNT, Owned("20"), NewConversations, "Tokens gathered before they are shown on the chat page."),
+    field("streaming.web.flushTimeoutMs", MS, Owned("200"), NewConversations, "Nothing is held back longer on the chat page."),
+    field("streaming.web.maxMessageLength", COUNT_OR_NONE, Owned("0"), NewConversations, "Longest message on the chat page; 0 is unlimited."),
+    field("streaming.web.typingIndicatorIntervalMs", MS_OR_OFF, Owned("4_000"), NewConversations, "Time between typing indicators on the chat page; 0 is off."),
+    field("streaming.api.flushTokenThreshold", COUNT, Owned("50"), NewConversations, "Tokens gathered before they are sent on the native API."),
+    field("streaming.api.flushTimeoutMs", MS, Owned("500"), NewConversations, "Nothing is held back longer on the native API."),
+    field("streaming.api.maxMessageLength", COUNT_OR_NONE, Owned("0"), NewConversations, "Longest message on the native API; 0 is unlimited."),
+    field("streaming.api.typingIndicatorIntervalMs", MS_OR_OFF, Owned("0"), NewConversations, "Time between typing indicators on the native API; 0 is off."),
+
+    field("messenger.instances", COUNT, Value("1"), Now, "Servers that share the platforms' limits; the limits are divided by it."),
+    field("messenger.rateLimits.telegram.rps", RATE, Owned("30"), Now, "Calls a second to Telegram, per chat and per bot."),
+    field("messenger.rateLimits.telegram.burstSize", COUNT, Owned("30"), Now, "Calls at once to Telegram, per chat and per bot."),
+    field("messenger.rateLimits.max.rps", RATE, Owned("20"), Now, "Calls a second to MAX, per chat and per bot."),
+    field("messenger.rateLimits.max.burstSize", COUNT, Owned("20"), Now, "Calls at once to MAX, per chat and per bot."),
+    field("messenger.rateLimits.web.rps", RATE, Owned("100"), Now, "Requests a second of one web visitor."),
+    field("messenger.rateLimits.web.burstSize", COUNT, Owned("100"), Now, "Requests at once of one web visitor."),
+    field("messenger.rateLimits.api.rps", RATE, Owned("100"), Now, "Requests a second of one API key."),
+    field("messenger.rateLimits.api.burstSize", COUNT, Owned("100"), Now, "Requests at once of one API key."),
+    field("messenger.telegram.token", Secret, Unset("Telegram is off"), Reconnect, "The bot's token."),
+    field("messenger.telegram.secret", Secret, Unset("made and kept by the server"), Reconnect, "The webhook secret that Telegram sends back."),
+    field("messenger.telegram.mode", Choice(&["auto", "polling", "webhook"]), Value("\"auto\""), Reconnect, "How updates arrive; auto: webhook when server.publicUrl is set, else long polling."),
+    field("messenger.telegram.streamMode", Choice(&["auto", "draft", "edit", "off"]), Value("\"auto\""), NewConversations, "How an answer grows in the chat; auto: drafts where Telegram has them, edits elsewhere."),
+    field("messenger.telegram.baseUrl", Url, Value("\"https://api.telegram.org\""), Reconnect, "The Bot API server."),
+    field("messenger.telegram.groups", Choice(&["addressed", "all", "off"]), Value("\"addressed\""), Now, "When the bot answers in groups."),
+    field("messenger.telegram.privateChat.rps", RATE, Unset("the adapter's own limit"), Reconnect, "Calls a second to one private chat."),
+    field("messenger.telegram.privateChat.burstSize", COUNT, Unset("the adapter's own limit"), Reconnect, "Calls at once to one private chat."),
+    field("messenger.telegram.groupChat.rps", RATE, Unset("the adapter's own limit"), Reconnect, "Calls a second to one group."),
+    field("messenger.telegram.groupChat.burstSize", COUNT, Unset("the adapter's own limit"), Reconnect, "Calls at once to one group."),
+    field("messenger.web.enabled", Flag, Value("true"), Restart, "Whether the chat page is served."),
+    field("messenger.web.apiKey", Secret, Unset("no such key"), Restart, "A key of the web platform, for sites that speak for their visitors."),
+    field("messenger.web.allowedOrigins", Texts, Value("[]"), Restart, "Sites that may embed the chat."),
+    field("messenger.api.idempotencyWindowMs", MS, Value("86_400_000"), Now, "How long an Idempotency-Key is remembered."),
+
+    field("ai-fabric.budgetScope", Choice(&["tenant", "user"]), Owned("\"tenant\""), Restart, "Whose tokens are counted together: one chat's, or all chats' of one person."),
+    field("ai-fabric.budgets.free", Integer(-1, i64::MAX), Owned("10_000"), Now, "Tokens per 24 h; -1 is unlimited."),
+    field("ai-fabric.budgets.standard", Integer(-1, i64::MAX), Owned("100_000"), Now, "Tokens per 24 h; -1 is unlimited."),
+    field("ai-fabric.budgets.premium", Integer(-1, i64::MAX), Owned("1_000_000"), Now, "Tokens per 24 h; -1 is unlimited."),
+    field("ai-fabric.budgets.admin", Integer(-1, i64::MAX), Owned("-1"), Now, "Tokens per 24 h; -1 is unlimited."),
+    field("ai-fabric.firstTokenTimeoutMs", MS, Owned("20_000"), Now, "How long a model may take to say its first word."),
+    field("ai-fabric.fallback.primaryModel", Text, Unset("chosen by the selector"), Now, "The model a request asks first."),
+    field("ai-fabric.fallback.fallbacks", Texts, Owned("[]"), Now, "The models asked when it fails, in order."),
+    field("ai-fabric.fallback.maxRetries", Integer(0, 20), Owned("2"), Now, "Retries of each model after its first attempt."),
+    field("ai-fabric.fallback.retryDelayMs", MS_OR_OFF, Owned("300"), Now, "Delay before the first retry; it doubles."),
+    field("ai-fabric.circuit.failures", COUNT, Owned("5"), Now, "Failures in a row after which a model is left alone."),
+    field("ai-fabric.circuit.openMs", MS, Owned("30_000"), Now, "How long it is left alone before one probe."),
+    field("ai-fabric.providers[].id", Text, Required, Now, "The provider's name in logs and metrics."),
+    field("ai-fabric.providers[].kind", Choice(&["openai", "demo"]), Required, Now, "What it speaks."),
+    field("ai-fabric.providers[].name", Text, Unset("the id"), Now, "The provider's name for people."),
+    field("ai-fabric.providers[].baseUrl", Url, Unset("OpenAI's own address"), Now, "Where its API begins, such as https://llm.example.net/v1."),
+    field("ai-fabric.providers[].apiKey", Secret, Unset("no key is sent"), Now, "Its key, by reference."),
+    field("ai-fabric.providers[].priority", Integer(-1_000_000, 1_000_000), Owned("0"), Now, "Breaks ties between models; higher is preferred."),
+    field("ai-fabric.providers[].anyModel", Flag, Value("false"), Now, "Whether models that are not listed may be named too."),
+    field("ai-fabric.providers[].headers.*", Text, Unset("none"), Now, "A header sent with every call."),
+    field("ai-fabric.providers[].wordDelayMs", MS_OR_OFF, Owned("15"), Now, "The pause between words of the demo provider."),
+    field("ai-fabric.providers[].rateLimit.requestsPerMinute", COUNT, Unset("not limited"), Now, "Requests in any 60 s."),
+    field("ai-fabric.providers[].rateLimit.tokensPerMinute", COUNT, Unset("not limited"), Now, "Tokens in any 60 s."),
+    field("ai-fabric.providers[].rateLimit.concurrentRequests", COUNT, Unset("not limited"), Now, "Requests at once."),
+    field("ai-fabric.providers[].models[].id", Text, Required, Now, "The model, as the provider names it."),
+    field("ai-fabric.providers[].models[].name", Text, Unset("the id"), Now, "The model's name for people."),
+    field("ai-fabric.providers[].models[].contextWindow", COUNT, Owned("128_000"), Now, "Tokens it can hold."),
+    field("ai-fabric.providers[].models[].maxOutputTokens", COUNT, Owned("16_384"), Now, "Tokens it can answer with."),
+    field("ai-fabric.providers[].models[].costPer1kInput", Number(0.0, 1_000_000.0), Owned("0.0"), Now, "Price of 1 000 input tokens."),
+    field("ai-fabric.providers[].models[].costPer1kOutput", Number(0.0, 1_000_000.0), Owned("0.0"), Now, "Price of 1 000 output tokens."),
+    field("ai-fabric.providers[].models[].capabilities", Texts, Owned("[\"chat\", \"streaming\", \"tool_use\"]"), Now, "What it can: chat, code, vision, tool_use, streaming, function_calling."),
+    field("ai-fabric.providers[].models[].requiredTier", TIERS, Owned("\"free\""), Now, "The lowest tier that may use it."),
+
+    field("session.ttlMs", MS, Owned("3_600_000"), Now, "A session expires this long after its last activity."),
+    field("session.maxHistoryTokens", COUNT, Owned("100_000"), NewConversations, "Tokens of earlier conversation that a model is told."),
+    field("session.historyPolicy", Choice(&["keep", "summarise", "forget"]), Owned("\"keep\""), NewConversations, "What a new session keeps of the earlier conversation."),
+    field("session.cleanupIntervalMs", MS, Owned("60_000"), Now, "Time between clean-ups of expired sessions."),
+    field("session.defaultTier", TIERS, Owned("\"free\""), Now, "The tier of a tenant at first contact."),
+    field("session.maxReplyTokens", COUNT, Value("2_048"), Now, "The output a chat's turn asks for."),
+    field("session.systemPrompt", Text, Value("\"\""), NewConversations, "What every conversation begins with; empty: nothing."),
+    field("session.workspaceRoot", Text, Value("\"\""), Restart, "Where workspaces lie; empty: in the data directory."),
+
+    field("plugins.dir", Text, Value("\"plugins\""), Restart, "The directory of plugins, relative to the data directory."),
+    field("plugins.hookTimeoutMs", MS, Owned("1_000"), Now, "A hook that takes longer is skipped."),
+    field("plugins.failuresToError", COUNT, Owned("5"), Now, "Failures in a row after which a plugin goes to error."),
+
+    field("inbox.maxOpen", COUNT, Value("100_000"), Now, "Accepted messages without an answer; beyond it webhooks get 503."),
+    field("inbox.admissionDeadlineMs", MS, Value("120_000"), Now, "How long an accepted message may wait for the pool before it is refused in words."),
+    field("inbox.replayMaxAgeMs", MS, Value("3_600_000"), Now, "At start, older messages are closed with an apology instead of an answer."),
+    field("inbox.maxAttempts", Integer(1, 100), Value("3"), Now, "Crashed attempts after which a message is set aside."),
+
+    field("logging.level", Levels, Value("\"info\""), Now, "trace, debug, info, warn, error or fatal; also by module: info,concurrency=debug."),
+    field("logging.format", Choice(&["auto", "pretty", "json"]), Value("\"auto\""), Restart, "Form of a line; auto: readable on a terminal, JSON elsewhere."),
+    field("logging.levels.*", Choice(&["trace", "debug", "info", "warn", "error", "fatal", "off"]), Unset("logging.level"), Now, "The level of one module."),
+];
+
+// === impl Field ===
+
+impl Field {
+    /// Its name in the environment: `OPENCLAW__CONCURRENCY__MAX_WORKERS`. Places in lists are written as `N`, free
+    /// names as `NAME`.
+    pub(crate) fn env_name(&self) -> String {
+        let mut name = String::from("OPENCLAW");
+        for segment in segments(self.path) {
+            name.push_str("__");
+            match segment {
+                "[]" => name.push('N'),
+                "*" => name.push_str("NAME"),
+                plain => name.push_str(&upper_snake(plain)),
+            }
+        }
+        name
+    }
+
+    /// The short name it is also known by.
+    pub(crate) fn short_name(&self) -> Option<&'static str> {
+        SHORT_NAMES
+            .iter()
+            .find(|(_, path)| *path == self.path)
+            .map(|(name, _)| *name)
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// What a value must be, for people.
+    pub(crate) fn expected(self) -> String {
+        match self {
+            Flag => "true or false".into(),
+            Integer(min, i64::MAX) => format!("a whole number from {min}"),
+            Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Number(min, max) => format!("a number from {min} to {max}"),
+            Text => "a text".into(),
+            Choice(choices) => format!("one of {}", choices.join(", ")),
+            Texts => "a list of texts".into(),
+            Addresses => "a list of IP addresses".into(),
+            Socket => "an address with a port, such as 127.0.0.1:3000".into(),
+            Url => "an http:// or https:// address".into(),
+            Size => "a number of bytes, or a text such as \"1MiB\"".into(),
+            Secret => "a reference, { env = \"NAME\" } or { file = \"path\" }".into(),
+            Levels => {
+                "a level (trace, debug, info, warn, error, fatal), also by module: info,concurrency=debug"
+                    .into()
+            }
+        }
+    }
+}
+
+/// The segments of a schema path; `[]` is one of its own.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('.').flat_map(|part| {
+        let (name, list) = match part.strip_suffix("[]") {
+            Some(name) => (name, Some("[]")),
+            None => (part, None),
+        };
+        std::iter::once(name).chain(list)
+    })
+}
+
+/// `maxWorkers` as `MAX_WORKERS`, `ai-fabric` as `AI_FABRIC`, `costPer1kInput` as `COST_PER1K_INPUT`.
+pub(crate) fn upper_snake(name: &str) -> String {
+    let mut upper = String::with_capacity(name.len() + 4);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            upper.push('_');
+            upper.push(c);
+        } else if c == '-' {
+            upper.push('_');
+        } else {
+            upper.extend(c.to_uppercase());
+        }
+    }
+    upper
+}
+
+/// The field of a schema path.
+pub(crate) fn find(path: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.path == path)
+}

@@ -1,0 +1,115 @@
+//! Secrets: the configuration holds references to them, never the secrets themselves.
+
+use super::environment::Environment;
+use openclaw_core::Secret;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The fewest characters of a token or key that the operator sets.
+pub(crate) const MIN_SECRET_CHARS: usize = 16;
+
+/// Where a secret lies.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SecretRef {
+    /// In a variable of the environment.
+    Env(String),
+    /// In a file; white space at its end is not part of it.
+    File(PathBuf),
+}
+
+/// The secrets of a configuration, read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Secrets {
+    /// `server.adminToken`
+    pub(crate) admin_token: Option<Secret>,
+    /// `server.apiKey`
+    pub(crate) api_key: Option<Secret>,
+    /// `messenger.telegram.token`
+    pub(crate) telegram_token: Option<Secret>,
+    /// `messenger.telegram.secret`
+    pub(crate) telegram_secret: Option<Secret>,
+    /// `messenger.web.apiKey`
+    pub(crate) web_api_key: Option<Secret>,
+    /// `apiKey` of the providers that have one, by provider id.
+    pub(crate) providers: BTreeMap<String, Secret>,
+}
+
+/// Why a secret could not be read. Never holds the secret.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    /// The variable is not set or empty.
+    #[error("the variable {name} is not set")]
+    NoVariable {
+        /// Its name.
+        name: String,
+    },
+    /// The file could not be read.
+    #[error("the file {} cannot be read: {}", .path.display(), .source.kind())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file holds nothing.
+    #[error("the file {} is empty", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+// === impl SecretRef ===
+
+impl SecretRef {
+    /// Reads it.
+    pub(crate) fn read(&self, environment: &dyn Environment) -> Result<Secret, SecretError> {
+        match self {
+            Self::Env(name) => environment
+                .var(name)
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+                .map(Secret::new)
+                .ok_or_else(|| SecretError::NoVariable { name: name.clone() }),
+            Self::File(path) => {
+                let text = environment
+                    .read_file(path)
+                    .map_err(|source| SecretError::Unreadable {
+                        path: path.clone(),
+                        source,
+                    })?;
+                match text.trim() {
+                    "" => Err(SecretError::Empty { path: path.clone() }),
+                    text => Ok(Secret::new(text)),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "{{ env = \"{name}\" }}"),
+            Self::File(path) => write!(f, "{{ file = \"{}\" }}", path.display()),
+        }
+    }
+}
+
+/// Whether the operator's token or key is long enough and can be sent in a header as it stands.
+pub(crate) fn is_strong(secret: &Secret) -> bool {
+    let text = secret.expose();
+    text.len() >= MIN_SECRET_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether Telegram takes it as a webhook secret: 1 to 256 of `A-Z a-z 0-9 _ -`.
+pub(crate) fn is_webhook_secret(secret: &Secret) -> bool {
+    let text = secret.expose();
+    (1..=256).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}

@@ -1,0 +1,168 @@
+//! What `config show` and `config explain` say: every value, where it came from, what it means.
+
+use super::fault::{Origin, nearest};
+use super::schema::{self, FIELDS, Field, Reload};
+use super::secrets::SecretRef;
+use super::tree::Tree;
+use serde::Deserialize;
+use std::fmt::Write as _;
+
+/// Every value as text, in the order of the schema; then what lists and free names hold.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    entries: Vec<Setting>,
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Its path.
+    pub(crate) path: String,
+    /// The value as TOML, or in brackets what happens without one. A secret is shown as the reference to it.
+    pub(crate) value: String,
+    /// Where it came from.
+    pub(crate) origin: Origin,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    pub(super) fn of(tree: &Tree) -> Self {
+        let mut entries = Vec::new();
+        for field in FIELDS {
+            if field.path.contains(['[', '*']) {
+                continue;
+            }
+            let (value, origin) = match tree.get(field.path) {
+                Some(value) => (
+                    text(field, value),
+                    tree.origins.get(field.path).cloned().unwrap_or(Origin::Default),
+                ),
+                None => (unset(field), Origin::Default),
+            };
+            entries.push(Setting {
+                path: field.path.to_owned(),
+                value,
+                origin,
+            });
+        }
+        for (path, origin) in &tree.origins {
+            if schema::find(path).is_none()
+                && let Some(value) = tree.get(path)
+            {
+                let shown = match SecretRef::deserialize(value.clone()) {
+                    Ok(reference) => reference.to_string(),
+                    Err(_) => value.to_string(),
+                };
+                entries.push(Setting {
+                    path: path.clone(),
+                    value: shown,
+                    origin: origin.clone(),
+                });
+            }
+        }
+        Self { entries }
+    }
+
+    /// All of them.
+    pub(crate) fn entries(&self) -> &[Setting] {
+        &self.entries
+    }
+
+    /// Replaces what the table documents by what the owner of the field decided, such as a preset's value. What
+    /// somebody set stays.
+    pub(crate) fn decided(&mut self, path: &str, value: impl ToString) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.path == path)
+            && entry.origin == Origin::Default
+        {
+            entry.value = value.to_string();
+        }
+    }
+
+    /// The table for people: path, value, origin, aligned.
+    pub(crate) fn to_table(&self) -> String {
+        let width = |of: fn(&Setting) -> &str| {
+            self.entries
+                .iter()
+                .map(|entry| of(entry).chars().count())
+                .max()
+                .unwrap_or(0)
+        };
+        let (paths, values) = (width(|entry| &entry.path), width(|entry| &entry.value).min(40));
+        self.entries.iter().fold(String::new(), |mut out, entry| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                out,
+                "{:paths$}  {:values$}  {}",
+                entry.path, entry.value, entry.origin
+            );
+            out
+        })
+    }
+
+    /// The same for programs: `[{ "path", "value", "origin" }]`.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        self.entries
+            .iter()
+            .map(|entry| {
+                serde_json::json!({
+                    "path": entry.path,
+                    "value": entry.value,
+                    "origin": entry.origin.to_string(),
+                })
+            })
+            .collect()
+    }
+
+    /// Meaning, type, default, names and present value of one field; the error is the nearest name, if any.
+    pub(crate) fn explain(&self, path: &str) -> Result<String, Option<&'static str>> {
+        let field = schema::find(path).ok_or_else(|| nearest(path, FIELDS.iter().map(|field| field.path)))?;
+        let mut out = format!("{}\n  {}\n\n", field.path, field.doc);
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(out, "  {name:<12} {value}");
+        };
+        line("type", &field.kind.expected());
+        line("default", &unset(field));
+        if let Some(entry) = self.entries.iter().find(|entry| entry.path == path) {
+            line("value", &format!("{} ({})", entry.value, entry.origin));
+        }
+        let names = match field.short_name() {
+            Some(short) => format!("{}, {short}", field.env_name()),
+            None => field.env_name(),
+        };
+        line("environment", &names);
+        line(
+            "change",
+            match field.reload {
+                Reload::Now => "takes effect at once after a reload",
+                Reload::NewConversations => "takes effect for new conversations after a reload",
+                Reload::Reconnect => "reconnects the platform after a reload",
+                Reload::Restart => "needs a restart",
+            },
+        );
+        Ok(out)
+    }
+}
+
+fn text(field: &Field, value: &toml::Value) -> String {
+    if field.kind == schema::Kind::Secret {
+        return SecretRef::deserialize(value.clone())
+            .map_or_else(|_| "(secret)".to_owned(), |reference| reference.to_string());
+    }
+    value.to_string()
+}
+
+fn unset(field: &Field) -> String {
+    match field.default {
+        schema::Initial::Value(text) | schema::Initial::Owned(text) => {
+            let digits = text.replace('_', "");
+            if digits.parse::<i64>().is_ok() {
+                digits
+            } else {
+                text.to_owned()
+            }
+        }
+        schema::Initial::Unset(words) => format!("({words})"),
+        schema::Initial::Required => "(required)".to_owned(),
+    }
+}

@@ -1,0 +1,1 @@
+//! The configuration from outside: layers, origins, faults.

@@ -1,0 +1,618 @@
+//! Who is served next.
+//!
+//! Four priorities, strictly ordered; within one, tenants take turns, and one tenant's entries stay in the order they
+//! came. Entries that name a key they need alone are in the rotation one per key: the others of the key wait outside
+//! it, in their order and whatever their priority, until the one before them is done.
+//!
+//! The rotation is a ring of tenants that have something to serve, not an index into a list that is rebuilt: a tenant
+//! is served at the front and goes to the back, so that the order of arrival does not matter. Entries live in a slab
+//! and are linked into the lists they belong to, which makes every operation a handful of writes whatever the number
+//! of tenants or entries. Two things cost more, and only a tenant's own entries pay for them: an entry whose key
+//! becomes free is put back among the tenant's entries by walking past the older ones, and points in time are found
+//! through a tree of buckets.
+//!
+//! A plain value: no lock, no clock. It stores nothing of a tenant that has nothing waiting, and nothing of a key that
+//! neither runs nor waits.
+
+mod list;
+mod time_index;
+
+use self::list::{End, Link, Linked, List, NONE};
+use self::time_index::TimeIndex;
+use crate::error::QueueFullError;
+use crate::priority::Priority;
+use crate::work::Submission;
+use openclaw_core::Monotonic;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A queue that decides who is served next.
+pub struct PriorityScheduler<R> {
+    limit: usize,
+    starvation_limit: Duration,
+    entries: Entries<R>,
+    /// Tenants with something to serve, per priority.
+    lanes: Lanes,
+    tenants: [HashMap<Arc<str>, u32>; PRIORITIES],
+    rotations: [List; PRIORITIES],
+    keys: HashMap<Arc<str>, Key>,
+    /// Entries in the rotation, by their acceptance.
+    ages: TimeIndex,
+    /// All entries that have a deadline, by it.
+    deadlines: TimeIndex,
+    waiting: [usize; PRIORITIES],
+    len: usize,
+    last_sequence: u64,
+    /// Whether the last entry was served for its age: the next one is not.
+    served_by_age: bool,
+    starved_served: u64,
+}
+
+/// Names a waiting entry. Stale ones name nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EntryId {
+    slot: u32,
+    sequence: u64,
+}
+
+/// An entry that left the queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scheduled<R> {
+    /// The name it had.
+    pub id: EntryId,
+    /// What was enqueued.
+    pub submission: Submission<R>,
+}
+
+/// What a dequeue gives.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Dequeued<R> {
+    /// Next to be served. Its key, if it names one, is taken until [`PriorityScheduler::release`].
+    Ready(Scheduled<R>),
+    /// Would have been next, but its deadline has passed. Its key is not taken.
+    Expired(Scheduled<R>),
+}
+
+/// An entry was not taken: the queue is full. The entry is given back.
+pub struct Rejected<R> {
+    /// How full.
+    pub error: QueueFullError,
+    /// What was to be enqueued.
+    pub submission: Submission<R>,
+}
+
+const PRIORITIES: usize = Priority::ALL.len();
+/// Ages are compared to this part of the starvation limit.
+const AGE_PRECISION: u32 = 256;
+/// Capacity that is kept when the queue runs empty.
+const KEPT: usize = 1024;
+
+struct Entries<R> {
+    nodes: Vec<Node<R>>,
+    free: Vec<u32>,
+}
+
+struct Node<R> {
+    /// `None` when the slot is free.
+    submission: Option<Submission<R>>,
+    /// The order of arrival; unique.
+    sequence: u64,
+    /// The lane it can be served from; [`NONE`] while it waits for its key.
+    lane: u32,
+    links: [Link; 4],
+}
+
+/// The lists an entry can be in, as indices into its links.
+#[derive(Clone, Copy)]
+enum In {
+    Lane,
+    Key,
+    Ages,
+    Deadlines,
+}
+
+/// The entries' links of one kind.
+struct LinksOf<'a, R>(&'a mut [Node<R>], In);
+
+#[derive(Default)]
+struct Lanes {
+    lanes: Vec<Lane>,
+    free: Vec<u32>,
+}
+
+/// One tenant's entries of one priority that can be served, in the order they came. Never empty while in use.
+struct Lane {
+    tenant: Arc<str>,
+    priority: Priority,
+    entries: List,
+    link: Link,
+}
+
+/// Who wants a key. Exists while it runs or somebody waits.
+struct Key {
+    running: bool,
+    /// In the order they came. Unless the key runs, the first of them is in the rotation.
+    waiting: List,
+}
+
+// === impl PriorityScheduler ===
+
+impl<R> PriorityScheduler<R> {
+    /// An empty queue for at most `limit` entries. An entry that has waited longer than `starvation_limit` since its
+    /// acceptance is served next, at most every second time.
+    pub fn new(limit: usize, starvation_limit: Duration) -> Self {
+        Self {
+            // Slots are numbered with 32 bits.
+            limit: limit.min(NONE as usize - 1),
+            starvation_limit,
+            entries: Entries {
+                nodes: Vec::new(),
+                free: Vec::new(),
+            },
+            lanes: Lanes::default(),
+            tenants: std::array::from_fn(|_| HashMap::new()),
+            rotations: [List::EMPTY; PRIORITIES],
+            keys: HashMap::new(),
+            ages: TimeIndex::new(starvation_limit / AGE_PRECISION),
+            deadlines: TimeIndex::new(Duration::ZERO),
+            waiting: [0; PRIORITIES],
+            len: 0,
+            last_sequence: 0,
+            served_by_age: false,
+            starved_served: 0,
+        }
+    }
+
+    /// Puts an entry at the end of its tenant's line.
+    ///
+    /// # Errors
+    ///
+    /// When the queue is full; the entry is given back.
+    pub fn enqueue(&mut self, submission: Submission<R>) -> Result<EntryId, Rejected<R>> {
+        if self.len >= self.limit {
+            let error = QueueFullError {
+                size: self.len,
+                limit: self.limit,
+            };
+            return Err(Rejected { error, submission });
+        }
+        self.last_sequence = self.last_sequence.saturating_add(1);
+        Ok(self.insert(submission, self.last_sequence, End::Back))
+    }
+
+    /// Puts an entry back that was just taken out, before everything of its tenant and its tenant before the others.
+    /// Frees its key. The entry had a place, so the limit does not apply.
+    pub fn requeue_front(&mut self, scheduled: Scheduled<R>) -> EntryId {
+        if let Some(key) = &scheduled.submission.exclusive
+            && let Some(key) = self.keys.get_mut(key)
+        {
+            key.running = false;
+            let head = key.waiting.head;
+            if head != NONE && self.entries.node(head).lane != NONE {
+                // Only when the key was released before: the one that moved up steps back.
+                self.leave_rotation(head);
+            }
+        }
+        self.insert(scheduled.submission, scheduled.id.sequence, End::Front)
+    }
+
+    /// Takes out the entry to be served next. `None` when nothing can be served: the queue is empty or every entry
+    /// waits for a key that runs.
+    pub fn dequeue(&mut self, now: Monotonic) -> Option<Dequeued<R>> {
+        let starved = if self.served_by_age {
+            None
+        } else {
+            self.starved_lane(now)
+        };
+        let lane = starved.or_else(|| self.next_lane())?;
+        let slot = self.lanes.lane(lane).entries.head;
+        let (id, expired, key) = {
+            let node = self.entries.node(slot);
+            let submission = node.submission.as_ref()?;
+            (
+                EntryId {
+                    slot,
+                    sequence: node.sequence,
+                },
+                submission.deadline.is_some_and(|deadline| deadline <= now),
+                submission.exclusive.clone(),
+            )
+        };
+        if expired {
+            return self.remove(id).map(Dequeued::Expired);
+        }
+        self.served_by_age = starved.is_some();
+        self.starved_served += u64::from(starved.is_some());
+        if let Some(key) = key
+            && let Some(key) = self.keys.get_mut(&key)
+        {
+            key.running = true;
+        }
+        // Whoever is served goes to the back of the rotation; with nothing left the lane is gone.
+        let turn = self.leave_rotation(slot);
+        if let Some(lane) = turn {
+            let rotation = &mut self.rotations[self.lanes.lane(lane).priority as usize];
+            rotation.unlink(&mut self.lanes, lane);
+            rotation.push(&mut self.lanes, lane, End::Back);
+        }
+        self.take_out(id).map(Dequeued::Ready)
+    }
+
+    /// Frees a key: the next entry that waits for it, if any, comes back into the rotation. A key that does not run
+    /// is left as it is.
+    pub fn release(&mut self, key: &str) {
+        let Some(wanted) = self.keys.get_mut(key) else {
+            return;
+        };
+        if !std::mem::replace(&mut wanted.running, false) {
+            return;
+        }
+        let next = wanted.waiting.head;
+        if next == NONE {
+            self.keys.remove(key);
+            self.let_go_of_memory();
+        } else {
+            self.enter_rotation(next, End::Back);
+        }
+    }
+
+    /// Takes an entry out, wherever it stands. `None` when it is not waiting.
+    pub fn remove(&mut self, id: EntryId) -> Option<Scheduled<R>> {
+        let node = self.entries.nodes.get(id.slot as usize)?;
+        if node.sequence != id.sequence {
+            return None;
+        }
+        node.submission.as_ref()?;
+        if node.lane != NONE {
+            self.leave_rotation(id.slot);
+        }
+        self.take_out(id)
+    }
+
+    /// Takes out all entries whose deadline has passed, in the order of their deadlines. Deadlines count in whole
+    /// milliseconds here; [`PriorityScheduler::dequeue`] never serves an entry past its own.
+    pub fn expire(&mut self, now: Monotonic) -> Vec<Scheduled<R>> {
+        let mut expired = Vec::new();
+        while let Some((bucket, slot)) = self.deadlines.first() {
+            if self.deadlines.end_of(bucket) > now.since_origin() {
+                break;
+            }
+            let id = EntryId {
+                slot,
+                sequence: self.entries.node(slot).sequence,
+            };
+            match self.remove(id) {
+                Some(entry) => expired.push(entry),
+                None => break,
+            }
+        }
+        expired
+    }
+
+    /// When [`PriorityScheduler::expire`] will next have something to take out.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.deadlines
+            .first()
+            .map(|(bucket, _)| Monotonic::from_origin(self.deadlines.end_of(bucket)))
+    }
+
+    /// Takes out everything, in the order it would be served if nothing else came and every key were free at once.
+    pub fn drain(&mut self, now: Monotonic) -> Vec<Submission<R>> {
+        let running: Vec<Arc<str>> = self
+            .keys
+            .iter()
+            .filter(|(_, key)| key.running)
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for key in running {
+            self.release(&key);
+        }
+        let mut drained = Vec::with_capacity(self.len);
+        while let Some(dequeued) = self.dequeue(now) {
+            let (Dequeued::Ready(entry) | Dequeued::Expired(entry)) = dequeued;
+            if let Some(key) = &entry.submission.exclusive {
+                self.release(key);
+            }
+            drained.push(entry.submission);
+        }
+        drained
+    }
+
+    /// Whether an entry could be served now.
+    pub fn has_ready(&self) -> bool {
+        self.rotations.iter().any(|rotation| !rotation.is_empty())
+    }
+
+    /// How many entries wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many entries of one priority wait.
+    pub fn len_of(&self, priority: Priority) -> usize {
+        self.waiting[priority as usize]
+    }
+
+    /// How many entries may wait.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// When the oldest entry that could be served was accepted, to a 256th of the starvation limit.
+    pub fn oldest_ready(&self) -> Option<Monotonic> {
+        let (_, slot) = self.ages.first()?;
+        self.entries
+            .node(slot)
+            .submission
+            .as_ref()
+            .map(|submission| submission.accepted_at)
+    }
+
+    /// How many entries were served for their age so far.
+    pub fn starved_served(&self) -> u64 {
+        self.starved_served
+    }
+
+    /// Tenants, per priority, and keys of which anything is remembered.
+    pub fn remembered(&self) -> usize {
+        self.tenants.iter().map(HashMap::len).sum::<usize>() + self.keys.len()
+    }
+
+    /// The first lane of the most urgent rotation.
+    fn next_lane(&self) -> Option<u32> {
+        self.rotations
+            .iter()
+            .map(|rotation| rotation.head)
+            .find(|lane| *lane != NONE)
+    }
+
+    /// The lane of the oldest entry, when that has waited too long. The lane's first entry is the one to serve: a
+    /// tenant's order is kept even where times of acceptance contradict it.
+    fn starved_lane(&self, now: Monotonic) -> Option<u32> {
+        let (bucket, slot) = self.ages.first()?;
+        let youngest = Monotonic::from_origin(self.ages.end_of(bucket));
+        let starved = youngest <= now && now.saturating_since(youngest) >= self.starvation_limit;
+        starved.then(|| self.entries.node(slot).lane)
+    }
+
+    fn insert(&mut self, submission: Submission<R>, sequence: u64, end: End) -> EntryId {
+        let priority = submission.priority;
+        let deadline = submission.deadline;
+        let key = submission.exclusive.clone();
+        let slot = self.entries.insert(submission, sequence);
+        self.len += 1;
+        self.waiting[priority as usize] += 1;
+        if let Some(deadline) = deadline {
+            let bucket = self.deadline_bucket(deadline);
+            let links = &mut LinksOf(&mut self.entries.nodes, In::Deadlines);
+            self.deadlines.insert(links, slot, bucket, End::Back);
+        }
+        let ready = match key {
+            None => true,
+            Some(name) => {
+                let key = self.keys.entry(name).or_insert(Key {
+                    running: false,
+                    waiting: List::EMPTY,
+                });
+                key.waiting
+                    .push(&mut LinksOf(&mut self.entries.nodes, In::Key), slot, end);
+                !key.running && key.waiting.head == slot
+            }
+        };
+        if ready {
+            self.enter_rotation(slot, end);
+        }
+        EntryId { slot, sequence }
+    }
+
+    /// Makes an entry one that can be served: at its place among its tenant's entries, its tenant in the rotation.
+    fn enter_rotation(&mut self, slot: u32, end: End) {
+        let node = self.entries.node(slot);
+        let sequence = node.sequence;
+        let Some(submission) = &node.submission else {
+            return;
+        };
+        let priority = submission.priority;
+        let bucket = self.ages.bucket(submission.accepted_at.since_origin());
+        let tenants = &mut self.tenants[priority as usize];
+        let rotation = &mut self.rotations[priority as usize];
+        let lane = match tenants.get(&submission.tenant) {
+            Some(lane) => {
+                if end == End::Front {
+                    rotation.unlink(&mut self.lanes, *lane);
+                    rotation.push(&mut self.lanes, *lane, End::Front);
+                }
+                *lane
+            }
+            None => {
+                let tenant = Arc::clone(&submission.tenant);
+                let lane = self.lanes.insert(Arc::clone(&tenant), priority);
+                tenants.insert(tenant, lane);
+                rotation.push(&mut self.lanes, lane, end);
+                lane
+            }
+        };
+        let list = &mut self.lanes.lane_mut(lane).entries;
+        // Nearly always the newest; one that waited for its key goes back among the older ones.
+        let mut before = NONE;
+        if list.tail != NONE && self.entries.node(list.tail).sequence > sequence {
+            before = list.head;
+            while self.entries.node(before).sequence < sequence {
+                before = self.entries.node(before).links[In::Lane as usize].next;
+            }
+        }
+        list.insert_before(&mut LinksOf(&mut self.entries.nodes, In::Lane), slot, before);
+        self.entries.node_mut(slot).lane = lane;
+        let links = &mut LinksOf(&mut self.entries.nodes, In::Ages);
+        self.ages.insert(links, slot, bucket, end);
+    }
+
+    /// The reverse. Says which lane it left, if that is still there.
+    fn leave_rotation(&mut self, slot: u32) -> Option<u32> {
+        let node = self.entries.node_mut(slot);
+        let lane = std::mem::replace(&mut node.lane, NONE);
+        let accepted_at = node.submission.as_ref()?.accepted_at;
+        let bucket = self.ages.bucket(accepted_at.since_origin());
+        let links = &mut LinksOf(&mut self.entries.nodes, In::Ages);
+        self.ages.remove(links, slot, bucket);
+        let own = self.lanes.lane_mut(lane);
+        let priority = own.priority as usize;
+        own.entries
+            .unlink(&mut LinksOf(&mut self.entries.nodes, In::Lane), slot);
+        if !own.entries.is_empty() {
+            return Some(lane);
+        }
+        self.tenants[priority].remove(&own.tenant);
+        self.rotations[priority].unlink(&mut self.lanes, lane);
+        self.lanes.free.push(lane);
+        None
+    }
+
+    /// Takes an entry that is not in the rotation out of everything else. Its key's next moves up.
+    fn take_out(&mut self, id: EntryId) -> Option<Scheduled<R>> {
+        let submission = self.entries.node_mut(id.slot).submission.take()?;
+        self.len -= 1;
+        self.waiting[submission.priority as usize] -= 1;
+        if let Some(deadline) = submission.deadline {
+            let bucket = self.deadline_bucket(deadline);
+            let links = &mut LinksOf(&mut self.entries.nodes, In::Deadlines);
+            self.deadlines.remove(links, id.slot, bucket);
+        }
+        if let Some(name) = &submission.exclusive
+            && let Some(key) = self.keys.get_mut(name)
+        {
+            key.waiting
+                .unlink(&mut LinksOf(&mut self.entries.nodes, In::Key), id.slot);
+            let next = key.waiting.head;
+            if !key.running {
+                if next == NONE {
+                    self.keys.remove(name);
+                } else if self.entries.node(next).lane == NONE {
+                    self.enter_rotation(next, End::Back);
+                }
+            }
+        }
+        self.entries.free.push(id.slot);
+        self.let_go_of_memory();
+        Some(Scheduled { id, submission })
+    }
+
+    /// A deadline is due from the first whole millisecond on that is not before it.
+    fn deadline_bucket(&self, deadline: Monotonic) -> u64 {
+        let just_before = deadline.since_origin().saturating_sub(Duration::from_nanos(1));
+        self.deadlines.bucket(just_before)
+    }
+
+    /// After a flood the queue shrinks back; small ones keep what they have.
+    fn let_go_of_memory(&mut self) {
+        if self.len == 0 && self.entries.nodes.capacity() > KEPT {
+            self.entries.nodes = Vec::new();
+            self.entries.free = Vec::new();
+            self.lanes = Lanes::default();
+            for tenants in &mut self.tenants {
+                tenants.shrink_to(KEPT);
+            }
+            self.keys.shrink_to(KEPT);
+        }
+    }
+}
+
+impl<R> fmt::Debug for PriorityScheduler<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PriorityScheduler")
+            .field("waiting", &self.waiting)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Rejected ===
+
+impl<R> fmt::Debug for Rejected<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+// === impl Entries ===
+
+// Slots come from the lists, which hold only slots in use: the indices below are in range by construction, never by
+// what a caller hands in.
+impl<R> Entries<R> {
+    fn node(&self, slot: u32) -> &Node<R> {
+        &self.nodes[slot as usize]
+    }
+
+    fn node_mut(&mut self, slot: u32) -> &mut Node<R> {
+        &mut self.nodes[slot as usize]
+    }
+
+    fn insert(&mut self, submission: Submission<R>, sequence: u64) -> u32 {
+        let node = Node {
+            submission: Some(submission),
+            sequence,
+            lane: NONE,
+            links: [Link::NONE; 4],
+        };
+        match self.free.pop() {
+            Some(slot) => {
+                *self.node_mut(slot) = node;
+                slot
+            }
+            None => {
+                self.nodes.push(node);
+                (self.nodes.len() - 1) as u32
+            }
+        }
+    }
+}
+
+impl<R> Linked for LinksOf<'_, R> {
+    fn link(&mut self, slot: u32) -> &mut Link {
+        &mut self.0[slot as usize].links[self.1 as usize]
+    }
+}
+
+// === impl Lanes ===
+
+impl Lanes {
+    fn lane(&self, lane: u32) -> &Lane {
+        &self.lanes[lane as usize]
+    }
+
+    fn lane_mut(&mut self, lane: u32) -> &mut Lane {
+        &mut self.lanes[lane as usize]
+    }
+
+    fn insert(&mut self, tenant: Arc<str>, priority: Priority) -> u32 {
+        let lane = Lane {
+            tenant,
+            priority,
+            entries: List::EMPTY,
+            link: Link::NONE,
+        };
+        match self.free.pop() {
+            Some(index) => {
+                *self.lane_mut(index) = lane;
+                index
+            }
+            None => {
+                self.lanes.push(lane);
+                (self.lanes.len() - 1) as u32
+            }
+        }
+    }
+}
+
+impl Linked for Lanes {
+    fn link(&mut self, lane: u32) -> &mut Link {
+        &mut self.lane_mut(lane).link
+    }
+}

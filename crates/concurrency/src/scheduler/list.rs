@@ -1,0 +1,90 @@
+//! Doubly linked lists over slots of a slab: every operation is a few writes, whatever the length.
+
+/// No slot.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A slot's neighbours in one list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) prev: u32,
+    pub(super) next: u32,
+}
+
+/// The ends of a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    pub(super) head: u32,
+    pub(super) tail: u32,
+}
+
+/// Where the links of one kind of list are kept.
+pub(super) trait Linked {
+    fn link(&mut self, slot: u32) -> &mut Link;
+}
+
+/// Which end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Front,
+    Back,
+}
+
+impl Link {
+    pub(super) const NONE: Self = Self {
+        prev: NONE,
+        next: NONE,
+    };
+}
+
+impl List {
+    pub(super) const EMPTY: Self = Self {
+        head: NONE,
+        tail: NONE,
+    };
+
+    pub(super) fn is_empty(self) -> bool {
+        self.head == NONE
+    }
+
+    pub(super) fn push(&mut self, store: &mut impl Linked, slot: u32, end: End) {
+        match end {
+            End::Front => self.insert_before(store, slot, self.head),
+            End::Back => self.insert_before(store, slot, NONE),
+        }
+    }
+
+    /// Puts `slot` before `before`; at the back when that is [`NONE`].
+    pub(super) fn insert_before(&mut self, store: &mut impl Linked, slot: u32, before: u32) {
+        let prev = if before == NONE {
+            self.tail
+        } else {
+            store.link(before).prev
+        };
+        *store.link(slot) = Link { prev, next: before };
+        if prev == NONE {
+            self.head = slot;
+        } else {
+            store.link(prev).next = slot;
+        }
+        if before == NONE {
+            self.tail = slot;
+        } else {
+            store.link(before).prev = slot;
+        }
+    }
+
+    /// Takes `slot`, which must be in this list, out of it.
+    pub(super) fn unlink(&mut self, store: &mut impl Linked, slot: u32) {
+        let Link { prev, next } = std::mem::replace(store.link(slot), Link::NONE);
+        if prev == NONE {
+            self.head = next;
+        } else {
+            store.link(prev).next = next;
+        }
+        if next == NONE {
+            self.tail = prev;
+        } else {
+            store.link(next).prev = prev;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Why the gateway did not do as it was asked, in words for the log, for a program and for a person.
+
+use crate::ports::StoreError;
+use crate::words;
+use openclaw_ai_fabric::{AllModelsFailedError, ModelError, RouteError, SelectionError, TokenBudgetExceededError};
+use openclaw_concurrency::{BackpressureError, RequestError};
+use openclaw_core::{CodedError, Language, PluginId, Timestamp};
+use openclaw_messenger::RateLimitError;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The pool takes no more.
+    #[error(transparent)]
+    Backpressure(#[from] BackpressureError),
+    /// The inbox holds as many entries without an end as it may.
+    #[error("the inbox is full: {limit} entries wait")]
+    InboxFull {
+        /// How many it may hold.
+        limit: usize,
+    },
+    /// The caller asks too often.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimitError),
+    /// The tenant is suspended.
+    #[error("the tenant is suspended")]
+    TenantSuspended,
+    /// The token budget is used up.
+    #[error("{error}")]
+    Budget {
+        /// By how much, and until when.
+        #[source]
+        error: TokenBudgetExceededError,
+        /// When that was found, so that a person can be told how long to wait.
+        now: Timestamp,
+    },
+    /// The message does not fit the model, or what is left of the budget, with room for an answer.
+    #[error("the request needs {needed} tokens, {available} are available")]
+    TooLong {
+        /// An estimate.
+        needed: u64,
+        /// What there is.
+        available: u64,
+    },
+    /// A plugin cancelled the message.
+    #[error("plugin {plugin} cancelled the message")]
+    CancelledByPlugin {
+        /// Which.
+        plugin: PluginId,
+        /// Its words for the person.
+        text: Option<String>,
+    },
+    /// No such model, or none that can serve the request.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// No model answered, or the one that did stopped in the middle.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// The worker did not finish.
+    #[error(transparent)]
+    Worker(#[from] RequestError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Refusal {
+    /// The token budget is used up, as of `now`.
+    pub fn budget(error: TokenBudgetExceededError, now: Timestamp) -> Self {
+        Self::Budget { error, now }
+    }
+}
+
+impl CodedError for Refusal {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Backpressure(error) => error.code(),
+            Self::InboxFull { .. } => "INBOX_FULL",
+            Self::RateLimited(error) => error.code(),
+            Self::TenantSuspended => "TENANT_SUSPENDED",
+            Self::Budget { .. } => "TOKEN_BUDGET_EXCEEDED",
+            Self::TooLong { .. } => "MESSAGE_TOO_LONG",
+            Self::CancelledByPlugin { .. } => "CANCELLED_BY_PLUGIN",
+            Self::Selection(SelectionError::UnknownModel { .. }) => "MODEL_NOT_FOUND",
+            Self::Selection(SelectionError::Unsuitable { .. } | SelectionError::NoneSuitable) => "MODEL_UNSUITABLE",
+            Self::Route(RouteError::AllModelsFailed(_)) => "ALL_MODELS_FAILED",
+            Self::Route(RouteError::Interrupted { .. }) => "ANSWER_INTERRUPTED",
+            Self::Worker(error) => error.code(),
+            Self::Store(_) => "STORE_UNAVAILABLE",
+        }
+    }
+
+    fn recoverable(&self) -> bool {
+        match self {
+            Self::Backpressure(_)
+            | Self::InboxFull { .. }
+            | Self::RateLimited(_)
+            | Self::Budget { .. }
+            | Self::Route(_)
+            | Self::Store(_) => true,
+            Self::Worker(error) => error.recoverable(),
+            Self::TenantSuspended
+            | Self::TooLong { .. }
+            | Self::CancelledByPlugin { .. }
+            | Self::Selection(_) => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Backpressure(error) => error.retry_after(),
+            Self::RateLimited(error) => error.retry_after(),
+            Self::Budget { error, now } => Some(error.resets_at.saturating_since(*now)),
+            Self::InboxFull { .. } | Self::Store(_) => Some(Duration::from_secs(5)),
+            Self::Route(RouteError::AllModelsFailed(error)) => longest_wait(error),
+            Self::Worker(error) => error.retry_after(),
+            Self::TenantSuspended
+            | Self::TooLong { .. }
+            | Self::CancelledByPlugin { .. }
+            | Self::Selection(_)
+            | Self::Route(RouteError::Interrupted { .. }) => None,
+        }
+    }
+
+    fn user_message(&self, language: Language) -> Cow<'static, str> {
+        match self {
+            Self::Backpressure(error) => error.user_message(language),
+            Self::InboxFull { .. } | Self::Store(_) => Cow::Borrowed(words::too_busy(language)),
+            Self::RateLimited(error) => error.user_message(language),
+            Self::TenantSuspended => Cow::Borrowed(words::suspended(language)),
+            Self::Budget { error, now } => Cow::Owned(words::budget_spent(language, error.limit, error.resets_at, *now)),
+            Self::TooLong { .. } => Cow::Borrowed(words::too_long(language)),
+            Self::CancelledByPlugin { text: Some(text), .. } => Cow::Owned(text.clone()),
+            Self::CancelledByPlugin { text: None, .. } => Cow::Borrowed(words::cancelled_by_plugin(language)),
+            Self::Selection(SelectionError::UnknownModel { .. }) => Cow::Borrowed(words::unknown_model(language)),
+            Self::Selection(SelectionError::Unsuitable { .. } | SelectionError::NoneSuitable) => {
+                Cow::Borrowed(words::too_long(language))
+            }
+            Self::Route(RouteError::AllModelsFailed(error)) => match error.attempts.last().and_then(|last| last.error()) {
+                Some(error @ (ModelError::ContextTooLong | ModelError::ContentRefused | ModelError::Timeout { .. })) => {
+                    error.user_message(language)
+                }
+                _ => Cow::Borrowed(words::failed(language)),
+            },
+            Self::Route(RouteError::Interrupted { .. }) => Cow::Borrowed(words::failed(language)),
+            Self::Worker(RequestError::Timeout(_)) => Cow::Borrowed(words::timed_out(language)),
+            Self::Worker(error) => error.user_message(language),
+        }
+    }
+}
+
+/// What the models asked for, when all of them asked to wait.
+fn longest_wait(error: &AllModelsFailedError) -> Option<Duration> {
+    error.attempts.iter().filter_map(|attempt| attempt.error().and_then(CodedError::retry_after)).min()
+}

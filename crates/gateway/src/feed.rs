@@ -1,0 +1,411 @@
+//! What happens in a chat of the web page or the native API, as a stream that can be picked up again.
+//!
+//! Each chat keeps its newest events in a ring; a reader holds nothing but its position in it. A reader that comes back
+//! with the id of the last event it saw gets strictly later ones; one whose position the ring no longer holds gets a
+//! [`FeedRead::Reset`] and must take a snapshot. There is no queue per reader, so a slow one costs nothing and
+//! delays nobody.
+
+use openclaw_core::{Clock, Monotonic, TenantId, TokenUsage};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+use crate::ports::EntryId;
+
+/// How many events a chat's ring holds.
+const RING_EVENTS: usize = 4_096;
+/// How many bytes of text a chat's ring holds.
+const RING_BYTES: usize = 512 * 1024;
+
+/// Something that happened in a chat. The same vocabulary for the page, the API and embedders.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", content = "data")]
+pub enum FeedEvent {
+    /// A turn began to work on a message.
+    #[serde(rename = "turn.started", rename_all = "camelCase")]
+    TurnStarted {
+        /// The turn: the id the message was accepted under.
+        turn_id: String,
+    },
+    /// More text of the answer, to be appended.
+    #[serde(rename = "text.delta", rename_all = "camelCase")]
+    TextDelta {
+        /// The turn.
+        turn_id: String,
+        /// The piece.
+        text: String,
+    },
+    /// The text shown so far is void; this takes its place.
+    #[serde(rename = "text.replace", rename_all = "camelCase")]
+    TextReplace {
+        /// The turn.
+        turn_id: String,
+        /// The whole text, possibly empty.
+        text: String,
+    },
+    /// A tool is being called.
+    #[serde(rename = "tool.started", rename_all = "camelCase")]
+    ToolStarted {
+        /// The turn.
+        turn_id: String,
+        /// Which tool.
+        name: String,
+    },
+    /// A tool has answered.
+    #[serde(rename = "tool.finished", rename_all = "camelCase")]
+    ToolFinished {
+        /// The turn.
+        turn_id: String,
+        /// Which tool.
+        name: String,
+        /// Whether it failed.
+        is_error: bool,
+    },
+    /// A message waits for a worker.
+    #[serde(rename = "notice", rename_all = "camelCase")]
+    Notice {
+        /// The turn.
+        turn_id: String,
+        /// How many messages wait, this one included.
+        place: usize,
+    },
+    /// The turn ended with an answer, or with words in place of one.
+    #[serde(rename = "turn.finished", rename_all = "camelCase")]
+    TurnFinished {
+        /// The turn.
+        turn_id: String,
+        /// The whole answer.
+        text: String,
+        /// `stop`, `length`, `content_filter`, `stopped` (by its person), `command` or `cancelled`.
+        finish_reason: String,
+        /// What it cost, where a model was asked.
+        usage: Option<TokenUsage>,
+    },
+    /// The turn ended without an answer.
+    #[serde(rename = "turn.failed", rename_all = "camelCase")]
+    TurnFailed {
+        /// The turn.
+        turn_id: String,
+        /// Why, in the form of RFC 9457.
+        problem: serde_json::Value,
+    },
+}
+
+/// A chat's events, from some point on.
+#[derive(Debug)]
+pub struct FeedReader {
+    feed: Arc<Feed>,
+    /// The id of the last event seen.
+    position: u64,
+}
+
+/// What a reader got.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeedRead {
+    /// The next event.
+    Event {
+        /// Its id.
+        id: u64,
+        /// The event.
+        event: Arc<FeedEvent>,
+    },
+    /// The ring does not hold what follows the reader's position. The reader goes on after `id`; what stands in the
+    /// chat up to there is read from the history.
+    Reset {
+        /// The position the reader is at now.
+        id: u64,
+    },
+}
+
+/// The feeds of all chats that somebody reads or that something happened in lately.
+#[derive(Debug)]
+pub struct ChatFeeds {
+    /// Guards the map only, never held while an event is written.
+    feeds: Mutex<HashMap<TenantId, Arc<Feed>>>,
+    clock: Arc<dyn Clock>,
+    /// How long a chat without readers keeps its ring after the last event.
+    resume_window: Duration,
+}
+
+#[derive(Debug)]
+struct Feed {
+    ring: Mutex<Ring>,
+    /// Told after every event.
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<(u64, Arc<FeedEvent>)>,
+    bytes: usize,
+    /// The id of the newest event, or where ids start.
+    last_id: u64,
+    touched: Monotonic,
+    /// The answer being written: turn and text so far. What a snapshot must hold beside the history.
+    live: Option<(String, String)>,
+}
+
+// === impl FeedEvent ===
+
+impl FeedEvent {
+    /// The name in the `event:` field.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TurnStarted { .. } => "turn.started",
+            Self::TextDelta { .. } => "text.delta",
+            Self::TextReplace { .. } => "text.replace",
+            Self::ToolStarted { .. } => "tool.started",
+            Self::ToolFinished { .. } => "tool.finished",
+            Self::Notice { .. } => "notice",
+            Self::TurnFinished { .. } => "turn.finished",
+            Self::TurnFailed { .. } => "turn.failed",
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        64 + match self {
+            Self::TextDelta { text, .. } | Self::TextReplace { text, .. } | Self::TurnFinished { text, .. } => text.len(),
+            Self::TurnStarted { .. }
+            | Self::ToolStarted { .. }
+            | Self::ToolFinished { .. }
+            | Self::Notice { .. }
+            | Self::TurnFailed { .. } => 0,
+        }
+    }
+}
+
+/// The id a turn has in feeds and in the native API.
+pub fn turn_id(entry: EntryId) -> String {
+    format!("turn_{}", entry.0)
+}
+
+// === impl ChatFeeds ===
+
+impl ChatFeeds {
+    /// Chats keep their ring for `resume_window` after the last event.
+    pub fn new(clock: Arc<dyn Clock>, resume_window: Duration) -> Self {
+        Self { feeds: Mutex::default(), clock, resume_window }
+    }
+
+    fn feed(&self, tenant: &TenantId) -> Arc<Feed> {
+        let mut feeds = self.feeds.lock();
+        if let Some(feed) = feeds.get(tenant) {
+            return Arc::clone(feed);
+        }
+        // Ids start from the time, so that those of an earlier process are never mistaken for this one's.
+        let start = u64::try_from(self.clock.now().as_millis()).unwrap_or(0).saturating_mul(1_000);
+        let feed = Arc::new(Feed {
+            ring: Mutex::new(Ring {
+                events: VecDeque::new(),
+                bytes: 0,
+                last_id: start,
+                touched: self.clock.monotonic(),
+                live: None,
+            }),
+            news: Notify::new(),
+        });
+        feeds.insert(tenant.clone(), Arc::clone(&feed));
+        feed
+    }
+
+    /// Adds an event to a chat.
+    pub fn publish(&self, tenant: &TenantId, event: FeedEvent) {
+        let feed = self.feed(tenant);
+        {
+            let mut ring = feed.ring.lock();
+            ring.touched = self.clock.monotonic();
+            ring.last_id += 1;
+            let id = ring.last_id;
+            match &event {
+                FeedEvent::TurnStarted { turn_id } => ring.live = Some((turn_id.clone(), String::new())),
+                FeedEvent::TextDelta { text, .. } => {
+                    if let Some((_, live)) = &mut ring.live {
+                        live.push_str(text);
+                    }
+                }
+                FeedEvent::TextReplace { text, .. } => {
+                    if let Some((_, live)) = &mut ring.live {
+                        live.clone_from(text);
+                    }
+                }
+                FeedEvent::TurnFinished { .. } | FeedEvent::TurnFailed { .. } => ring.live = None,
+                FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {}
+            }
+            ring.bytes += event.bytes();
+            ring.events.push_back((id, Arc::new(event)));
+            while ring.events.len() > RING_EVENTS || ring.bytes > RING_BYTES {
+                let Some((_, oldest)) = ring.events.pop_front() else { break };
+                ring.bytes -= oldest.bytes();
+            }
+        }
+        feed.news.notify_waiters();
+    }
+
+    /// Reads a chat from the event after `last_seen`, or from now on.
+    pub fn subscribe(&self, tenant: &TenantId, last_seen: Option<u64>) -> FeedReader {
+        let feed = self.feed(tenant);
+        let position = match last_seen {
+            Some(id) => id,
+            None => feed.ring.lock().last_id,
+        };
+        FeedReader { feed, position }
+    }
+
+    /// The answer being written in a chat, if one is: its turn and the text so far, and the id of the newest event.
+    pub fn live(&self, tenant: &TenantId) -> (u64, Option<(String, String)>) {
+        let feed = self.feed(tenant);
+        let ring = feed.ring.lock();
+        (ring.last_id, ring.live.clone())
+    }
+
+    /// Forgets a chat at once.
+    pub fn forget(&self, tenant: &TenantId) {
+        self.feeds.lock().remove(tenant);
+    }
+
+    /// Forgets chats that nobody reads and in which nothing happened for the resume window. Call it now and then.
+    pub fn sweep(&self) {
+        let now = self.clock.monotonic();
+        self.feeds.lock().retain(|_, feed| {
+            Arc::strong_count(feed) > 1 || now.saturating_since(feed.ring.lock().touched) < self.resume_window
+        });
+    }
+
+    /// How many chats are held.
+    pub fn len(&self) -> usize {
+        self.feeds.lock().len()
+    }
+
+    /// Whether no chat is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+// === impl FeedReader ===
+
+impl FeedReader {
+    /// What already waits, if anything.
+    pub fn try_next(&mut self) -> Option<FeedRead> {
+        let ring = self.feed.ring.lock();
+        if self.position == ring.last_id {
+            return None;
+        }
+        let first = ring.events.front().map_or(ring.last_id + 1, |(id, _)| *id);
+        if self.position > ring.last_id || self.position + 1 < first {
+            self.position = ring.last_id;
+            return Some(FeedRead::Reset { id: ring.last_id });
+        }
+        // Ids in the ring are consecutive.
+        let offset = usize::try_from(self.position + 1 - first).unwrap_or(usize::MAX);
+        let (id, event) = ring.events.get(offset)?;
+        self.position = *id;
+        Some(FeedRead::Event { id: *id, event: Arc::clone(event) })
+    }
+
+    /// The next event. Dropping the future loses nothing: the position moves only when an event is returned.
+    pub async fn next(&mut self) -> FeedRead {
+        loop {
+            let feed = Arc::clone(&self.feed);
+            let news = feed.news.notified();
+            tokio::pin!(news);
+            // Registered before looking, so that an event in between is not slept through.
+            news.as_mut().enable();
+            if let Some(read) = self.try_next() {
+                return read;
+            }
+            news.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_core::testing::ManualClock;
+
+    fn delta(text: &str) -> FeedEvent {
+        FeedEvent::TextDelta { turn_id: "turn_1".into(), text: text.into() }
+    }
+
+    fn feeds() -> (Arc<ManualClock>, ChatFeeds, TenantId) {
+        let clock = ManualClock::new();
+        let feeds = ChatFeeds::new(Arc::clone(&clock) as Arc<dyn Clock>, Duration::from_secs(600));
+        (clock, feeds, "web:1:1".parse().unwrap())
+    }
+
+    fn texts(reader: &mut FeedReader) -> Vec<String> {
+        std::iter::from_fn(|| reader.try_next())
+            .map(|read| match read {
+                FeedRead::Event { event, .. } => match &*event {
+                    FeedEvent::TextDelta { text, .. } => text.clone(),
+                    other => other.name().to_owned(),
+                },
+                FeedRead::Reset { .. } => "reset".to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_gets_strictly_later_events() {
+        let (_, feeds, chat) = feeds();
+        let mut reader = feeds.subscribe(&chat, None);
+        for text in ["a", "b", "c"] {
+            feeds.publish(&chat, delta(text));
+        }
+        let Some(FeedRead::Event { id, .. }) = reader.try_next() else { panic!("no first event") };
+        drop(reader);
+        assert_eq!(texts(&mut feeds.subscribe(&chat, Some(id))), ["b", "c"]);
+        assert_eq!(texts(&mut feeds.subscribe(&chat, None)), [""; 0]);
+    }
+
+    #[test]
+    fn a_position_the_ring_no_longer_holds_is_reset() {
+        let (_, feeds, chat) = feeds();
+        assert_eq!(texts(&mut feeds.subscribe(&chat, Some(5))), ["reset"], "an id of an earlier process");
+        let mut reader = feeds.subscribe(&chat, None);
+        for _ in 0..=RING_EVENTS {
+            feeds.publish(&chat, delta("x"));
+        }
+        assert_eq!(texts(&mut reader), ["reset"], "one event more than the ring holds");
+    }
+
+    #[test]
+    fn the_live_text_follows_deltas_and_replacements() {
+        let (_, feeds, chat) = feeds();
+        let started = FeedEvent::TurnStarted { turn_id: "turn_1".into() };
+        feeds.publish(&chat, started);
+        feeds.publish(&chat, delta("one "));
+        feeds.publish(&chat, delta("two"));
+        assert_eq!(feeds.live(&chat).1, Some(("turn_1".into(), "one two".into())));
+        feeds.publish(&chat, FeedEvent::TextReplace { turn_id: "turn_1".into(), text: String::new() });
+        feeds.publish(&chat, delta("three"));
+        assert_eq!(feeds.live(&chat).1, Some(("turn_1".into(), "three".into())));
+    }
+
+    #[test]
+    fn an_idle_chat_without_readers_is_forgotten_after_the_resume_window() {
+        let (clock, feeds, chat) = feeds();
+        let reader = feeds.subscribe(&chat, None);
+        clock.advance(Duration::from_secs(601));
+        feeds.sweep();
+        assert_eq!(feeds.len(), 1, "somebody reads it");
+        drop(reader);
+        feeds.sweep();
+        assert!(feeds.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_reader_is_woken() {
+        let (_, feeds, chat) = feeds();
+        let feeds = Arc::new(feeds);
+        let mut reader = feeds.subscribe(&chat, None);
+        let waiting = tokio::spawn(async move { reader.next().await });
+        tokio::task::yield_now().await;
+        feeds.publish(&chat, delta("news"));
+        assert!(matches!(waiting.await.unwrap(), FeedRead::Event { .. }));
+    }
+}
