@@ -263,7 +263,7 @@ impl Admission {
             tokens: progress.input_estimate.saturating_add(progress.said.tokens()),
         });
         if let Some(usage) = &usage {
-            services.purse.charge(usage);
+            services.purse.charge(usage, entry.tenant.tier, entry.correlation_id).await;
         }
         let outbox = match (&text, services.has_chat(&entry.tenant.tenant_id)) {
             (Some(text), true) => parts_in_place(entry, &progress.shown, text),

@@ -4,9 +4,9 @@
 use crate::error::Refusal;
 use crate::job::JobEnd;
 use crate::purse::Want;
-use crate::services::Services;
+use crate::services::{Needs, Services};
 use futures::StreamExt;
-use openclaw_ai_fabric::{ChatRequest, FallbackChain, RoutedEvent, RoutedRequest, SelectionRequest, TextMeter};
+use openclaw_ai_fabric::{ChatRequest, Reservation, RoutedEvent, RoutedRequest, RoutedStream};
 use openclaw_concurrency::{Ticket, WorkContext};
 use openclaw_core::{
     AccessTier, ChatMessage, CorrelationId, Language, ModelEvent, ModelId, Role, TenantId, TokenUsage,
@@ -136,18 +136,14 @@ impl CompletionRunner {
     ) -> Result<(), Refusal> {
         let services = &self.services;
         self.received(&mut request).await?;
-        let chain = match &request.model {
-            Some(model) => FallbackChain { fallbacks: Vec::new(), ..services.default_chain.with_primary(model.clone()) },
-            None => services.default_chain.clone(),
-        };
-        let selected = services.selector.select(&SelectionRequest {
-            chain,
+        let (found, chain) = services.choose(&Needs {
+            model: request.model.clone(),
+            capabilities: request.chat.needs(),
             tier: request.tier,
-            needs: request.chat.needs(),
-            input_tokens: openclaw_ai_fabric::raw_request_tokens(&request.chat),
+            input_tokens: 0,
             output_tokens: 1,
         })?;
-        let model = &selected.model.model;
+        let model = &found.model;
         let input = services.estimator.request(&model.id, &request.chat);
         let asked = match request.chat.max_output_tokens {
             0 => model.max_output_tokens,
@@ -156,7 +152,7 @@ impl CompletionRunner {
         let account = services.budget.account_for(&request.tenant);
         let want = Want { input, output: asked, model_limit: model.max_output_tokens };
         let reservation =
-            services.purse.reserve(&account, request.tier, want, Some(request.correlation_id)).await?;
+            services.purse.reserve(&account, request.tier, want, request.correlation_id).await?;
         // Nothing is asked of the provider that the caller did not ask for, unless the budget demands it.
         if request.chat.max_output_tokens != 0 || reservation.output_allowed() < model.max_output_tokens {
             request.chat.max_output_tokens = reservation.output_allowed();
@@ -164,58 +160,40 @@ impl CompletionRunner {
         let mut spending = Spending {
             services: Arc::clone(services),
             reservation: Some(reservation),
-            said: TextMeter::default(),
-            input,
-            usage: None,
-            model: model.id.clone(),
-            raw_input: openclaw_ai_fabric::raw_request_tokens(&request.chat),
-            wasted: 0,
-            began: false,
+            stream: None,
         };
-        let mut stream = services.router.route(RoutedRequest {
+        let stream = spending.stream.insert(services.router.route(RoutedRequest {
             chat: request.chat,
-            chain: selected.chain,
+            chain,
             correlation_id: request.correlation_id,
             deadline: context.deadline(),
             may_restart: false,
-        });
+        }));
         // A plugin that looks at answers must see the whole one before any of it is out.
         let mut held_back = services.hooks.has(HookName::OnBeforeSend).then(String::new);
         let mut stop = None;
+        let mut usage = TokenUsage::default();
         while let Some(event) = stream.next().await {
-            let event = event.map_err(|error| {
-                spending.wasted = stream.wasted_tokens();
-                Refusal::from(error)
-            })?;
-            match event {
-                RoutedEvent::Began { model, .. } | RoutedEvent::Restarted { to: model, .. } => {
-                    spending.model = model.clone();
-                    spending.began = true;
-                    send(events, CompletionEvent::Began { model }).await;
-                }
-                RoutedEvent::Event(ModelEvent::Usage(usage)) => spending.usage = Some(usage),
+            match event? {
+                RoutedEvent::Began { model, .. } => send(events, CompletionEvent::Began { model }).await,
+                // A call that may not restart never does.
+                RoutedEvent::Restarted { .. } => {}
+                RoutedEvent::Event(ModelEvent::Usage(reported)) => usage = reported,
                 RoutedEvent::Event(ModelEvent::Stop(reason)) => stop = Some(reason),
                 RoutedEvent::Event(ModelEvent::TextDelta(text)) => {
-                    spending.said.add(&text);
                     match &mut held_back {
                         Some(held) => held.push_str(&text),
                         None => send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await,
                     }
                 }
-                RoutedEvent::Event(event) => {
-                    if let ModelEvent::ToolArgumentsDelta { delta, .. } = &event {
-                        spending.said.add(delta);
-                    }
-                    send(events, CompletionEvent::Event(event)).await;
-                }
+                RoutedEvent::Event(event) => send(events, CompletionEvent::Event(event)).await,
             }
         }
-        spending.wasted = stream.wasted_tokens();
         if let Some(text) = held_back {
             let text = self.before_send(&request.tenant, request.tier, request.correlation_id, text).await?;
             send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await;
         }
-        let usage = spending.settle();
+        spending.settle();
         if let Some(reason) = stop {
             send(events, CompletionEvent::Event(ModelEvent::Stop(reason))).await;
         }
@@ -276,57 +254,28 @@ async fn send(events: &mpsc::Sender<CompletionEvent>, event: CompletionEvent) {
     events.send(event).await.ok();
 }
 
-/// What a call spends. Settled when it ends, whichever way: what was dropped in the middle is settled by an estimate,
-/// what never reached a model costs nothing.
+/// What a call spends. Settled when it ends, whichever way, with what the providers were asked for until then; a call that
+/// reached no model costs nothing.
 struct Spending {
     services: Arc<Services>,
-    reservation: Option<openclaw_ai_fabric::Reservation>,
-    said: TextMeter,
-    input: u64,
-    /// The estimate of the request without what was learned, to learn from.
-    raw_input: u64,
-    usage: Option<TokenUsage>,
-    model: ModelId,
-    /// Tokens of attempts that failed.
-    wasted: u64,
-    began: bool,
+    reservation: Option<Reservation>,
+    stream: Option<RoutedStream>,
 }
 
 // === impl Spending ===
 
 impl Spending {
-    /// Settles and returns what the answer cost, as the caller is told. Failed attempts count, and are not the caller's
-    /// answer.
-    fn settle(&mut self) -> TokenUsage {
-        let usage = match self.usage {
-            Some(usage) => {
-                self.services.estimator.learn(&self.model, self.raw_input, usage.input_tokens);
-                usage
-            }
-            None => TokenUsage {
-                input_tokens: self.input,
-                output_tokens: self.services.estimator.adjust(&self.model, self.said.tokens()),
-                estimated: true,
-            },
-        };
-        if let Some(reservation) = self.reservation.take() {
-            let settlement = reservation.settle(usage.total().saturating_add(self.wasted));
+    fn settle(&mut self) {
+        let spent = self.stream.as_ref().map_or(0, |stream| stream.spent().total());
+        if let (Some(reservation), true) = (self.reservation.take(), spent > 0) {
+            let settlement = reservation.settle(spent);
             self.services.purse.store_later(&settlement);
         }
-        usage
     }
 }
 
 impl Drop for Spending {
     fn drop(&mut self) {
-        if self.reservation.is_none() {
-            return;
-        }
-        if self.began || self.wasted > 0 {
-            if !self.began {
-                self.input = 0;
-            }
-            self.settle();
-        }
+        self.settle();
     }
 }

@@ -4,7 +4,6 @@ use crate::completion::CompletionJob;
 use crate::ports::{Fence, OpenEntry};
 use openclaw_ai_fabric::TextMeter;
 use openclaw_core::MessageId;
-use openclaw_streaming::FinalPart;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -76,9 +75,4 @@ impl TurnProgress {
     pub(crate) fn snapshot(&self) -> Progress {
         self.state.lock().clone()
     }
-}
-
-/// Parts of a reply that do not stand in the chat as they should.
-pub(crate) fn undelivered(parts: Vec<FinalPart>) -> Vec<FinalPart> {
-    parts.into_iter().filter(|part| !part.delivered).collect()
 }

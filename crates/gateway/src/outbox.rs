@@ -276,10 +276,10 @@ impl Outbox {
         let sent = match edits {
             Some(id) => self
                 .dispatcher
-                .edit(&part.tenant, id, message, Urgency::Final, Some(part.correlation_id))
+                .edit(&part.tenant, id, message, Urgency::Final, part.correlation_id)
                 .await
                 .map(|()| id.clone()),
-            None => self.dispatcher.send(&part.tenant, message, Urgency::Final, Some(part.correlation_id)).await,
+            None => self.dispatcher.send(&part.tenant, message, Urgency::Final, part.correlation_id).await,
         };
         match sent {
             Ok(id) => {
@@ -327,7 +327,7 @@ impl Outbox {
             let context = HookContext::OnAfterSend {
                 tenant: part.tenant.clone(),
                 text: part.part.message.text.clone(),
-                message_id: Some(id.clone()),
+                message_id: id.clone(),
             };
             self.hooks.dispatch(HookName::OnAfterSend, context, part.tier, Some(part.correlation_id)).await;
         }

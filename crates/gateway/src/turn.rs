@@ -13,11 +13,11 @@ use crate::ports::{
 };
 use crate::purse::{Purse, Want};
 use crate::reply::{Address, Closing, Reply};
-use crate::services::Services;
+use crate::services::{Needs, Services};
 use crate::step::{Followed, Step, ToolCall};
 use crate::words;
 use openclaw_ai_fabric::{
-    ChatRequest, FallbackChain, FoundModel, Reservation, RoutedRequest, SelectionRequest, estimate_tokens,
+    ChatRequest, FallbackChain, FoundModel, OUTPUT_FLOOR, Reservation, RoutedRequest, estimate_tokens,
 };
 use openclaw_concurrency::WorkContext;
 use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TextFormat, TokenUsage};
@@ -123,14 +123,13 @@ impl TurnRunner {
         let asked = services.config.max_reply_tokens;
         let own = ChatMessage::text(Role::User, entry.message.text.clone());
         let own_tokens = estimate_tokens(&entry.message.text);
-        let selected = services.selector.select(&SelectionRequest {
-            chain: services.default_chain.clone(),
+        let (model, chain) = services.choose(&Needs {
+            model: None,
+            capabilities: Vec::new(),
             tier: tenant.tier,
-            needs: Vec::new(),
             input_tokens: own_tokens,
-            output_tokens: asked.min(256),
+            output_tokens: asked.min(OUTPUT_FLOOR),
         })?;
-        let model = selected.model;
         let room = model.model.context_window.saturating_sub(asked.min(model.model.max_output_tokens));
         if own_tokens >= room {
             return Err(Refusal::TooLong { needed: own_tokens, available: room });
@@ -151,7 +150,7 @@ impl TurnRunner {
         // A long conversation must not shut a small budget out: what does not fit is left out, oldest first.
         let reservation = loop {
             let input = services.estimator.request(&model.model.id, &request);
-            match services.purse.reserve(&account, tenant.tier, want(input), Some(entry.correlation_id)).await {
+            match services.purse.reserve(&account, tenant.tier, want(input), entry.correlation_id).await {
                 Ok(reservation) => break reservation,
                 Err(refusal @ Refusal::Budget { .. }) => {
                     let shorter = trim_history(request.messages.clone(), input / 2, tokens);
@@ -164,7 +163,7 @@ impl TurnRunner {
             }
         };
         request.max_output_tokens = reservation.output_allowed();
-        Ok(Plan { chain: selected.chain, model, request, reservation })
+        Ok(Plan { chain, model, request, reservation })
     }
 
     fn begin(&self, entry: &OpenEntry, plan: &Plan) -> BeginTurn {
@@ -261,13 +260,12 @@ impl TurnRunner {
                 may_restart: true,
             });
             let followed = reply.follow(&mut stream, &mut step, context).await;
-            let unanswered = stream.wasted_tokens();
+            // Failed attempts cost as well: what counts is everything the providers were asked for.
+            let usage = stream.spent();
             drop(stream);
-            let model = step.model.clone().unwrap_or_else(|| plan.model.model.id.clone());
-            let usage = services.usage_of(&model, &plan.request, &step);
-            spent.input_tokens = spent.input_tokens.saturating_add(usage.input_tokens).saturating_add(unanswered);
+            spent.input_tokens = spent.input_tokens.saturating_add(usage.input_tokens);
             spent.output_tokens = spent.output_tokens.saturating_add(usage.output_tokens);
-            spent.estimated |= usage.estimated || unanswered > 0;
+            spent.estimated |= usage.estimated;
             match followed {
                 Followed::Superseded => return None,
                 Followed::Failed(error) => {
@@ -379,7 +377,7 @@ impl TurnRunner {
 
     /// Words that take the place of whatever was shown.
     fn words_in_place(&self, entry: &OpenEntry, progress: &TurnProgress, text: String) -> Closing {
-        Closing { outbox: parts_in_place(entry, &progress.snapshot().shown, &text), cancelled: None, text }
+        Closing { outbox: parts_in_place(entry, &progress.snapshot().shown, &text), text, ..Closing::default() }
     }
 
     /// Writes the turn's end and hands over what is to be delivered. Runs to its end on the server's own threads, also
@@ -427,6 +425,7 @@ impl TurnRunner {
                     services.purse.stored(&settlement);
                     services.tell_end(&entry, &answer.closing.text, answer.finish_reason, answer.usage, answer.refusal);
                     services.outbox.deliver(parts).await;
+                    services.remove(&entry, answer.closing.surplus).await;
                     Ok(())
                 }
                 Err(error) => {
