@@ -1,7 +1,5 @@
 //! What a hook costs: with no plugin, with a plugin for another hook, with one compiled-in plugin.
 
-#![expect(missing_docs, reason = "the macros of the harness make public items")]
-
 use async_trait::async_trait;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures::FutureExt;

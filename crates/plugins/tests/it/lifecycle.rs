@@ -1,6 +1,6 @@
 //! From a package to running hooks, to a new version, and back.
 
-use crate::support::{World, answers, appends, id, manifest, received, texts};
+use crate::support::{World, answers, appends, fails, id, manifest, received, texts};
 use async_trait::async_trait;
 use openclaw_core::{AccessTier, Clock, CodedError, Event, Language};
 use openclaw_plugins::{
@@ -49,7 +49,7 @@ impl RustPlugin for Signature {
     }
 }
 
-/// A sandbox that hangs, panics or appends the code it was given, as the code says.
+/// A sandbox whose code hangs, panics, fails or appends a digit, as the code says.
 #[derive(Debug)]
 struct Odd;
 
@@ -65,6 +65,7 @@ impl PluginSandbox for Odd {
             b"hang" => std::future::pending().await,
             b"panic" => panic!("while starting"),
             b"two" => Ok(appends("2")),
+            b"fail" => Ok(fails()),
             _ => Ok(appends("1")),
         }
     }
@@ -469,6 +470,22 @@ async fn a_new_version_that_does_not_start_or_asks_for_more_changes_nothing() {
     assert_eq!(state(&world, "x"), PluginState::Active);
     assert_eq!(world.registry.previous_version(&id("x")), None);
     assert_eq!(world.text(received("_")).await, "_1");
+}
+
+#[tokio::test]
+async fn the_failures_of_a_replaced_version_do_not_count_against_the_new_one() {
+    let world = World::new();
+    let lifecycle = running(&world).await;
+    lifecycle.update(package(2, "fail"), None).await.expect("updated");
+    let turn = world.hooks.pin();
+    lifecycle.update(package(3, "two"), None).await.expect("updated");
+    world.published();
+    for _ in 0..6 {
+        turn.dispatch(received("_"), AccessTier::Free, None).await;
+    }
+    assert_eq!(world.events::<PluginFailed>().len(), 6, "the old version did run");
+    assert_eq!(state(&world, "x"), PluginState::Active);
+    assert_eq!(world.text(received("_")).await, "_2");
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ async fn shown_and_left(
         .dispatch(context.hook(), context, AccessTier::Free, None)
         .await;
     let executed = world.events::<HookExecuted>();
-    let changed = outcome.context.to_owned();
+    let changed = outcome.context;
     assert!(
         executed.iter().all(|event| event.ignored.len() >= 2),
         "what was ignored is reported"
@@ -253,7 +253,7 @@ proptest! {
     /// Whatever a plugin may change it may also see.
     #[test]
     fn nothing_unseen_is_changed(granted in permissions()) {
-        let manifest = PluginManifest { permissions: granted.clone(), ..manifest("x") };
+        let manifest = PluginManifest { permissions: granted, ..manifest("x") };
         let guard = PermissionGuard::new(&manifest, &PluginGrants::all_of(&manifest));
         for hook in HookName::ALL {
             prop_assert!(!guard.may_change(hook) || guard.allows(PluginPermission::ReadMessages));

@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) bus: Arc<InProcessEventBus>,
     pub(crate) registry: Arc<PluginRegistry>,
     pub(crate) hooks: HookDispatcher,
     all: Subscription,
@@ -117,7 +116,6 @@ impl World {
         let hooks = HookDispatcher::new(Arc::clone(&registry), shared, events);
         Self {
             clock,
-            bus,
             registry,
             hooks,
             all,
