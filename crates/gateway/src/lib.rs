@@ -2,4 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod ports;
