@@ -6,7 +6,8 @@
 
 use crate::error::Refusal;
 use crate::job::{Job, JobEnd, TurnJob};
-use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, StoreError, UsageDelta};
+use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, StoreError};
+use crate::purse::Purse;
 use crate::services::Services;
 use crate::turn::parts_in_place;
 use crate::words;
@@ -18,7 +19,7 @@ use openclaw_core::{CodedError, Monotonic, TenantId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -42,6 +43,7 @@ pub(crate) struct Admission {
     open: AtomicUsize,
     /// Told when something waits that did not fit.
     waiting: Notify,
+    closing: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -69,8 +71,18 @@ impl Admission {
             room: Mutex::new(room),
             open: AtomicUsize::new(0),
             waiting: Notify::new(),
+            closing: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// From now on nothing is put back to wait: what has no end stays in the inbox for the next start.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     pub(crate) fn open_entries(&self) -> usize {
@@ -232,12 +244,12 @@ impl Admission {
         }
         if ended {
             self.ended();
-        } else if !self.pool.is_shutting_down() {
+        } else if !self.is_closing() {
             let admission = Arc::clone(&self);
             let entry = OpenEntry::clone(&job.entry);
             self.spawn(async move {
                 admission.services.clock.sleep(STORE_RETRY).await;
-                if !admission.pool.is_shutting_down() {
+                if !admission.is_closing() {
                     admission.enter(entry);
                 }
             });
@@ -249,51 +261,55 @@ impl Admission {
     async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) {
         let services = &self.services;
         let entry = &job.entry;
-        let progress = job.progress.snapshot();
         let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
-        let Some(fence) = job.progress.take_fence() else {
+        let Some(ending) = job.progress.end() else {
             // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
             let words = text.unwrap_or_default();
             services.close_with(entry, outcome, &words).await.unwrap_or_else(|error| lost(entry.id, &error));
             return;
         };
-        let usage = progress.account.map(|(account, window_started_at)| UsageDelta {
-            account,
-            window_started_at,
-            tokens: progress.input_estimate.saturating_add(progress.said.tokens()),
+        let settlement = ending.reservation.map(|reservation| {
+            let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
+            reservation.settle(spent)
         });
-        if let Some(usage) = &usage {
-            services.purse.charge(usage, entry.tenant.tier, entry.correlation_id).await;
-        }
         let outbox = match (&text, services.has_chat(&entry.tenant.tenant_id)) {
-            (Some(text), true) => parts_in_place(entry, &progress.shown, text),
+            (Some(text), true) => parts_in_place(entry, &ending.shown, text),
             (Some(_) | None, _) => Vec::new(),
         };
         let commit = CommitTurn {
             entry: entry.id,
-            fence,
+            fence: ending.fence,
             now: services.clock.now(),
             outcome,
             history: Vec::new(),
-            usage,
+            usage: settlement.as_ref().map(Purse::delta),
             outbox,
             session_ttl: services.config.session_ttl,
         };
         match services.store.commit_turn(commit).await {
             Ok(parts) => {
+                if let Some(settlement) = &settlement {
+                    services.purse.stored(settlement);
+                }
                 let text = text.unwrap_or_default();
                 services.tell_refused(entry, &text, refusal);
                 services.outbox.deliver(parts).await;
             }
-            Err(StoreError::Stale) => {}
-            Err(error) => lost(entry.id, &error),
+            Err(error) => {
+                if let Some(settlement) = &settlement {
+                    services.purse.store_later(settlement);
+                }
+                if !matches!(error, StoreError::Stale) {
+                    lost(entry.id, &error);
+                }
+            }
         }
     }
 
     async fn hand_back(&self, job: &TurnJob) {
-        if let Some(fence) = job.progress.take_fence() {
+        if let Some(ending) = job.progress.end() {
             let now = self.services.clock.now();
-            match self.services.store.release(job.entry.id, fence, now).await {
+            match self.services.store.release(job.entry.id, ending.fence, now).await {
                 Ok(()) | Err(StoreError::Stale) => {}
                 Err(error) => lost(job.entry.id, &error),
             }

@@ -19,7 +19,7 @@ use openclaw_core::{
 };
 use openclaw_messenger::MessageReceived;
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
-use openclaw_session::{SessionExpired, TenantCreated};
+use crate::shim::{SessionExpired, TenantCreated};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -111,7 +111,6 @@ impl JobRunner {
             quiet_platforms: parts.quiet_platforms,
             default_chain: parts.default_chain,
             store: parts.store,
-            registry: parts.registry,
             selector: parts.selector,
             router: parts.router,
             budget: parts.budget,
@@ -439,6 +438,7 @@ impl Gateway {
     /// stored, deliveries under way are finished, the store is closed. Ends within `grace` and a few seconds.
     pub async fn shut_down(&self, grace: Duration) -> ShutdownReport<Job> {
         let inner = &self.inner;
+        inner.admission.close();
         let report = inner.pool.shutdown(grace).await;
         inner.closing.cancel();
         inner.tasks.close();

@@ -28,6 +28,7 @@ pub mod ports;
 mod purse;
 mod reply;
 mod services;
+mod shim;
 mod step;
 mod turn;
 pub mod words;

@@ -96,16 +96,6 @@ impl Purse {
         }
     }
 
-    /// Charges what a turn cost whose reservation is gone with its worker. It is stored with the turn.
-    pub(crate) async fn charge(&self, usage: &UsageDelta, tier: AccessTier, correlation_id: CorrelationId) {
-        // A reservation that asks for nothing is always granted, and settles at any figure.
-        let want = Want { input: 0, output: 0, model_limit: 0 };
-        if let Ok(reservation) = self.reserve(&usage.account, tier, want, correlation_id).await {
-            let settlement = reservation.settle(usage.tokens);
-            self.stored(&settlement);
-        }
-    }
-
     /// The settlement is in the store.
     pub(crate) fn stored(&self, settlement: &Settlement) {
         self.budget.stored(settlement);

@@ -8,7 +8,7 @@
 use crate::error::Refusal;
 use crate::job::{JobEnd, TurnJob, TurnProgress};
 use crate::ports::{
-    BeginError, BeginTurn, CommitTurn, Fence, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome, ReservationRecord,
+    BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome, ReservationRecord,
     StoreError, TurnGrant,
 };
 use crate::purse::{Purse, Want};
@@ -22,7 +22,7 @@ use openclaw_ai_fabric::{
 use openclaw_concurrency::WorkContext;
 use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TextFormat, TokenUsage};
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
-use openclaw_session::{SessionActivated, SessionCreated, SessionExpired, trim_history};
+use crate::shim::{SessionActivated, SessionCreated, SessionExpired, trim_history};
 use std::sync::Arc;
 
 /// Model calls of one turn; a model that still calls tools after that has its last text taken for the answer.
@@ -42,6 +42,13 @@ struct Plan {
     model: FoundModel,
     request: ChatRequest,
     reservation: Reservation,
+}
+
+/// The same, once the reservation is in the hands of whoever ends the turn.
+struct Begun {
+    chain: FallbackChain,
+    model: FoundModel,
+    request: ChatRequest,
 }
 
 /// How an answer ended.
@@ -82,7 +89,7 @@ impl TurnRunner {
         context: &WorkContext,
     ) -> Result<(), StoreError> {
         let services = &self.services;
-        let mut plan = match self.plan(entry).await {
+        let plan = match self.plan(entry).await {
             Ok(plan) => plan,
             Err(Refusal::Store(error)) => return Err(error),
             Err(refusal) => {
@@ -101,10 +108,11 @@ impl TurnRunner {
             Err(BeginError::Suspended) => return services.refuse(entry, Outcome::Refused, &Refusal::TenantSuspended).await,
             Err(BeginError::Store(error)) => return Err(error),
         };
+        let Plan { chain, model, request, reservation } = plan;
+        let mut plan = Begun { chain, model, request };
         progress.update(|progress| {
             progress.fence = Some(grant.fence);
-            progress.account = Some((plan.reservation.account().to_owned(), plan.reservation.window_started_at()));
-            progress.input_estimate = plan.reservation.input_estimate();
+            progress.reservation = Some(reservation);
             progress.shown = entry.shown.iter().map(|shown| (shown.part, shown.message_id.clone())).collect();
         });
         self.announce(entry, &grant).await;
@@ -113,7 +121,7 @@ impl TurnRunner {
         if matches!(answer.outcome, Outcome::Failed) {
             context.mark_failed();
         }
-        self.commit(entry, plan, grant.fence, progress, answer).await
+        self.commit(entry, plan, progress, answer).await
     }
 
     /// Chooses the model, reads the conversation, and sets the tokens aside.
@@ -221,7 +229,7 @@ impl TurnRunner {
     async fn answer(
         &self,
         entry: &Arc<OpenEntry>,
-        plan: &mut Plan,
+        plan: &mut Begun,
         grant: &TurnGrant,
         progress: &Arc<TurnProgress>,
         context: &WorkContext,
@@ -229,7 +237,7 @@ impl TurnRunner {
         let services = &self.services;
         let language = entry.message.language();
         let mut reply = Reply::new(services, entry, grant.fence, progress);
-        if let Err(refusal) = self.received(entry, plan).await {
+        if let Err(refusal) = self.received(entry, plan, progress).await {
             let outcome = match refusal {
                 Refusal::CancelledByPlugin { .. } => Outcome::Cancelled,
                 _ => Outcome::Refused,
@@ -322,7 +330,7 @@ impl TurnRunner {
     }
 
     /// Runs the hooks for a message; takes over its changed text.
-    async fn received(&self, entry: &OpenEntry, plan: &mut Plan) -> Result<(), Refusal> {
+    async fn received(&self, entry: &OpenEntry, plan: &mut Begun, progress: &TurnProgress) -> Result<(), Refusal> {
         let services = &self.services;
         if !services.hooks.has(HookName::OnMessageReceived) {
             return Ok(());
@@ -349,11 +357,17 @@ impl TurnRunner {
         }
         // A longer message lowers what the answer may cost, so that the reservation holds.
         let input = services.estimator.request(&plan.model.model.id, &plan.request);
-        let allowed = plan
-            .reservation
-            .refit(input, plan.model.model.max_output_tokens)
-            .map_err(|error| Refusal::TooLong { needed: error.requested, available: plan.reservation.tokens() })?;
-        plan.request.max_output_tokens = allowed;
+        let mut refitted = None;
+        progress.update(|progress| {
+            if let Some(reservation) = &mut progress.reservation {
+                let available = reservation.tokens();
+                let fitted = reservation.refit(input, plan.model.model.max_output_tokens);
+                refitted = Some(fitted.map_err(|error| Refusal::TooLong { needed: error.requested, available }));
+            }
+        });
+        if let Some(allowed) = refitted {
+            plan.request.max_output_tokens = allowed?;
+        }
         Ok(())
     }
 
@@ -377,7 +391,7 @@ impl TurnRunner {
 
     /// Words that take the place of whatever was shown.
     fn words_in_place(&self, entry: &OpenEntry, progress: &TurnProgress, text: String) -> Closing {
-        Closing { outbox: parts_in_place(entry, &progress.snapshot().shown, &text), text, ..Closing::default() }
+        Closing { outbox: progress.read(|progress| parts_in_place(entry, &progress.shown, &text)), text, ..Closing::default() }
     }
 
     /// Writes the turn's end and hands over what is to be delivered. Runs to its end on the server's own threads, also
@@ -385,19 +399,16 @@ impl TurnRunner {
     async fn commit(
         &self,
         entry: &Arc<OpenEntry>,
-        plan: Plan,
-        fence: Fence,
+        plan: Begun,
         progress: &Arc<TurnProgress>,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        if progress.take_fence().is_none() {
-            return Ok(());
-        }
+        let Some(ending) = progress.end() else { return Ok(()) };
         let services = Arc::clone(&self.services);
         let entry = Arc::clone(entry);
         let question = plan.request.messages.iter().rfind(|message| message.role == Role::User).cloned();
         let committing = self.services.runtime.spawn(async move {
-            let settlement = plan.reservation.settle(answer.usage.total());
+            let settlement = ending.reservation.map(|reservation| reservation.settle(answer.usage.total()));
             let mut history = Vec::new();
             if let (Some(question), false) = (question, answer.said.is_empty()) {
                 history.push(NewHistoryMessage {
@@ -411,26 +422,30 @@ impl TurnRunner {
                 .store
                 .commit_turn(CommitTurn {
                     entry: entry.id,
-                    fence,
+                    fence: ending.fence,
                     now: services.clock.now(),
                     outcome: answer.outcome,
                     history,
-                    usage: Some(Purse::delta(&settlement)),
+                    usage: settlement.as_ref().map(Purse::delta),
                     outbox: answer.closing.outbox,
                     session_ttl: services.config.session_ttl,
                 })
                 .await;
             match committed {
                 Ok(parts) => {
-                    services.purse.stored(&settlement);
-                    services.tell_end(&entry, &answer.closing.text, answer.finish_reason, answer.usage, answer.refusal);
+                    if let Some(settlement) = &settlement {
+                        services.purse.stored(settlement);
+                    }
+                    services.tell_end(&entry, &answer.closing.text, answer.finish_reason, answer.usage, answer.refusal.as_ref());
                     services.outbox.deliver(parts).await;
                     services.remove(&entry, answer.closing.surplus).await;
                     Ok(())
                 }
                 Err(error) => {
                     // The tokens are spent whatever the store says; they are stored with the next usage.
-                    services.purse.store_later(&settlement);
+                    if let Some(settlement) = &settlement {
+                        services.purse.store_later(settlement);
+                    }
                     if matches!(error, StoreError::Stale) { Ok(()) } else { Err(error) }
                 }
             }
