@@ -5,6 +5,7 @@
 //!
 //! | module | stands for |
 //! | --- | --- |
+//! | [`fake_telegram`] | the Bot API: its rules, its limits, its faults |
 //! | [`mock_provider`] | a model provider whose behaviour the model's name or the test chooses |
 //! | [`server_process`] | the real `openclaw` binary on a data directory of its own: start, kill, restart |
 //! | [`http_client`] | a small HTTP client that shows statuses, headers and server-sent events as they are |
@@ -16,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod fake_telegram;
 pub mod http_client;
 pub mod ledger;
 pub mod mock_provider;

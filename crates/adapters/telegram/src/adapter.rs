@@ -9,12 +9,10 @@ use crate::refusal::CallError;
 use crate::update::{parse_update, query_id};
 use crate::wire;
 use async_trait::async_trait;
-use openclaw_core::{
-    ChatId, IncomingMessage, MessageId, OutgoingMessage, Platform, TextFormat, Timestamp,
-};
+use openclaw_core::{ChatId, IncomingMessage, MessageId, OutgoingMessage, Platform, TextFormat, Timestamp};
 use openclaw_messenger::{
-    Capabilities, DeliveryError, DeliveryErrorKind, Headers, LengthUnit, Markup, MessengerPort, ParseError, Parsed,
-    SecurityError, WebhookSecrets,
+    Capabilities, DeliveryError, DeliveryErrorKind, Headers, LengthUnit, Markup, MessengerPort, ParseError,
+    Parsed, SecurityError, WebhookSecrets,
 };
 use parking_lot::RwLock;
 use std::fmt;
@@ -105,7 +103,12 @@ impl TelegramAdapter {
         self.api.call("sendMessage", &request).await
     }
 
-    async fn edit(&self, message_id: i64, message: &OutgoingMessage, rendered: &Rendered) -> Result<(), CallError> {
+    async fn edit(
+        &self,
+        message_id: i64,
+        message: &OutgoingMessage,
+        rendered: &Rendered,
+    ) -> Result<(), CallError> {
         let request = wire::EditMessageText {
             chat_id: chat_ref(&message.chat),
             message_id,
@@ -114,7 +117,11 @@ impl TelegramAdapter {
             link_preview_options: wire::NoPreview::OFF,
         };
         // The result is the message, or `true` for messages of others; neither tells us anything.
-        match self.api.call::<serde::de::IgnoredAny>("editMessageText", &request).await {
+        match self
+            .api
+            .call::<serde::de::IgnoredAny>("editMessageText", &request)
+            .await
+        {
             Ok(_) | Err(CallError::NotModified) => Ok(()),
             Err(error) => Err(error),
         }
@@ -160,7 +167,8 @@ impl MessengerPort for TelegramAdapter {
     }
 
     async fn edit_message(&self, id: &MessageId, message: &OutgoingMessage) -> Result<(), DeliveryError> {
-        let message_id = number(id).ok_or_else(|| DeliveryError::not_sent(DeliveryErrorKind::NothingToEdit))?;
+        let message_id =
+            number(id).ok_or_else(|| DeliveryError::not_sent(DeliveryErrorKind::NothingToEdit))?;
         let mut rendered = self.render(message)?;
         match self.edit(message_id, message, &rendered).await {
             Err(CallError::BadEntities) if !rendered.entities.is_empty() => {
@@ -174,7 +182,8 @@ impl MessengerPort for TelegramAdapter {
     }
 
     async fn delete_message(&self, chat: &ChatId, id: &MessageId) -> Result<(), DeliveryError> {
-        let message_id = number(id).ok_or_else(|| DeliveryError::not_sent(DeliveryErrorKind::NothingToEdit))?;
+        let message_id =
+            number(id).ok_or_else(|| DeliveryError::not_sent(DeliveryErrorKind::NothingToEdit))?;
         let request = wire::DeleteMessage {
             chat_id: chat_ref(chat),
             message_id,
@@ -220,7 +229,9 @@ impl MessengerPort for TelegramAdapter {
             Err(CallError::NotFound) => {
                 self.drafts.store(false, Ordering::Relaxed);
                 tracing::info!("this Bot API server knows no drafts; answers are shown by edits");
-                Err(DeliveryError::refused(DeliveryErrorKind::Unsupported { what: "drafts" }))
+                Err(DeliveryError::refused(DeliveryErrorKind::Unsupported {
+                    what: "drafts",
+                }))
             }
             Err(error) => Err(error.into_delivery()),
         }

@@ -101,7 +101,16 @@ impl Api {
                 };
                 Err(refusal.classify())
             }
-            Some(Envelope { ok: true, result: None, .. }) | None if success => Err(unreadable()),
+            Some(Envelope {
+                ok: true,
+                result: None,
+                ..
+            })
+            | None
+                if success =>
+            {
+                Err(unreadable())
+            }
             _ => {
                 let refusal = Refusal {
                     status,
@@ -122,7 +131,9 @@ impl Api {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,7 +147,9 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
     let mut answer = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if answer.len() + chunk.len() <= MAX_ANSWER_BYTES => answer.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if answer.len() + chunk.len() <= MAX_ANSWER_BYTES => {
+                answer.extend_from_slice(&chunk)
+            }
             Ok(Some(_)) => return Err(unreadable()),
             Ok(None) => return Ok(answer),
             Err(error) => return Err(transport(&error)),

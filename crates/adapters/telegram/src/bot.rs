@@ -62,7 +62,11 @@ impl TelegramAdapter {
     /// Asks who the bot is and remembers it, so that mentions in groups are recognised. Also the way to find out
     /// whether the token is right: `BadToken` when it is not.
     pub async fn connect(&self) -> Result<BotIdentity, DeliveryError> {
-        let user: wire::User = self.api().call("getMe", &json!({})).await.map_err(CallError::into_delivery)?;
+        let user: wire::User = self
+            .api()
+            .call("getMe", &json!({}))
+            .await
+            .map_err(CallError::into_delivery)?;
         let identity = BotIdentity {
             id: user.id,
             username: user.username.unwrap_or_default(),

@@ -42,7 +42,9 @@ impl SecretDigests {
         let value = value.ok_or(SecurityError::MissingSecret { platform })?;
         let digest: [u8; 32] = Sha256::digest(value).into();
         // Every secret is compared, so that time does not tell which one was near.
-        let matches = valid().fold(Choice::from(0), |found, known| found | known.digest.ct_eq(&digest));
+        let matches = valid().fold(Choice::from(0), |found, known| {
+            found | known.digest.ct_eq(&digest)
+        });
         if bool::from(matches) {
             Ok(())
         } else {

@@ -15,7 +15,9 @@ pub(crate) fn repair(body: &[u8]) -> Cow<'_, [u8]> {
             continue;
         }
         match unicode_escape(bytes, at) {
-            Some(0xD800..=0xDBFF) if matches!(unicode_escape(bytes, at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+            Some(0xD800..=0xDBFF) if matches!(unicode_escape(bytes, at + 6), Some(0xDC00..=0xDFFF)) => {
+                at += 12
+            }
             Some(0xD800..=0xDFFF) => {
                 let out = repaired.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
                 out.extend_from_slice(bytes.get(copied..at).unwrap_or_default());

@@ -76,8 +76,15 @@ pub fn render_markdown(source: &str) -> Rendered {
 
 /// What an open tag will become when it ends.
 enum Open {
-    Entity { kind: Option<EntityKind>, offset: usize },
-    Link { url: String, offset: usize, at_byte: usize },
+    Entity {
+        kind: Option<EntityKind>,
+        offset: usize,
+    },
+    Link {
+        url: String,
+        offset: usize,
+        at_byte: usize,
+    },
 }
 
 struct Writer<'a> {
@@ -292,7 +299,10 @@ impl<'a> Writer<'a> {
 
     fn close(&mut self, end: usize) {
         match self.open.pop() {
-            Some(Open::Entity { kind: Some(kind), offset }) => self.entity(kind, offset),
+            Some(Open::Entity {
+                kind: Some(kind),
+                offset,
+            }) => self.entity(kind, offset),
             Some(Open::Link { url, offset, at_byte }) => self.close_link(url, offset, at_byte),
             Some(Open::Entity { kind: None, .. }) | None => {}
         }
@@ -322,9 +332,10 @@ impl<'a> Writer<'a> {
     /// mention somebody.
     fn close_link(&mut self, url: String, offset: usize, at_byte: usize) {
         let shown = self.text.get(at_byte..).unwrap_or_default();
-        let is_web = ["https://", "http://"]
-            .iter()
-            .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+        let is_web = ["https://", "http://"].iter().any(|scheme| {
+            url.get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        });
         if shown == url || (shown.is_empty() && url.is_empty()) {
             return;
         }

@@ -63,7 +63,10 @@ impl Refusal {
         }
         match self.status {
             429 => refused(DeliveryErrorKind::RateLimited {
-                retry_after: self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).min(MAX_RETRY_AFTER),
+                retry_after: self
+                    .retry_after
+                    .unwrap_or(DEFAULT_RETRY_AFTER)
+                    .min(MAX_RETRY_AFTER),
                 whole_bot: false,
             }),
             401 => refused(DeliveryErrorKind::BadToken),
@@ -73,12 +76,16 @@ impl Refusal {
             413 => refused(DeliveryErrorKind::TooLong),
             500.. if self.from_api => refused(DeliveryErrorKind::Server { status: self.status }),
             // A page of a proxy: the request may have passed it.
-            500.. => failed(DeliveryError::ambiguous(DeliveryErrorKind::Server { status: self.status })),
+            500.. => failed(DeliveryError::ambiguous(DeliveryErrorKind::Server {
+                status: self.status,
+            })),
             _ if has(&["message is not modified"]) => CallError::NotModified,
             _ if has(&["can't parse entities", "entity", "entities"]) => CallError::BadEntities,
             _ if has(&["message to delete not found"]) => CallError::AlreadyGone,
             _ if has(&["is too long", "message_too_long"]) => refused(DeliveryErrorKind::TooLong),
-            _ if has(&["text is empty", "must be non-empty", "message_empty"]) => refused(DeliveryErrorKind::Empty),
+            _ if has(&["text is empty", "must be non-empty", "message_empty"]) => {
+                refused(DeliveryErrorKind::Empty)
+            }
             _ if has(&[
                 "message to edit not found",
                 "message can't be edited",
@@ -89,7 +96,13 @@ impl Refusal {
             {
                 refused(DeliveryErrorKind::NothingToEdit)
             }
-            _ if has(&["chat_write_forbidden", "have no rights", "not enough rights", "user_is_blocked"]) => {
+            _ if has(&[
+                "chat_write_forbidden",
+                "have no rights",
+                "not enough rights",
+                "user_is_blocked",
+            ]) =>
+            {
                 refused(DeliveryErrorKind::Blocked)
             }
             _ if has(&[
@@ -142,15 +155,43 @@ mod tests {
         let blocked = refused(DeliveryErrorKind::Blocked);
         let gone = refused(DeliveryErrorKind::ChatGone);
         let nothing = refused(DeliveryErrorKind::NothingToEdit);
-        check(400, "Bad Request: message is not modified: specified new message content …", &CallError::NotModified);
-        check(400, "Bad Request: can't parse entities: Unsupported start tag at byte offset 3", &CallError::BadEntities);
-        check(400, "Bad Request: message is too long", &refused(DeliveryErrorKind::TooLong));
-        check(400, "Bad Request: MESSAGE_TOO_LONG", &refused(DeliveryErrorKind::TooLong));
-        check(400, "Bad Request: message text is empty", &refused(DeliveryErrorKind::Empty));
-        check(400, "Bad Request: text must be non-empty", &refused(DeliveryErrorKind::Empty));
+        check(
+            400,
+            "Bad Request: message is not modified: specified new message content …",
+            &CallError::NotModified,
+        );
+        check(
+            400,
+            "Bad Request: can't parse entities: Unsupported start tag at byte offset 3",
+            &CallError::BadEntities,
+        );
+        check(
+            400,
+            "Bad Request: message is too long",
+            &refused(DeliveryErrorKind::TooLong),
+        );
+        check(
+            400,
+            "Bad Request: MESSAGE_TOO_LONG",
+            &refused(DeliveryErrorKind::TooLong),
+        );
+        check(
+            400,
+            "Bad Request: message text is empty",
+            &refused(DeliveryErrorKind::Empty),
+        );
+        check(
+            400,
+            "Bad Request: text must be non-empty",
+            &refused(DeliveryErrorKind::Empty),
+        );
         check(400, "Bad Request: message to edit not found", &nothing);
         check(400, "Bad Request: message can't be edited", &nothing);
-        check(400, "Bad Request: message to delete not found", &CallError::AlreadyGone);
+        check(
+            400,
+            "Bad Request: message to delete not found",
+            &CallError::AlreadyGone,
+        );
         check(400, "Bad Request: message thread not found", &gone);
         check(400, "Bad Request: TOPIC_CLOSED", &gone);
         check(400, "Bad Request: chat not found", &gone);
@@ -159,8 +200,16 @@ mod tests {
         check(403, "Forbidden: bot was blocked by the user", &blocked);
         check(403, "Forbidden: user is deactivated", &blocked);
         check(404, "Not Found: method not found", &CallError::NotFound);
-        check(409, "Conflict: terminated by other getUpdates request", &refused(DeliveryErrorKind::Conflict));
-        check(500, "Internal Server Error", &refused(DeliveryErrorKind::Server { status: 500 }));
+        check(
+            409,
+            "Conflict: terminated by other getUpdates request",
+            &refused(DeliveryErrorKind::Conflict),
+        );
+        check(
+            500,
+            "Internal Server Error",
+            &refused(DeliveryErrorKind::Server { status: 500 }),
+        );
         let other = DeliveryErrorKind::Rejected {
             code: 400,
             description: "Bad Request: something new".to_owned(),
@@ -181,7 +230,10 @@ mod tests {
             retry_after: Duration::from_secs(35),
             whole_bot: false,
         };
-        assert_eq!(refusal.classify(), CallError::Failed(DeliveryError::refused(limited)));
+        assert_eq!(
+            refusal.classify(),
+            CallError::Failed(DeliveryError::refused(limited))
+        );
         let moved = Refusal {
             status: 400,
             from_api: true,

@@ -8,7 +8,8 @@ use crate::config::{GroupMode, TelegramConfig};
 use crate::json::repair;
 use crate::wire::{CallbackQuery, Content, File, Message, MessageEntity, Stopped, Update};
 use openclaw_core::{
-    Attachment, ChatId, ChatKind, IncomingKind, IncomingMessage, Language, MessageId, Platform, Timestamp, UserId,
+    Attachment, ChatId, ChatKind, IncomingKind, IncomingMessage, Language, MessageId, Platform, Timestamp,
+    UserId,
 };
 use openclaw_messenger::{ParseError, Parsed};
 use std::borrow::Cow;
@@ -28,7 +29,12 @@ pub fn parse_update(
         .or_else(|_| serde_json::from_slice(&repair(body)))
         .map_err(|error| ParseError::Malformed {
             // Line, column and category say where; the message itself may quote the body.
-            reason: format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()),
+            reason: format!(
+                "{:?} error at line {} column {}",
+                error.classify(),
+                error.line(),
+                error.column()
+            ),
         })?;
     let reader = Reader {
         config,
@@ -101,16 +107,24 @@ impl Reader<'_> {
         let reply_to = message
             .reply_to_message
             .as_ref()
-            .filter(|reply| !is_topic_start(&message, reply.message_id) && reply.forum_topic_created.is_none())
+            .filter(|reply| {
+                !is_topic_start(&message, reply.message_id) && reply.forum_topic_created.is_none()
+            })
             .map(|reply| message_id(reply.message_id))
             .transpose()?;
-        let language = message.from.as_ref().and_then(|from| from.language_code.as_deref());
+        let language = message
+            .from
+            .as_ref()
+            .and_then(|from| from.language_code.as_deref());
         Ok(Parsed::Messages(vec![IncomingMessage {
             platform: Platform::Telegram,
             bot: self.config.bot.clone(),
             update_key: self.update_id.to_string(),
             user: user_id(user)?,
-            chat: chat_id(message.chat.id, topic(message.message_thread_id, message.is_topic_message))?,
+            chat: chat_id(
+                message.chat.id,
+                topic(message.message_thread_id, message.is_topic_message),
+            )?,
             chat_kind,
             kind,
             message_id: Some(message_id(message.message_id)?),
@@ -127,14 +141,19 @@ impl Reader<'_> {
             return Ok(ignored("inline_callback"));
         };
         if query.id.is_empty() || query.id.len() > MAX_QUERY_ID || query.id.chars().any(char::is_control) {
-            return Err(ParseError::Field { field: "callback_query.id" });
+            return Err(ParseError::Field {
+                field: "callback_query.id",
+            });
         }
         Ok(Parsed::Messages(vec![IncomingMessage {
             platform: Platform::Telegram,
             bot: self.config.bot.clone(),
             update_key: format!("{}.{}", self.update_id, query.id),
             user: user_id(query.from.id)?,
-            chat: chat_id(message.chat.id, topic(message.message_thread_id, message.is_topic_message))?,
+            chat: chat_id(
+                message.chat.id,
+                topic(message.message_thread_id, message.is_topic_message),
+            )?,
             chat_kind: chat_kind(&message.chat.kind),
             kind: IncomingKind::Callback,
             message_id: Some(message_id(message.message_id)?),
@@ -169,7 +188,10 @@ impl Reader<'_> {
         let answers_us = message.reply_to_message.as_ref().is_some_and(|reply| {
             reply.forum_topic_created.is_none()
                 && !is_topic_start(message, reply.message_id)
-                && self.identity.zip(reply.from.as_ref()).is_some_and(|(us, from)| us.id == from.id)
+                && self
+                    .identity
+                    .zip(reply.from.as_ref())
+                    .is_some_and(|(us, from)| us.id == from.id)
         });
         answers_us || entities.iter().any(|entity| self.names_us(entity, text))
     }
@@ -182,7 +204,9 @@ impl Reader<'_> {
                 .identity
                 .zip(entity.user.as_ref())
                 .is_some_and(|(us, user)| us.id == user.id),
-            "bot_command" if entity.offset == 0 => words.split_once('@').is_none_or(|(_, name)| self.is_our_name(name)),
+            "bot_command" if entity.offset == 0 => words
+                .split_once('@')
+                .is_none_or(|(_, name)| self.is_our_name(name)),
             _ => false,
         }
     }
@@ -291,7 +315,11 @@ fn attachments(message: &Message) -> Vec<Attachment> {
     photo
         .into_iter()
         .chain(document)
-        .chain(others.into_iter().filter_map(|(kind, file)| file.as_ref().map(|file| one(kind, file))))
+        .chain(
+            others
+                .into_iter()
+                .filter_map(|(kind, file)| file.as_ref().map(|file| one(kind, file))),
+        )
         .collect()
 }
 
