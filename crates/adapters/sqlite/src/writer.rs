@@ -355,3 +355,212 @@ impl Drop for Sentinel {
 pub(crate) fn queue() -> (mpsc::Sender<Box<dyn Job>>, Receiver<Box<dyn Job>>) {
     mpsc::channel()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Mutex;
+    use tokio::sync::Semaphore;
+
+    type Answer = oneshot::Receiver<Result<i64, OpError>>;
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().expect("a database");
+        connection
+            .execute_batch(
+                "CREATE TABLE rows (id INTEGER PRIMARY KEY) STRICT; \
+                 CREATE TABLE store_state (probe INTEGER); INSERT INTO store_state VALUES (0);",
+            )
+            .expect("tables");
+        connection
+    }
+
+    fn place() -> OwnedSemaphorePermit {
+        Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place")
+    }
+
+    /// Writes the row, then fails if asked to.
+    fn insert(id: i64, fails: bool) -> (Box<dyn Job>, Answer) {
+        Task::new(
+            move |connection: &Connection| {
+                connection.execute("INSERT INTO rows (id) VALUES (?1)", [id])?;
+                if fails {
+                    return Err(OpError::Store(StoreError::Stale));
+                }
+                Ok(id)
+            },
+            place(),
+        )
+    }
+
+    fn rows(connection: &Connection) -> Vec<i64> {
+        connection
+            .prepare("SELECT id FROM rows ORDER BY id")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .expect("rows")
+    }
+
+    fn failing(code: i32) -> Commit {
+        Box::new(move |_| Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)))
+    }
+
+    fn group(jobs: Vec<(Box<dyn Job>, Answer)>, writer: &mut Writer) -> Vec<Result<i64, StoreError>> {
+        let (mut jobs, answers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+        writer.write(&mut jobs);
+        jobs.into_iter().for_each(Job::answer);
+        answers
+            .into_iter()
+            .map(|mut answer| answer.try_recv().expect("an answer").map_err(StoreError::from))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_job_that_fails_takes_back_its_own_changes_only(fails in proptest::collection::vec(any::<bool>(), 1..20)) {
+            let mut writer = Writer::new(database(), Arc::new(Health::new()));
+            let jobs = (0_i64..).zip(&fails).map(|(id, fails)| insert(id, *fails)).collect();
+            let answers = group(jobs, &mut writer);
+            let kept: Vec<i64> = (0_i64..).zip(&fails).filter(|(_, fails)| !**fails).map(|(id, _)| id).collect();
+            prop_assert_eq!(rows(&writer.connection), kept);
+            for (answer, fails) in answers.iter().zip(fails) {
+                prop_assert_eq!(matches!(answer, Err(StoreError::Stale)), fails);
+                prop_assert_eq!(answer.is_ok(), !fails);
+            }
+            prop_assert!(writer.health.writable().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_job_that_violates_a_constraint_leaves_the_others() {
+        let mut writer = Writer::new(database(), Arc::new(Health::new()));
+        let answers = group(
+            vec![insert(1, false), insert(1, false), insert(2, false)],
+            &mut writer,
+        );
+        assert!(
+            matches!(&answers[..], [Ok(1), Err(StoreError::Unavailable { .. }), Ok(2)]),
+            "{answers:?}"
+        );
+        assert_eq!(rows(&writer.connection), [1, 2]);
+        writer.health.writable().expect("the disk is not to blame");
+    }
+
+    #[test]
+    fn a_commit_without_space_is_unavailable_for_all_and_tried_again_later() {
+        let health = Arc::new(Health::new());
+        let mut writer = Writer::with_commit(database(), Arc::clone(&health), failing(ffi::SQLITE_FULL));
+        let answers = group(
+            vec![insert(1, false), insert(2, true), insert(3, false)],
+            &mut writer,
+        );
+        assert!(
+            matches!(
+                &answers[..],
+                [
+                    Err(StoreError::Unavailable { .. }),
+                    Err(StoreError::Stale),
+                    Err(StoreError::Unavailable { .. })
+                ]
+            ),
+            "{answers:?}"
+        );
+        assert_eq!(rows(&writer.connection), [0; 0]);
+        assert!(health.writable().is_err() && health.may_try().is_ok());
+        writer.commit = Writer::new(database(), Arc::clone(&health)).commit;
+        writer.probe();
+        health.writable().expect("the probe passed");
+        assert!(matches!(group(vec![insert(1, false)], &mut writer)[..], [Ok(1)]));
+    }
+
+    #[test]
+    fn a_failed_sync_is_unknown_for_all_and_nothing_is_written_any_more() {
+        for code in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_CORRUPT,
+        ] {
+            let health = Arc::new(Health::new());
+            let mut writer = Writer::with_commit(database(), Arc::clone(&health), failing(code));
+            let answers = group(
+                vec![insert(1, false), insert(2, true), insert(3, false)],
+                &mut writer,
+            );
+            assert!(
+                matches!(
+                    &answers[..],
+                    [
+                        Err(StoreError::Unknown { .. }),
+                        Err(StoreError::Stale),
+                        Err(StoreError::Unknown { .. })
+                    ]
+                ),
+                "{answers:?}"
+            );
+            assert!(futures::FutureExt::now_or_never(health.wait_failed()).is_some());
+            writer.commit = Writer::new(database(), Arc::clone(&health)).commit;
+            let later = group(vec![insert(4, false)], &mut writer);
+            assert!(
+                matches!(&later[..], [Err(StoreError::Unavailable { .. })]),
+                "{later:?}"
+            );
+            assert_eq!(rows(&writer.connection), [0; 0]);
+        }
+    }
+
+    #[test]
+    fn nobody_is_answered_before_the_commit() {
+        let answers = Arc::new(Mutex::new(Vec::<Answer>::new()));
+        let seen = Arc::clone(&answers);
+        let commit: Commit = Box::new(move |connection| {
+            let waiting = seen
+                .lock()
+                .expect("unpoisoned")
+                .iter_mut()
+                .all(|answer| answer.try_recv().is_err());
+            assert!(waiting, "answered before the commit");
+            connection.execute_batch("COMMIT")
+        });
+        let writer = Writer::with_commit(database(), Arc::new(Health::new()), commit);
+        let (queue, jobs) = queue();
+        for id in 0..3 {
+            let (job, answer) = insert(id, false);
+            answers.lock().expect("unpoisoned").push(answer);
+            queue.send(job).expect("sent");
+        }
+        drop(queue);
+        writer.run(&jobs);
+        for answer in answers.lock().expect("unpoisoned").iter_mut() {
+            assert!(matches!(answer.try_recv(), Ok(Ok(_))));
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_ended_early_keeps_nothing_of_the_group() {
+        let mut writer = Writer::new(database(), Arc::new(Health::new()));
+        let (ender, answer) = Task::new(
+            |connection: &Connection| -> Result<i64, OpError> {
+                connection.execute_batch("ROLLBACK")?;
+                Err(OpError::Store(StoreError::Stale))
+            },
+            place(),
+        );
+        let answers = group(
+            vec![insert(1, false), (ender, answer), insert(3, false)],
+            &mut writer,
+        );
+        assert!(
+            matches!(
+                &answers[..],
+                [
+                    Err(StoreError::Unavailable { .. }),
+                    Err(StoreError::Stale),
+                    Err(StoreError::Unavailable { .. })
+                ]
+            ),
+            "{answers:?}"
+        );
+        assert_eq!(rows(&writer.connection), [0; 0]);
+    }
+}

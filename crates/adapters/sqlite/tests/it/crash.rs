@@ -10,17 +10,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
-/// A copy of the database and its log as a crash would leave them: the log is cut wherever the copy was taken. The log
-/// is copied first: what it holds and the database does not have yet must not get lost between the two copies.
+/// A copy of the database and its log as a crash at one moment would leave them. The log may be cut anywhere at its end.
+/// A copy during which the log was being copied back or begun anew would show two moments at once, so it is taken again.
 pub(crate) fn image(dir: &Path) -> TempDir {
+    let (database, log) = (dir.join("openclaw.db"), dir.join("openclaw.db-wal"));
+    let read = |path: &Path| std::fs::read(path).unwrap_or_default();
+    let header = |log: &[u8]| log.get(..32).map(<[u8]>::to_vec);
     let copy = tempfile::tempdir().expect("a directory");
-    for name in ["openclaw.db-wal", "openclaw.db"] {
-        let from = dir.join(name);
-        if from.exists() {
-            std::fs::copy(&from, copy.path().join(name)).expect("a copy");
+    loop {
+        let (begun, before) = (header(&read(&log)), read(&database));
+        let frames = read(&log);
+        if read(&database) == before && header(&read(&log)) == begun && header(&frames) == begun {
+            std::fs::write(copy.path().join("openclaw.db"), before).expect("a copy");
+            std::fs::write(copy.path().join("openclaw.db-wal"), frames).expect("a copy");
+            return copy;
         }
     }
-    copy
 }
 
 #[tokio::test]
