@@ -1,0 +1,561 @@
+//! Token budgets: how much each account may use within 24 h.
+//!
+//! Tokens are reserved before a call, settled to what it really cost after it and given back when it fails: two turns
+//! at once cannot both spend the last tokens. This is the authority for one process; what it knows is primed from a
+//! store, and every settlement says what is to be stored.
+
+use crate::error::{ReserveError, TokenBudgetExceededError};
+use crate::event::TokenBudgetWarning;
+use openclaw_core::{AccessTier, Clock, CorrelationId, EventContext, Platform, TenantId, Timestamp};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The length of a window, from its first use.
+pub const BUDGET_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least output a budget may cut an answer down to, in tokens; below it a turn is refused.
+pub const OUTPUT_FLOOR: u64 = 256;
+/// Per cent of the limit at which a warning is published.
+const WARNING_PERCENT: u64 = 80;
+
+/// Tokens each tier may use within a window. `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierLimits {
+    /// Of `free`.
+    pub free: Option<u64>,
+    /// Of `standard`.
+    pub standard: Option<u64>,
+    /// Of `premium`.
+    pub premium: Option<u64>,
+    /// Of `admin`.
+    pub admin: Option<u64>,
+}
+
+/// Who shares a budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BudgetScope {
+    /// Each tenant has one: a person in two chats has two.
+    #[default]
+    Tenant,
+    /// Each person has one, whatever chat they write in.
+    User,
+}
+
+/// How budgets are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBudgetConfig {
+    /// By tier.
+    pub limits: TierLimits,
+    /// Who shares one.
+    pub scope: BudgetScope,
+    /// Accounts in memory. At the bound all that are idle and stored are forgotten, to be primed again when they are
+    /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many.
+    pub max_accounts: usize,
+}
+
+/// The budgets of all accounts. Cheap to clone; clones share.
+#[derive(Clone, Debug)]
+pub struct TokenBudget {
+    shared: Arc<Shared>,
+}
+
+/// What is to be reserved for a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReserveRequest<'a> {
+    /// The budget, as [`TokenBudget::account_for`] names it.
+    pub account: &'a str,
+    /// Whose limit applies.
+    pub tier: AccessTier,
+    /// Tokens of the request, estimated.
+    pub input_estimate: u64,
+    /// Tokens of answer the request asks for.
+    pub wanted_output: u64,
+    /// Tokens of answer the model can give.
+    pub model_limit: u64,
+    /// The least answer worth having; normally [`OUTPUT_FLOOR`]. A request that wants less is content with that.
+    pub floor: u64,
+    /// What the warning is found by.
+    pub correlation_id: Option<CorrelationId>,
+}
+
+/// Tokens set aside. Dropped, they are given back.
+#[derive(Debug)]
+#[must_use = "a reservation that is dropped is given back"]
+pub struct Reservation {
+    shared: Arc<Shared>,
+    account: Arc<str>,
+    window_started_at: Timestamp,
+    limit: Option<u64>,
+    tokens: u64,
+    input_estimate: u64,
+    output_allowed: u64,
+    wanted_output: u64,
+    floor: u64,
+    correlation_id: Option<CorrelationId>,
+    settled: bool,
+}
+
+/// What a turn has cost, to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Whose budget.
+    pub account: String,
+    /// The window it belongs to.
+    pub window_started_at: Timestamp,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+/// What an account has used and what is left. An unlimited account has `null` for limit and remaining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetUsage {
+    /// Tokens settled in the window.
+    pub used: u64,
+    /// Tokens allowed in the window.
+    pub limit: Option<u64>,
+    /// `limit − used − reserved`.
+    pub remaining: Option<u64>,
+    /// Tokens set aside by turns under way.
+    pub reserved: u64,
+    /// When the window ends; `None` when none has begun.
+    pub resets_at: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: TokenBudgetConfig,
+    clock: Arc<dyn Clock>,
+    events: EventContext,
+    /// Guards all accounts; held for one decision, never while publishing.
+    accounts: Mutex<Accounts>,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    by_name: HashMap<Arc<str>, Account>,
+    /// How many there may be before idle ones are looked for again.
+    sweep_at: usize,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    window_started_at: Option<Timestamp>,
+    used: u64,
+    /// By reservations of this window.
+    reserved: u64,
+    /// Reservations under way, of any window.
+    outstanding: u32,
+    /// Settlements that are not known to be stored.
+    unstored: u32,
+    warned: bool,
+    exhausted: bool,
+}
+
+// === impl TierLimits ===
+
+impl TierLimits {
+    /// A tier's limit.
+    pub const fn of(&self, tier: AccessTier) -> Option<u64> {
+        match tier {
+            AccessTier::Free => self.free,
+            AccessTier::Standard => self.standard,
+            AccessTier::Premium => self.premium,
+            AccessTier::Admin => self.admin,
+        }
+    }
+}
+
+impl Default for TierLimits {
+    fn default() -> Self {
+        Self {
+            free: Some(10_000),
+            standard: Some(100_000),
+            premium: Some(1_000_000),
+            admin: None,
+        }
+    }
+}
+
+// === impl TokenBudgetConfig ===
+
+impl Default for TokenBudgetConfig {
+    fn default() -> Self {
+        Self {
+            limits: TierLimits::default(),
+            scope: BudgetScope::default(),
+            max_accounts: 100_000,
+        }
+    }
+}
+
+// === impl TokenBudget ===
+
+impl TokenBudget {
+    /// Knows no account yet.
+    pub fn new(config: TokenBudgetConfig, clock: Arc<dyn Clock>, events: &EventContext) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                accounts: Mutex::new(Accounts {
+                    by_name: HashMap::new(),
+                    sweep_at: config.max_accounts.max(1),
+                }),
+                config,
+                clock,
+                events: events.for_source(crate::SOURCE),
+            }),
+        }
+    }
+
+    /// The budget a tenant draws on. For the API it is always the user's, whatever the scope: a caller could buy
+    /// fresh budgets by changing a field of the request otherwise.
+    pub fn account_for(&self, tenant: &TenantId) -> String {
+        if self.shared.config.scope == BudgetScope::User || tenant.platform() == Platform::Api {
+            format!("user:{}:{}", tenant.platform(), tenant.user())
+        } else {
+            tenant.to_string()
+        }
+    }
+
+    /// A tier's limit.
+    pub fn limit(&self, tier: AccessTier) -> Option<u64> {
+        self.shared.config.limits.of(tier)
+    }
+
+    /// Whether an account is in memory.
+    pub fn is_loaded(&self, account: &str) -> bool {
+        self.shared.accounts.lock().by_name.contains_key(account)
+    }
+
+    /// Takes what the store knows of an account: when its window began and what was used in it; `None` when it knows
+    /// nothing. Does nothing when the account is in memory, which is then the truth.
+    pub fn prime(&self, account: &str, stored: Option<(Timestamp, u64)>) {
+        let mut accounts = self.shared.accounts.lock();
+        if accounts.by_name.contains_key(account) {
+            return;
+        }
+        accounts.make_room(self.shared.config.max_accounts);
+        let (window_started_at, used) = match stored {
+            Some((started, used)) => (Some(started), used),
+            None => (None, 0),
+        };
+        let fresh = Account {
+            window_started_at,
+            used,
+            ..Account::default()
+        };
+        accounts.by_name.insert(Arc::from(account), fresh);
+    }
+
+    /// Sets tokens aside: the input estimate and the output that is allowed, which is the least of what is asked,
+    /// what the model can give and what the budget has left after the input.
+    pub fn reserve(&self, request: &ReserveRequest<'_>) -> Result<Reservation, ReserveError> {
+        let limit = self.limit(request.tier);
+        let now = self.shared.clock.now();
+        let mut accounts = self.shared.accounts.lock();
+        let Some((name, account)) = accounts.get_mut(request.account) else {
+            return Err(ReserveError::NotLoaded);
+        };
+        account.roll(now);
+        account.note_primed(limit);
+        let asked = request.wanted_output.min(request.model_limit);
+        let remaining = limit.map_or(u64::MAX, |limit| account.remaining(limit));
+        let fitted = fit(remaining, request.input_estimate, asked, request.floor);
+        let Some(output_allowed) = fitted else {
+            let limit = limit.unwrap_or(u64::MAX);
+            let error = TokenBudgetExceededError {
+                limit,
+                used: account.used.saturating_add(account.reserved),
+                requested: request.input_estimate.saturating_add(asked),
+                resets_at: account.window_started_at.unwrap_or(now) + BUDGET_WINDOW,
+            };
+            // Only what is settled can be said to be used up; a reservation may still come back.
+            let room = limit.saturating_sub(account.used);
+            let spent = fit(room, request.input_estimate, asked, request.floor).is_none() && account.used > 0;
+            let warn = spent && !std::mem::replace(&mut account.exhausted, true);
+            let used = account.used;
+            drop(accounts);
+            if warn {
+                self.shared.warn(
+                    request.account,
+                    100,
+                    used,
+                    limit,
+                    error.resets_at,
+                    request.correlation_id,
+                );
+            }
+            return Err(error.into());
+        };
+        let tokens = request.input_estimate.saturating_add(output_allowed);
+        let window_started_at = *account.window_started_at.get_or_insert(now);
+        account.reserved = account.reserved.saturating_add(tokens);
+        account.outstanding = account.outstanding.saturating_add(1);
+        drop(accounts);
+        Ok(Reservation {
+            shared: Arc::clone(&self.shared),
+            account: name,
+            window_started_at,
+            limit,
+            tokens,
+            input_estimate: request.input_estimate,
+            output_allowed,
+            wanted_output: request.wanted_output,
+            floor: request.floor,
+            correlation_id: request.correlation_id,
+            settled: false,
+        })
+    }
+
+    /// What an account has used. An account that is not in memory has used nothing as far as is known here: prime it
+    /// first.
+    pub fn usage(&self, account: &str, tier: AccessTier) -> BudgetUsage {
+        let limit = self.limit(tier);
+        let now = self.shared.clock.now();
+        let mut accounts = self.shared.accounts.lock();
+        let mut unknown = Account::default();
+        let account = match accounts.by_name.get_mut(account) {
+            Some(account) => account,
+            None => &mut unknown,
+        };
+        account.roll(now);
+        BudgetUsage {
+            used: account.used,
+            limit,
+            remaining: limit.map(|limit| account.remaining(limit)),
+            reserved: account.reserved,
+            resets_at: account.window_started_at.map(|started| started + BUDGET_WINDOW),
+        }
+    }
+
+    /// The settlement is stored: the account may be forgotten when it is idle.
+    pub fn stored(&self, settlement: &Settlement) {
+        let mut accounts = self.shared.accounts.lock();
+        if let Some(account) = accounts.by_name.get_mut(settlement.account.as_str()) {
+            account.unstored = account.unstored.saturating_sub(1);
+        }
+    }
+
+    /// Starts an account over, at an operator's word. The store must be told too. Reservations under way stay
+    /// settled to the window they began in, which is over.
+    pub fn reset(&self, account: &str) {
+        if let Some(account) = self.shared.accounts.lock().by_name.get_mut(account) {
+            account.close_window();
+        }
+    }
+
+    /// How many accounts are in memory.
+    pub fn loaded_accounts(&self) -> usize {
+        self.shared.accounts.lock().by_name.len()
+    }
+}
+
+// === impl Reservation ===
+
+impl Reservation {
+    /// Tokens set aside.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// How many of them are for the answer: what the provider is told as its maximum.
+    pub fn output_allowed(&self) -> u64 {
+        self.output_allowed
+    }
+
+    /// How many of them are for the request.
+    pub fn input_estimate(&self) -> u64 {
+        self.input_estimate
+    }
+
+    /// The window they are taken from.
+    pub fn window_started_at(&self) -> Timestamp {
+        self.window_started_at
+    }
+
+    /// Whose budget they are taken from.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// A longer request or another model: what is set aside stays, and the output that is allowed shrinks to fit in
+    /// it. Refused below the floor; the reservation is unchanged then. An unlimited budget has room for anything.
+    pub fn refit(&mut self, input_estimate: u64, model_limit: u64) -> Result<u64, TokenBudgetExceededError> {
+        let room = if self.limit.is_some() {
+            self.tokens
+        } else {
+            u64::MAX
+        };
+        let asked = self.wanted_output.min(model_limit);
+        match fit(room, input_estimate, asked, self.floor) {
+            Some(output) => {
+                self.input_estimate = input_estimate;
+                self.output_allowed = output;
+                Ok(output)
+            }
+            None => Err(TokenBudgetExceededError {
+                limit: self.limit.unwrap_or(u64::MAX),
+                used: self.tokens,
+                requested: input_estimate.saturating_add(asked),
+                resets_at: self.window_started_at + BUDGET_WINDOW,
+            }),
+        }
+    }
+
+    /// The turn cost so many tokens in all. What is returned is to be stored; tell [`TokenBudget::stored`] when it
+    /// is. The truth may be more than was reserved.
+    pub fn settle(mut self, actual: u64) -> Settlement {
+        self.settled = true;
+        let resets_at = self.window_started_at + BUDGET_WINDOW;
+        let mut warnings = (None, 0);
+        if let Some(account) = self.shared.accounts.lock().by_name.get_mut(&self.account) {
+            account.release(self.window_started_at, self.tokens);
+            account.unstored = account.unstored.saturating_add(1);
+            if account.window_started_at == Some(self.window_started_at) {
+                account.used = account.used.saturating_add(actual);
+                warnings = (account.crossed(self.limit), account.used);
+            }
+            account.close_if_unused();
+        }
+        if let ((Some(percent), used), Some(limit)) = (warnings, self.limit) {
+            let correlation_id = self.correlation_id;
+            self.shared
+                .warn(&self.account, percent, used, limit, resets_at, correlation_id);
+        }
+        Settlement {
+            account: self.account.to_string(),
+            window_started_at: self.window_started_at,
+            tokens: actual,
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        if let Some(account) = self.shared.accounts.lock().by_name.get_mut(&self.account) {
+            account.release(self.window_started_at, self.tokens);
+            account.close_if_unused();
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn warn(
+        &self,
+        account: &str,
+        percent: u8,
+        used: u64,
+        limit: u64,
+        resets_at: Timestamp,
+        correlation_id: Option<CorrelationId>,
+    ) {
+        self.events.publish(correlation_id, || TokenBudgetWarning {
+            account: account.to_owned(),
+            percent,
+            used,
+            limit,
+            resets_at,
+        });
+    }
+}
+
+// === impl Accounts ===
+
+impl Accounts {
+    fn get_mut(&mut self, name: &str) -> Option<(Arc<str>, &mut Account)> {
+        let (name, _) = self.by_name.get_key_value(name)?;
+        let name = Arc::clone(name);
+        let account = self.by_name.get_mut(&name)?;
+        Some((name, account))
+    }
+
+    fn make_room(&mut self, bound: usize) {
+        if self.by_name.len() < self.sweep_at {
+            return;
+        }
+        self.by_name
+            .retain(|_, account| account.outstanding > 0 || account.unstored > 0);
+        // Where little could be forgotten the next look is not made at once: it costs as much as there is.
+        self.sweep_at = bound.max(1).max(self.by_name.len().saturating_add(bound / 4 + 1));
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    fn remaining(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.used).saturating_sub(self.reserved)
+    }
+
+    /// Ends the window when its time has passed.
+    fn roll(&mut self, now: Timestamp) {
+        if self
+            .window_started_at
+            .is_some_and(|started| now.saturating_since(started) >= BUDGET_WINDOW)
+        {
+            self.close_window();
+        }
+    }
+
+    fn close_window(&mut self) {
+        self.window_started_at = None;
+        self.used = 0;
+        self.reserved = 0;
+        self.warned = false;
+        self.exhausted = false;
+    }
+
+    /// A window in which nothing came of anything has not begun.
+    fn close_if_unused(&mut self) {
+        if self.used == 0 && self.reserved == 0 && self.unstored == 0 {
+            self.window_started_at = None;
+        }
+    }
+
+    fn release(&mut self, window_started_at: Timestamp, tokens: u64) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        if self.window_started_at == Some(window_started_at) {
+            self.reserved = self.reserved.saturating_sub(tokens);
+        }
+    }
+
+    /// What was used before the account was loaded has been warned of.
+    fn note_primed(&mut self, limit: Option<u64>) {
+        let Some(limit) = limit else { return };
+        self.warned |= percent(self.used, limit) >= WARNING_PERCENT;
+        self.exhausted |= self.used >= limit;
+    }
+
+    /// Which threshold was reached just now, the higher one if both were.
+    fn crossed(&mut self, limit: Option<u64>) -> Option<u8> {
+        let limit = limit?;
+        if self.used >= limit && !self.exhausted {
+            self.exhausted = true;
+            self.warned = true;
+            return Some(100);
+        }
+        if percent(self.used, limit) >= WARNING_PERCENT && !self.warned {
+            self.warned = true;
+            return Some(80);
+        }
+        None
+    }
+}
+
+/// How much output fits beside the input, if it is worth having.
+fn fit(room: u64, input: u64, asked: u64, floor: u64) -> Option<u64> {
+    let output = room.checked_sub(input)?.min(asked);
+    (output >= floor.min(asked) && output > 0).then_some(output)
+}
+
+fn percent(used: u64, limit: u64) -> u64 {
+    used.saturating_mul(100) / limit.max(1)
+}

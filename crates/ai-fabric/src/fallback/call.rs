@@ -1,0 +1,197 @@
+//! One call of one model: what it holds while it runs, and its bookkeeping at each of its ends.
+
+use super::router::Shared;
+use super::{Attempt, AttemptOutcome};
+use crate::circuit::CircuitPass;
+use crate::error::ModelError;
+use crate::estimate::TextMeter;
+use crate::event::{ModelFailed, ModelResponded};
+use crate::rate_limiter::RateLimitPermit;
+use crate::registry::FoundModel;
+use openclaw_core::{CodedError, CorrelationId, ModelEvent, Monotonic, TokenUsage};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The attempts of a routed request, shared by its stream and the walk inside it.
+pub(super) type Attempts = Arc<Mutex<Vec<Attempt>>>;
+
+/// A call under way. However it ends — answer, failure, reader gone — its permit is settled, its circuit is told, its
+/// attempt is recorded and its event is published exactly once.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) found: FoundModel,
+    router: Arc<Shared>,
+    attempts: Attempts,
+    correlation_id: CorrelationId,
+    /// Taken by the end.
+    held: Option<(RateLimitPermit, CircuitPass)>,
+    started: Monotonic,
+    first_token: Option<Duration>,
+    /// The estimate of the request, without and with what was learned of the model.
+    raw_input: u64,
+    input_estimate: u64,
+    output: TextMeter,
+    /// The provider's last word on usage.
+    reported: Option<TokenUsage>,
+}
+
+// === impl Call ===
+
+impl Call {
+    pub(super) fn new(
+        router: Arc<Shared>,
+        attempts: Attempts,
+        correlation_id: CorrelationId,
+        found: FoundModel,
+        held: (RateLimitPermit, CircuitPass),
+        raw_input: u64,
+    ) -> Self {
+        Self {
+            started: router.deps.clock.monotonic(),
+            input_estimate: router.deps.estimator.adjust(&found.model.id, raw_input),
+            found,
+            router,
+            attempts,
+            correlation_id,
+            held: Some(held),
+            first_token: None,
+            raw_input,
+            output: TextMeter::default(),
+            reported: None,
+        }
+    }
+
+    /// Takes note of a piece of the answer, before it is passed on.
+    pub(super) fn observe(&mut self, event: &ModelEvent, now: Monotonic) {
+        match event {
+            ModelEvent::TextDelta(text) => self.output.add(text),
+            ModelEvent::ToolUseStart { name, .. } => self.output.add(name),
+            ModelEvent::ToolArgumentsDelta { delta, .. } => self.output.add(delta),
+            ModelEvent::Usage(usage) => {
+                self.reported = Some(*usage);
+                return;
+            }
+            ModelEvent::Stop(_) => {}
+            ModelEvent::Ping => return,
+        }
+        if self.first_token.is_none() {
+            self.first_token = Some(now.saturating_since(self.started));
+        }
+    }
+
+    /// What it has cost so far: by the provider's word, else estimated.
+    pub(super) fn spent(&self) -> TokenUsage {
+        self.reported.unwrap_or_else(|| TokenUsage {
+            input_tokens: self.input_estimate,
+            output_tokens: self
+                .router
+                .deps
+                .estimator
+                .adjust(&self.found.model.id, self.output.tokens()),
+            estimated: true,
+        })
+    }
+
+    /// The answer is complete.
+    pub(super) fn answered(mut self) -> TokenUsage {
+        let usage = self.spent();
+        let duration = self.duration();
+        if let Some(reported) = self.reported.filter(|reported| !reported.estimated) {
+            let estimator = &self.router.deps.estimator;
+            estimator.learn(&self.found.model.id, self.raw_input, reported.input_tokens);
+        }
+        if let Some((permit, pass)) = self.held.take() {
+            permit.settle(usage.total());
+            pass.succeeded(self.first_token);
+        }
+        let cost = self.found.model.cost(&usage);
+        let first_token = self.first_token.unwrap_or(duration);
+        self.router
+            .deps
+            .events
+            .publish(Some(self.correlation_id), || ModelResponded {
+                request_id: self.correlation_id,
+                model: self.found.model.id.clone(),
+                provider: self.found.provider.id.clone(),
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                estimated: usage.estimated,
+                first_token_ms: millis(first_token),
+                duration_ms: millis(duration),
+                cost_micros: cost.as_micros(),
+            });
+        self.record(AttemptOutcome::Answered, usage);
+        usage
+    }
+
+    /// The call failed.
+    pub(super) fn failed(mut self, error: &ModelError) {
+        // A provider that refused the call charges nothing; one that fell silent or broke off may have begun to work.
+        let charged = self.first_token.is_some()
+            || self.reported.is_some()
+            || matches!(
+                error,
+                ModelError::Timeout { .. } | ModelError::Cut | ModelError::InStream { .. }
+            );
+        let usage = if charged {
+            self.spent()
+        } else {
+            TokenUsage::default()
+        };
+        if let Some((permit, pass)) = self.held.take() {
+            permit.settle(usage.total());
+            pass.failed(error);
+        }
+        self.publish_failure(error.code(), error.is_retryable());
+        self.record(AttemptOutcome::Failed(error.clone()), usage);
+    }
+
+    fn publish_failure(&self, code: &'static str, retryable: bool) {
+        self.router
+            .deps
+            .events
+            .publish(Some(self.correlation_id), || ModelFailed {
+                request_id: self.correlation_id,
+                model: self.found.model.id.clone(),
+                provider: self.found.provider.id.clone(),
+                code,
+                retryable,
+                after_first_token: self.first_token.is_some(),
+                duration_ms: millis(self.duration()),
+            });
+    }
+
+    fn record(&self, outcome: AttemptOutcome, usage: TokenUsage) {
+        self.attempts.lock().push(Attempt {
+            model: self.found.model.id.clone(),
+            provider: Some(self.found.provider.id.clone()),
+            outcome,
+            usage,
+            cost: self.found.model.cost(&usage),
+            duration: self.duration(),
+        });
+    }
+
+    fn duration(&self) -> Duration {
+        self.router.deps.clock.monotonic().saturating_since(self.started)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Still held: nobody said how it ended, so its reader has left.
+        let Some((permit, pass)) = self.held.take() else {
+            return;
+        };
+        let usage = self.spent();
+        permit.settle(usage.total());
+        drop(pass);
+        self.publish_failure("CANCELLED", true);
+        self.record(AttemptOutcome::Cancelled, usage);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
