@@ -4,6 +4,7 @@
 //! targets before the next one begins, and costs are processor time per request. Where `taskset` exists and there are
 //! two processors, mock and load generator share the first and the target has the second.
 
+mod functions;
 mod process;
 mod report;
 mod run;
@@ -11,6 +12,7 @@ mod run;
 use crate::toolbox;
 use anyhow::{Result, bail};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What to measure.
@@ -22,6 +24,9 @@ pub(crate) struct Options {
     /// Leave the server out: what the harness itself can do.
     #[arg(long)]
     no_server: bool,
+    /// Leave the benchmarks of single functions out.
+    #[arg(long)]
+    no_functions: bool,
     /// Seconds per measurement.
     #[arg(long, default_value_t = 8.0)]
     secs: f64,
@@ -58,7 +63,21 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let figures = run::measure(&programs, &plan)?;
     let table = report::table(&figures);
     println!("{table}");
-    if options.smoke || options.no_server {
+    if options.smoke {
+        if !options.no_functions {
+            functions::try_all(root)?;
+        }
+        println!("it runs; docs/benchmarks.md is unchanged");
+        return Ok(());
+    }
+    let functions = if options.no_functions {
+        BTreeMap::new()
+    } else {
+        functions::measure_all(root)?
+    };
+    let functions = functions::table(&functions);
+    println!("{functions}");
+    if options.no_server || options.no_functions {
         println!("docs/benchmarks.md is unchanged: this was not a whole run");
         return Ok(());
     }
@@ -66,7 +85,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    std::fs::write(&path, report::page(root, &table))?;
+    std::fs::write(&path, report::page(root, &table, &functions))?;
     println!("written: docs/benchmarks.md");
     Ok(())
 }

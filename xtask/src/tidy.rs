@@ -4,7 +4,15 @@ use crate::tree::Tree;
 use toml::{Table, Value};
 
 /// Files every checkout has.
-const REQUIRED: &[&str] = &["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "deny.toml"];
+const REQUIRED: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "deny.toml",
+];
 
 /// Macros that mark something unfinished. Written in two parts, so that this file does not find itself.
 const UNFINISHED: &[&str] = &[
@@ -211,6 +219,9 @@ mod tests {
     /// The faults of a tidy repository with these files beside its own or in their place.
     fn check(files: &[(&str, &str)]) -> Vec<String> {
         let tidy = [
+            ("ARCHITECTURE.md", ""),
+            ("CONTRIBUTING.md", ""),
+            ("README.md", ""),
             ("CHANGELOG.md", ""),
             ("LICENSE-APACHE", ""),
             ("LICENSE-MIT", ""),
@@ -241,7 +252,11 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let tree = Tree::of(&[("CHANGELOG.md", ""), ("LICENSE-MIT", ""), ("deny.toml", "")]);
+        let others = REQUIRED
+            .iter()
+            .filter(|path| **path != "LICENSE-APACHE")
+            .map(|path| (*path, ""));
+        let tree = Tree::of(&others.collect::<Vec<_>>());
         assert_eq!(faults(&tree), ["LICENSE-APACHE: missing"]);
     }
 

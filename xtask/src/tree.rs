@@ -49,10 +49,11 @@ impl Tree {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 self.read_directory(&entry.path(), &path)?;
-            } else if kind.is_file() && is_text(&name) {
-                if let Ok(text) = String::from_utf8(std::fs::read(entry.path())?) {
-                    self.texts.insert(path.clone(), text);
-                }
+            } else if kind.is_file()
+                && is_text(&name)
+                && let Ok(text) = String::from_utf8(std::fs::read(entry.path())?)
+            {
+                self.texts.insert(path.clone(), text);
             }
             self.paths.insert(path);
         }

@@ -133,8 +133,8 @@ fn at_most(mut row: Row, bar: f64) -> Row {
     row
 }
 
-/// The page with the table, its date, commit, machine and command.
-pub(super) fn page(root: &Path, table: &str) -> String {
+/// The page with both tables, its date, commit, machine and command.
+pub(super) fn page(root: &Path, table: &str, functions: &str) -> String {
     let ask =
         |command: &mut Command| toolbox::output(command).unwrap_or_else(|_unknown| "unknown".to_owned());
     let date = ask(Command::new("date").args(["-u", "+%Y-%m-%d"]));
@@ -150,7 +150,8 @@ pub(super) fn page(root: &Path, table: &str) -> String {
         "# Benchmarks\n\n{date}, commit {commit}, {processors} processors ({}), command `cargo xtask bench`.\n\n\
          `direct` is the load generator on the mock provider, `relay` a reverse proxy that only passes bytes on,\n\
          `server` is OpenClaw Platform as installed, with key, limits, budget, events and usage on. All in one run;\n\
-         compare columns, not dates. Mock and load generator share one processor, the target has another.\n\n{table}",
+         compare columns, not dates. Mock and load generator share one processor, the target has another.\n\n\
+         ## The server\n\n{table}\n## Functions\n\nCriterion's medians.\n\n{functions}",
         model.unwrap_or("unknown")
     )
 }

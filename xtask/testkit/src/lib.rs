@@ -11,6 +11,7 @@
 //! | [`http_client`] | a small HTTP client that shows statuses, headers and server-sent events as they are |
 //! | [`ledger`] | who wrote what and what came back: lost, doubled, out of order, in the wrong chat |
 //! | [`optional`] | Python, Node and Chromium, where a test needs one and may be skipped without it |
+//! | [`sdk`] | the official OpenAI SDKs for Python and JavaScript as clients |
 //!
 //! Every server binds 127.0.0.1 on a port the system chooses. Waiting is bounded everywhere, and no wait sleeps
 //! longer than a few milliseconds between two looks.
@@ -22,6 +23,7 @@ pub mod http_client;
 pub mod ledger;
 pub mod mock_provider;
 pub mod optional;
+pub mod sdk;
 pub mod server_process;
 
 pub use http_client::{HttpClient, Reply, RequestBuilder, SseEvent, SseReader};

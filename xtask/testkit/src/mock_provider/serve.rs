@@ -234,7 +234,7 @@ impl Prepared {
                 self.head.piece(&quoted(text.map_or("", String::as_str)), first)
             }
             None => self.head.piece(
-                if index % 2 == 0 {
+                if index.is_multiple_of(2) {
                     "\"lorem \""
                 } else {
                     "\"ipsum \""
