@@ -1,9 +1,12 @@
 //! The `openclaw` binary.
 
 #![forbid(unsafe_code)]
-#![expect(dead_code, reason = "the composition root uses them")]
+#![expect(dead_code, unused_imports, reason = "the composition root uses them")]
 
 mod config;
+mod data_dir;
+mod openai_wire;
+mod problem;
 mod telemetry;
 
 fn main() {}
