@@ -6,7 +6,7 @@
 mod filter;
 mod line;
 
-pub(crate) use filter::{LogFilter, LogFilterError};
+pub(crate) use filter::LogFilter;
 
 use crate::config::sections::LogFormat;
 use line::{LineLayer, Style};
