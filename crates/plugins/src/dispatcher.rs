@@ -90,7 +90,8 @@ impl HookDispatcher {
             };
         }
         let table = self.registry.table();
-        self.run(&table, context, tenant_tier, correlation_id).await
+        // Boxed, so that the future of a dispatch that asks nobody is small.
+        Box::pin(self.run(&table, context, tenant_tier, correlation_id)).await
     }
 
     async fn run(
