@@ -15,7 +15,7 @@ use crate::words;
 use openclaw_ai_fabric::BudgetUsage;
 use openclaw_concurrency::{Priority, ShutdownReport, Submission, WorkContext};
 use openclaw_core::{
-    AccessTier, BotId, CorrelationId, IncomingKind, IncomingMessage, Monotonic, TenantId,
+    AccessTier, BotId, ChatId, CorrelationId, IncomingKind, IncomingMessage, Monotonic, Platform, TenantId,
 };
 use openclaw_messenger::MessageReceived;
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
@@ -386,6 +386,11 @@ impl Gateway {
     pub fn check_admission(&self) -> Result<(), Refusal> {
         // Taking a place and giving it back is the one way to the exact refusal.
         self.inner.pool.admit().map(drop).map_err(Refusal::from)
+    }
+
+    /// A chat of a platform has another id now: what is sent to the old one goes to the new one.
+    pub fn chat_moved(&self, platform: Platform, from: &ChatId, to: &ChatId) {
+        self.inner.services.dispatcher.chat_moved(platform, from, to);
     }
 
     /// Stops the tenant's running turn and whatever waits behind it. Returns whether there was anything.

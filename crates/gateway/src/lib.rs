@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod caller;
 mod commands;
 pub mod completion;
 pub mod config;
@@ -34,6 +35,7 @@ mod turn;
 pub mod words;
 
 pub use admission::TurnPool;
+pub use caller::caller_chat;
 pub use completion::{CompletionEvent, CompletionRequest, CompletionStream};
 pub use config::{GatewayConfig, RawGatewayConfig};
 pub use error::Refusal;

@@ -54,7 +54,7 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<Arc<ApiKeyRecord>, ApiErr
             Some(_) => "the API key is not valid; it is read from `Authorization: Bearer` or `X-API-Key`",
             None => "no API key was sent; send it as `Authorization: Bearer …`",
         };
-        ApiError::new("INVALID_API_KEY", message)
+        ApiError::new("UNAUTHORIZED", message)
     })
 }
 
@@ -79,9 +79,9 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let body = body::read(body, app.limits.body_bytes).await.map_err(|error| match error {
         BodyError::TooLarge => {
-            ApiError::new("PAYLOAD_TOO_LARGE", format!("the body has more than {} bytes", app.limits.body_bytes))
+            ApiError::new("TOO_LARGE", format!("the body has more than {} bytes", app.limits.body_bytes))
         }
-        BodyError::Broken => ApiError::new("BAD_REQUEST", "the body did not arrive whole"),
+        BodyError::Broken => ApiError::new("VALIDATION", "the body did not arrive whole"),
     })?;
     let asked = ChatCompletionRequest::parse(&body)?;
     let (stream, include_usage) = (asked.stream, asked.include_usage);
@@ -304,16 +304,10 @@ pub(crate) async fn model(State(app): State<Arc<App>>, Path(id): Path<String>, h
     };
     match cards(&app, &key).into_iter().find(|card| card.id == id) {
         Some(card) => json(card.to_body()),
-        None => ApiError::new("MODEL_NOT_FOUND", "there is no such model; GET /v1/models lists them").into_response(),
+        None => ApiError::new("MODEL_UNKNOWN", "there is no such model; GET /v1/models lists them").into_response(),
     }
 }
 
 fn json(body: bytes::Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// Whether the event ends nothing: used by tests.
-#[cfg(test)]
-fn is_text(event: &CompletionEvent) -> bool {
-    matches!(event, CompletionEvent::Event(ModelEvent::TextDelta(_)))
 }

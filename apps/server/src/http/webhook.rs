@@ -52,7 +52,7 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
         }
         Err(BodyError::Broken) => {
             app.counters.webhooks.bump([label, "broken"]);
-            return Problem::new("BAD_REQUEST", "the body did not arrive whole").into_response();
+            return Problem::new("VALIDATION", "the body did not arrive whole").into_response();
         }
     };
     let messages = match app.webhooks.parse(&sender, &body, id) {
@@ -62,7 +62,7 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
             return acknowledged();
         }
         Ok(Parsed::Migrated { from, to }) => {
-            app.gateway.chat_moved(platform, &from, &to).await;
+            app.gateway.chat_moved(platform, &from, &to);
             app.counters.webhooks.bump([label, "ok"]);
             return acknowledged();
         }
