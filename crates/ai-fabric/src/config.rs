@@ -74,7 +74,7 @@ pub struct RawModel {
     pub capabilities: Option<Vec<ModelCapability>>,
     /// The lowest tier that may use it; `free` when left out.
     #[serde(default)]
-    pub min_tier: AccessTier,
+    pub required_tier: AccessTier,
 }
 
 /// A provider's limits, as a file says them. A limit left out is no limit; zero is a fault.
@@ -131,23 +131,22 @@ pub struct RawRouting {
     pub circuit_bench_ms: u64,
 }
 
-/// Budgets, as a file says them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Budgets, as a file says them. What is left out has its default; -1 is unlimited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RawTokenBudget {
     /// Tokens of `free` in 24 h.
-    pub free: u64,
+    pub free: Option<i64>,
     /// Tokens of `standard` in 24 h.
-    pub standard: u64,
+    pub standard: Option<i64>,
     /// Tokens of `premium` in 24 h.
-    pub premium: u64,
-    /// Tokens of `admin` in 24 h; unlimited when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub admin: Option<u64>,
+    pub premium: Option<i64>,
+    /// Tokens of `admin` in 24 h.
+    pub admin: Option<i64>,
     /// Who shares one.
     pub scope: BudgetScope,
     /// Accounts kept in memory.
-    pub max_accounts: usize,
+    pub max_accounts: Option<usize>,
 }
 
 const fn default_max_retries() -> u32 {
@@ -230,7 +229,7 @@ impl RawModel {
             cost_per_1k_input: self.cost_per_1k_input,
             cost_per_1k_output: self.cost_per_1k_output,
             capabilities,
-            min_tier: self.min_tier,
+            required_tier: self.required_tier,
             id: unlisted.id,
             provider: unlisted.provider,
         })
@@ -352,41 +351,36 @@ impl RawRouting {
 
 // === impl RawTokenBudget ===
 
-impl Default for RawTokenBudget {
-    fn default() -> Self {
-        let TokenBudgetConfig {
-            limits,
-            scope,
-            max_accounts,
-        } = TokenBudgetConfig::default();
-        Self {
-            free: limits.free.unwrap_or(u64::MAX),
-            standard: limits.standard.unwrap_or(u64::MAX),
-            premium: limits.premium.unwrap_or(u64::MAX),
-            admin: limits.admin,
-            scope,
-            max_accounts,
-        }
-    }
-}
-
 impl RawTokenBudget {
     /// Checks all of it.
     pub fn validate(&self) -> Result<TokenBudgetConfig, ValidationError> {
+        let defaults = TokenBudgetConfig::default();
         let mut faults = Vec::new();
-        if self.max_accounts == 0 {
+        let mut limit = |name: &str, value: Option<i64>, default: Option<u64>| match value {
+            None => default,
+            Some(-1) => None,
+            Some(tokens) => {
+                let limit = u64::try_from(tokens).ok();
+                if limit.is_none() {
+                    faults.push(Violation::new(name, tokens, "must be 0 or more, or -1 for unlimited"));
+                }
+                limit
+            }
+        };
+        let limits = TierLimits {
+            free: limit("free", self.free, defaults.limits.free),
+            standard: limit("standard", self.standard, defaults.limits.standard),
+            premium: limit("premium", self.premium, defaults.limits.premium),
+            admin: limit("admin", self.admin, defaults.limits.admin),
+        };
+        if self.max_accounts == Some(0) {
             faults.push(Violation::new("maxAccounts", 0, "must be at least 1"));
         }
         ValidationError::check(faults)?;
         Ok(TokenBudgetConfig {
-            limits: TierLimits {
-                free: Some(self.free),
-                standard: Some(self.standard),
-                premium: Some(self.premium),
-                admin: self.admin,
-            },
+            limits,
             scope: self.scope,
-            max_accounts: self.max_accounts,
+            max_accounts: self.max_accounts.unwrap_or(defaults.max_accounts),
         })
     }
 }
@@ -412,7 +406,7 @@ mod tests {
             "id": "cloud", "baseUrl": "https://example.test/v1", "priority": 3,
             "rateLimit": {"requestsPerMinute": 60, "tokensPerMinute": 90000, "concurrentRequests": 4},
             "models": [{"id": "big", "contextWindow": 1000, "maxOutputTokens": 100, "costPer1kInput": 0.1,
-                        "costPer1kOutput": 0.2, "capabilities": ["vision", "chat", "chat"], "minTier": "premium"}]
+                        "costPer1kOutput": 0.2, "capabilities": ["vision", "chat", "chat"], "requiredTier": "premium"}]
         }))
         .unwrap();
         let provider = raw.validate().unwrap();
@@ -421,7 +415,7 @@ mod tests {
             provider.models[0].capabilities,
             [ModelCapability::Chat, ModelCapability::Vision]
         );
-        assert_eq!(provider.models[0].min_tier, AccessTier::Premium);
+        assert_eq!(provider.models[0].required_tier, AccessTier::Premium);
         assert_eq!(provider.models[0].cost_per_1k_output, 0.2);
     }
 

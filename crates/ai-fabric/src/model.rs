@@ -53,7 +53,7 @@ pub struct ModelDefinition {
     /// What it can do, sorted, each once.
     pub capabilities: Vec<ModelCapability>,
     /// The lowest tier that may use it.
-    pub min_tier: AccessTier,
+    pub required_tier: AccessTier,
 }
 
 /// A provider's limits over a sliding minute. `None` is no limit.
@@ -143,7 +143,7 @@ impl ModelDefinition {
                 ModelCapability::ToolUse,
                 ModelCapability::Streaming,
             ],
-            min_tier: AccessTier::Free,
+            required_tier: AccessTier::Free,
         }
     }
 

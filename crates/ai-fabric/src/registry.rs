@@ -124,7 +124,7 @@ impl ProviderRegistry {
                     .is_none_or(|capability| found.model.can(capability))
                     && filter
                         .tier
-                        .is_none_or(|tier| tier.is_at_least(found.model.min_tier))
+                        .is_none_or(|tier| tier.is_at_least(found.model.required_tier))
             })
             .collect()
     }

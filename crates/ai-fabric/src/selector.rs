@@ -191,8 +191,8 @@ impl ModelSelector {
                 model.context_window
             ));
         }
-        if !request.tier.is_at_least(model.min_tier) {
-            reasons.push(format!("is for tier {} and above", model.min_tier));
+        if !request.tier.is_at_least(model.required_tier) {
+            reasons.push(format!("is for tier {} and above", model.required_tier));
         }
         let verdict = if reasons.is_empty() {
             let cost = model.cost_units(

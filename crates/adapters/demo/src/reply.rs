@@ -1,0 +1,104 @@
+//! What the demo model says.
+
+use openclaw_core::{ChatMessage, Language, Role};
+
+/// How much of a message is repeated, in characters.
+const MAX_ECHO: usize = 400;
+
+/// The answer to a conversation: a greeting, what was said, and how many earlier messages were seen.
+pub(crate) fn reply(messages: &[ChatMessage]) -> String {
+    let said = |message: &&ChatMessage| matches!(message.role, Role::User | Role::Assistant);
+    let last = messages.iter().rev().find(|message| message.role == Role::User);
+    let text = last.map(ChatMessage::joined_text).unwrap_or_default();
+    let text = text.trim();
+    let earlier = messages
+        .iter()
+        .filter(said)
+        .count()
+        .saturating_sub(usize::from(last.is_some()));
+    let echo = shortened(text);
+    match (Language::of_text(text).unwrap_or_default(), echo.is_empty()) {
+        (Language::Ru, false) => format!(
+            "Здравствуйте! Я демонстрационная модель и отвечаю без сети и ключей. Вы написали: «{echo}». {}",
+            memory_ru(earlier)
+        ),
+        (Language::Ru, true) => format!("Здравствуйте! Я демонстрационная модель. {}", memory_ru(earlier)),
+        (Language::En, false) => format!(
+            "Hello! I am the demo model and answer without network or keys. You wrote: “{echo}”. {}",
+            memory_en(earlier)
+        ),
+        (Language::En, true) => format!("Hello! I am the demo model. {}", memory_en(earlier)),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut echo: String = text.chars().take(MAX_ECHO).collect();
+    if echo.len() < text.len() {
+        echo.push('…');
+    }
+    echo
+}
+
+fn memory_en(earlier: usize) -> String {
+    match earlier {
+        0 => "This is the first message of our conversation that I see.".into(),
+        1 => "I see 1 earlier message of our conversation.".into(),
+        _ => format!("I see {earlier} earlier messages of our conversation."),
+    }
+}
+
+fn memory_ru(earlier: usize) -> String {
+    if earlier == 0 {
+        return "Это первое сообщение нашего разговора, которое я вижу.".into();
+    }
+    let word = match (earlier % 10, earlier % 100) {
+        (_, 11..=14) => "предыдущих сообщений",
+        (1, _) => "предыдущее сообщение",
+        (2..=4, _) => "предыдущих сообщения",
+        _ => "предыдущих сообщений",
+    };
+    format!("Я вижу {earlier} {word} нашего разговора.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conversation(earlier: usize, text: &str) -> Vec<ChatMessage> {
+        let mut messages = vec![ChatMessage::text(Role::System, "be brief")];
+        messages.extend((0..earlier).map(|_| ChatMessage::text(Role::Assistant, "before")));
+        messages.push(ChatMessage::text(Role::User, text));
+        messages
+    }
+
+    #[test]
+    fn it_answers_in_the_language_it_was_asked_in() {
+        assert!(reply(&conversation(0, "Как дела?")).starts_with("Здравствуйте! "));
+        assert!(reply(&conversation(0, "How are you?")).contains("“How are you?”"));
+    }
+
+    #[test]
+    fn it_counts_what_it_was_shown_but_not_instructions() {
+        let ends = [
+            (0, "первое сообщение нашего разговора, которое я вижу."),
+            (1, "Я вижу 1 предыдущее сообщение нашего разговора."),
+            (3, "Я вижу 3 предыдущих сообщения нашего разговора."),
+            (12, "Я вижу 12 предыдущих сообщений нашего разговора."),
+            (21, "Я вижу 21 предыдущее сообщение нашего разговора."),
+        ];
+        for (earlier, end) in ends {
+            assert!(
+                reply(&conversation(earlier, "Привет")).ends_with(end),
+                "{earlier}"
+            );
+        }
+        assert!(reply(&conversation(2, "hi")).ends_with("I see 2 earlier messages of our conversation."));
+    }
+
+    #[test]
+    fn a_long_message_is_repeated_in_part_and_an_empty_one_not() {
+        let answer = reply(&conversation(0, &"я".repeat(1_000)));
+        assert!(answer.contains(&format!("{}…»", "я".repeat(400))));
+        assert!(!reply(&[]).contains('“'));
+    }
+}

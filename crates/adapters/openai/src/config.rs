@@ -1,0 +1,146 @@
+//! How one OpenAI-compatible endpoint is reached and what it is known to accept.
+
+use openclaw_core::{ProviderId, Secret, ValidationError, Violation};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+/// The field that holds the longest answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaxTokensField {
+    /// `max_completion_tokens` for OpenAI's reasoning models (`o1`, `o3`, `o4`, `gpt-5` and what follows them in name),
+    /// which refuse the other; `max_tokens` for all else.
+    #[default]
+    ByModel,
+    /// `max_tokens`, which every compatible server knows.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug)]
+pub struct OpenAiConfig {
+    /// The provider it belongs to.
+    pub provider: ProviderId,
+    /// What comes before `/chat/completions`, such as `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// Sent as a bearer token; `None` where none is needed.
+    pub key: Option<Secret>,
+    /// Sent with every call beside the key. One of the name `Authorization` takes the key's place.
+    pub headers: Vec<(String, Secret)>,
+    /// Whether usage is asked for with `stream_options`. A few servers refuse what they do not know.
+    pub include_usage: bool,
+    /// Where the longest answer is written.
+    pub max_tokens_field: MaxTokensField,
+}
+
+/// The same, checked.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) provider: ProviderId,
+    pub(crate) completions: Url,
+    pub(crate) models: Url,
+    pub(crate) headers: HeaderMap,
+    /// To be blotted out, should a provider repeat it in a message.
+    pub(crate) key: Option<Secret>,
+    pub(crate) include_usage: bool,
+    pub(crate) max_tokens_field: MaxTokensField,
+}
+
+// === impl OpenAiConfig ===
+
+impl OpenAiConfig {
+    /// An endpoint that needs a key and keeps to OpenAI's form.
+    pub fn new(provider: ProviderId, base_url: impl Into<String>, key: Option<Secret>) -> Self {
+        Self {
+            provider,
+            base_url: base_url.into(),
+            key,
+            headers: Vec::new(),
+            include_usage: true,
+            max_tokens_field: MaxTokensField::default(),
+        }
+    }
+
+    pub(crate) fn validate(self) -> Result<Endpoint, ValidationError> {
+        let mut faults = Vec::new();
+        let base = self.base_url.trim_end_matches('/');
+        let completions = address(base, "/chat/completions");
+        let models = address(base, "/models");
+        if completions.is_none() || models.is_none() {
+            // The address is not repeated: it may hold a password.
+            faults.push(Violation::new(
+                "baseUrl",
+                "…",
+                "must be an http or https address without a password",
+            ));
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(key) = &self.key {
+            match HeaderValue::try_from(format!("Bearer {}", key.expose())) {
+                Ok(value) => insert(&mut headers, AUTHORIZATION, value),
+                Err(_) => faults.push(Violation::new("apiKey", "…", "must be printable ASCII")),
+            }
+        }
+        for (name, value) in &self.headers {
+            match (
+                HeaderName::try_from(name.as_str()),
+                HeaderValue::try_from(value.expose()),
+            ) {
+                (Ok(name), Ok(value)) => insert(&mut headers, name, value),
+                _ => faults.push(Violation::new("headers", name, "must be a header and its value")),
+            }
+        }
+        ValidationError::check(faults)?;
+        match (completions, models) {
+            (Some(completions), Some(models)) => Ok(Endpoint {
+                provider: self.provider,
+                completions,
+                models,
+                headers,
+                key: self.key,
+                include_usage: self.include_usage,
+                max_tokens_field: self.max_tokens_field,
+            }),
+            _ => Err(ValidationError::one(
+                "baseUrl",
+                "…",
+                "must be an http or https address",
+            )),
+        }
+    }
+}
+
+fn address(base: &str, path: &str) -> Option<Url> {
+    let url = Url::parse(&format!("{base}{path}")).ok()?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.has_host();
+    (matches!(url.scheme(), "http" | "https") && plain).then_some(url)
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, mut value: HeaderValue) {
+    value.set_sensitive(true);
+    headers.insert(name, value);
+}
+
+// === impl MaxTokensField ===
+
+impl MaxTokensField {
+    pub(crate) fn name(self, model: &str) -> &'static str {
+        let completion = match self {
+            Self::MaxTokens => false,
+            Self::MaxCompletionTokens => true,
+            Self::ByModel => {
+                // Routers put the maker in front: `openai/o3-mini`.
+                let bare = model.rsplit('/').next().unwrap_or(model);
+                ["o1", "o3", "o4", "gpt-5"]
+                    .iter()
+                    .any(|family| bare.starts_with(family))
+            }
+        };
+        if completion {
+            "max_completion_tokens"
+        } else {
+            "max_tokens"
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The model port, spoken as chat completions over HTTP.
+
+use crate::config::{Endpoint, OpenAiConfig};
+use crate::request::Body;
+use crate::stream::AnswerStream;
+use crate::{header, refusal};
+use async_trait::async_trait;
+use futures::StreamExt;
+use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink, TimeoutPhase};
+use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
+use openclaw_http_client::{Client, describe};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// How much of a refusal is read, in bytes.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// How much of a list of models is read, in bytes.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
+
+/// One OpenAI-compatible endpoint.
+#[derive(Debug)]
+pub struct OpenAiModel {
+    endpoint: Endpoint,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    quota: Option<Arc<dyn QuotaSink>>,
+}
+
+#[derive(Deserialize)]
+struct ModelList {
+    data: Vec<ListedModel>,
+}
+
+#[derive(Deserialize)]
+struct ListedModel {
+    id: String,
+}
+
+// === impl OpenAiModel ===
+
+impl OpenAiModel {
+    /// Checks the configuration. No call is made. The clock tells how far off a `Retry-After` date is.
+    pub fn new(config: OpenAiConfig, client: Client, clock: Arc<dyn Clock>) -> Result<Self, ValidationError> {
+        Ok(Self {
+            endpoint: config.validate()?,
+            client,
+            clock,
+            quota: None,
+        })
+    }
+
+    /// Reports what the provider's headers say of its quota.
+    #[must_use]
+    pub fn with_quota_sink(mut self, sink: Arc<dyn QuotaSink>) -> Self {
+        self.quota = Some(sink);
+        self
+    }
+
+    fn report_quota(&self, response: &Response) {
+        if let Some(sink) = &self.quota
+            && let Some(report) = header::quota(response.headers())
+        {
+            sink.observe(&self.endpoint.provider, report);
+        }
+    }
+
+    async fn refused(&self, response: Response) -> ModelError {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let body = read(response, MAX_REFUSAL_BYTES).await;
+        refusal::decode(
+            status,
+            &headers,
+            &body,
+            self.clock.now(),
+            self.endpoint.key.as_ref(),
+        )
+    }
+}
+
+#[async_trait]
+impl ModelPort for OpenAiModel {
+    async fn stream(
+        &self,
+        model: &ModelId,
+        request: &ChatRequest,
+        correlation_id: CorrelationId,
+    ) -> Result<ModelStream, ModelError> {
+        let body = Body {
+            endpoint: &self.endpoint,
+            model,
+            request,
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| ModelError::BadRequest {
+            message: error.to_string(),
+        })?;
+        let response = self
+            .client
+            .post(self.endpoint.completions.clone())
+            .headers(self.endpoint.headers.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(ACCEPT, HeaderValue::from_static("text/event-stream"))
+            .header("x-client-request-id", correlation_id.to_string())
+            .body(body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        self.report_quota(&response);
+        if response.status() != StatusCode::OK {
+            return Err(self.refused(response).await);
+        }
+        if is_json(&response) {
+            // No stream although one was asked for: an error under a status that says otherwise, or a server that
+            // cannot stream.
+            return Err(match self.refused(response).await {
+                ModelError::BadRequest { message } if !message.starts_with("status ") => {
+                    ModelError::InStream { message }
+                }
+                _ => ModelError::Malformed {
+                    message: "no event stream".into(),
+                },
+            });
+        }
+        let body = response.bytes_stream().boxed();
+        Ok(Box::pin(AnswerStream::new(body, Arc::clone(&self.clock))))
+    }
+
+    async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
+        let response = self
+            .client
+            .get(self.endpoint.models.clone())
+            .headers(self.endpoint.headers.clone())
+            .send()
+            .await
+            .map_err(unreachable)?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if response.status() != StatusCode::OK {
+            return Err(self.refused(response).await);
+        }
+        let body = read(response, MAX_LIST_BYTES).await;
+        let list: ModelList = serde_json::from_slice(&body).map_err(|error| ModelError::Malformed {
+            message: error.to_string(),
+        })?;
+        // What is no id of ours could not be asked for.
+        Ok(Some(
+            list.data
+                .iter()
+                .filter_map(|model| ModelId::parse(&model.id).ok())
+                .collect(),
+        ))
+    }
+}
+
+fn is_json(response: &Response) -> bool {
+    response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("application/json")
+        })
+}
+
+/// The beginning of a body, as far as it came.
+async fn read(response: Response, limit: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let room = limit.saturating_sub(body.len());
+        body.extend(chunk.iter().take(room));
+        if body.len() >= limit {
+            break;
+        }
+    }
+    body
+}
+
+fn unreachable(error: reqwest::Error) -> ModelError {
+    if error.is_timeout() && !error.is_connect() {
+        return ModelError::Timeout {
+            phase: TimeoutPhase::FirstToken,
+        };
+    }
+    ModelError::Connect {
+        message: ModelError::text(&describe(error)),
+    }
+}
