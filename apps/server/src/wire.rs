@@ -18,7 +18,7 @@ use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, WorkerPool};
 use openclaw_core::{
     AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random, Secret,
 };
-use openclaw_demo::{DemoConfig, DemoModel};
+use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
 use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner};
 use openclaw_http_client::HttpClientConfig;
@@ -102,7 +102,7 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
     let events = EventContext::new(Arc::clone(&bus) as Arc<dyn EventBus>, Arc::clone(&clock), "gateway");
 
     let concurrency = concurrency(&sections.concurrency)?;
-    let gateway_config = gateway_config(sections, &concurrency)?;
+    let gateway_config = gateway_config(sections)?;
     let streaming = streaming(&sections.streaming)?;
     let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
 
@@ -265,7 +265,7 @@ fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig
     Ok(options.resolve()?)
 }
 
-fn gateway_config(sections: &Sections, concurrency: &ConcurrencyConfig) -> anyhow::Result<GatewayConfig> {
+fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
     let session = &sections.session;
     let defaults = GatewayConfig::default();
     let tier = session.default_tier.as_deref().map(str::parse::<AccessTier>).transpose();
@@ -280,7 +280,6 @@ fn gateway_config(sections: &Sections, concurrency: &ConcurrencyConfig) -> anyho
         max_history_tokens: session.max_history_tokens.unwrap_or(defaults.max_history_tokens),
         session_ttl: session.ttl_ms.map_or(defaults.session_ttl, Duration::from_millis),
         default_tier: tier.context("session.defaultTier")?.unwrap_or(defaults.default_tier),
-        turn_timeout: concurrency.worker_timeout,
         history_retention: sections.storage.text_retention,
         ..defaults
     })
@@ -501,17 +500,7 @@ fn found_provider(
         let why = if found.openai_api_key.is_some() { "OPENAI_API_KEY is set" } else { "OPENAI_BASE_URL is set" };
         return Ok(ModelChoice { models: vec![model.to_string()], why: why.to_owned(), is_demo: false });
     }
-    let id = ProviderId::parse("demo")?;
-    let provider = ModelProvider {
-        name: "Demo".to_owned(),
-        base_url: None,
-        models: vec![DemoModel::definition(id.clone())],
-        rate_limit: ProviderRateLimit::default(),
-        priority: 0,
-        any_model: false,
-        id,
-    };
-    registry.register(provider, demo(None, clock))?;
+    registry.register(DemoModel::provider()?, demo(None, clock))?;
     Ok(ModelChoice {
         models: vec!["demo".to_owned()],
         why: "no provider key found; set OPENAI_API_KEY (and OPENAI_BASE_URL for a compatible server) to talk to a real one"
@@ -521,16 +510,18 @@ fn found_provider(
 }
 
 fn demo(word_delay_ms: Option<u64>, clock: &Arc<dyn Clock>) -> Arc<DemoModel> {
-    let defaults = DemoConfig::default();
-    let config = DemoConfig { word_delay: word_delay_ms.map_or(defaults.word_delay, Duration::from_millis) };
-    Arc::new(DemoModel::new(config, Arc::clone(clock)))
+    let model = DemoModel::new(Arc::clone(clock));
+    Arc::new(match word_delay_ms {
+        Some(millis) => model.with_word_delay(Duration::from_millis(millis)),
+        None => model,
+    })
 }
 
 fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
     let id = ProviderId::parse(&section.id)?;
     let mut models = section.models.iter().map(|model| self::model(model, &id)).collect::<anyhow::Result<Vec<_>>>()?;
     if models.is_empty() && section.kind == ProviderKind::Demo {
-        models.push(DemoModel::definition(id.clone()));
+        models.extend(DemoModel::provider()?.models.into_iter().map(|model| ModelDefinition { provider: id.clone(), ..model }));
     }
     let limit = |value: Option<u64>| value.and_then(NonZeroU64::new);
     Ok(ModelProvider {
@@ -570,7 +561,7 @@ fn model(section: &ModelSection, provider: &ProviderId) -> anyhow::Result<ModelD
         cost_per_1k_input: section.cost_per1k_input.unwrap_or(0.0),
         cost_per_1k_output: section.cost_per1k_output.unwrap_or(0.0),
         capabilities,
-        min_tier: tier.unwrap_or_default(),
+        required_tier: tier.unwrap_or_default(),
         ..unlisted
     })
 }

@@ -290,6 +290,11 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
         self.shared.state.lock().paused
     }
 
+    /// Requests that wait, of one priority.
+    pub fn queue_depth_of(&self, priority: crate::priority::Priority) -> usize {
+        self.shared.state.lock().scheduler.len_of(priority)
+    }
+
     /// What the pool was told.
     pub fn config(&self) -> &ConcurrencyConfig {
         &self.shared.config

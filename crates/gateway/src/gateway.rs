@@ -29,8 +29,6 @@ use tokio_util::task::TaskTracker;
 
 /// Closed entries are remembered this long, so that a late second delivery is known.
 const REMEMBER_CLOSED: Duration = Duration::from_secs(72 * 3600);
-/// What was said is kept this long.
-const REMEMBER_HISTORY: Duration = Duration::from_secs(30 * 24 * 3600);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_ROWS: usize = 500;
 /// Suspended tenants whose last notice is remembered, at most.
@@ -488,7 +486,7 @@ impl Inner {
                 .sweep(Sweep {
                     now,
                     closed_before: now - REMEMBER_CLOSED,
-                    history_before: now - REMEMBER_HISTORY,
+                    history_before: now - self.services.config.history_retention,
                     limit: SWEEP_ROWS,
                 })
                 .await;

@@ -37,7 +37,7 @@ pub mod words;
 pub use admission::TurnPool;
 pub use caller::caller_chat;
 pub use completion::{CompletionEvent, CompletionRequest, CompletionStream};
-pub use config::{GatewayConfig, RawGatewayConfig};
+pub use config::GatewayConfig;
 pub use error::Refusal;
 pub use feed::{ChatFeeds, FeedEvent, FeedRead, FeedReader};
 pub use gateway::{Gateway, JobRunner, Receipt, Resumed};

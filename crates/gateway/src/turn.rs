@@ -410,7 +410,7 @@ impl TurnRunner {
         let committing = self.services.runtime.spawn(async move {
             let settlement = ending.reservation.map(|reservation| reservation.settle(answer.usage.total()));
             let mut history = Vec::new();
-            if let (Some(question), false) = (question, answer.said.is_empty()) {
+            if let (Some(question), false, true) = (question, answer.said.is_empty(), services.config.store_texts) {
                 history.push(NewHistoryMessage {
                     tokens: estimate_tokens(&question.joined_text()) + 4,
                     message: question,

@@ -6,7 +6,7 @@ use crate::prometheus::{Exposition, PoolSnapshot};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use openclaw_concurrency::Priority;
+use openclaw_concurrency::{Priority, WorkerState};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ fn snapshot(app: &App) -> PoolSnapshot {
     PoolSnapshot {
         active_workers: count(metrics.active_workers),
         idle_workers: count(metrics.idle_workers),
-        draining_workers: count(pool.draining_workers()),
+        draining_workers: count(pool.workers().iter().filter(|worker| worker.state == WorkerState::Draining).count()),
         stuck_workers: count(metrics.stuck_workers),
         queue_depth: Priority::ALL.map(|priority| count(pool.queue_depth_of(priority))),
         total_processed: metrics.total_processed,

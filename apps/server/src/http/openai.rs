@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures::stream;
 use openclaw_ai_fabric::{ChatRequest, ModelFilter, ToolSpec};
-use openclaw_core::{Clock, CodedError, CorrelationId, Language, ModelEvent, ModelId, TenantId};
+use openclaw_core::{CodedError, CorrelationId, Language, ModelId, TenantId};
 use openclaw_gateway::ports::ApiKeyRecord;
 use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, Refusal, caller_chat};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::body::{self, BodyError};
 use super::{App, correlation_id};
 use crate::problem::Problem;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use openclaw_core::{CodedError, Language, Platform};
 use openclaw_gateway::Refusal;
@@ -92,5 +92,5 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
 
 /// An empty 200: a reply in the answer would be one whose fate we never learn.
 fn acknowledged() -> Response {
-    axum::http::StatusCode::OK.into_response()
+    StatusCode::OK.into_response()
 }
