@@ -362,7 +362,11 @@ impl RawTokenBudget {
             Some(tokens) => {
                 let limit = u64::try_from(tokens).ok();
                 if limit.is_none() {
-                    faults.push(Violation::new(name, tokens, "must be 0 or more, or -1 for unlimited"));
+                    faults.push(Violation::new(
+                        name,
+                        tokens,
+                        "must be 0 or more, or -1 for unlimited",
+                    ));
                 }
                 limit
             }

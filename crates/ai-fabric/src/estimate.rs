@@ -332,7 +332,8 @@ mod tests {
         #[test]
         fn a_longer_text_of_one_script_never_costs_less(words in 0_usize..50) {
             let text = "слово ".repeat(words);
-            prop_assert!(estimate_tokens(&text) <= estimate_tokens(&format!("{text}слово ")));
+            let longer = "слово ".repeat(words + 1);
+            prop_assert!(estimate_tokens(&text) <= estimate_tokens(&longer));
         }
     }
 }
