@@ -579,7 +579,7 @@ fn no_two_fields_share_a_name_in_the_environment() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn no_damage_of_a_file_panics(at in 0..SAMPLE.len(), byte in any::<u8>()) {

@@ -145,6 +145,13 @@ struct Function<'a> {
 impl ChatCompletionRequest {
     /// Reads and checks a body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        // A struct may also be read from a list; a request may not.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+            return Err(ApiError {
+                param: None,
+                ..ApiError::invalid("", "The body must be a JSON object.")
+            });
+        }
         match serde_json::from_slice::<Body<'_>>(body) {
             Ok(body) => Self::check(body),
             // Only a body that is wrong pays for finding out where.
