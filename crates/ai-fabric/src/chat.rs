@@ -26,7 +26,7 @@ pub struct ToolSpec {
 pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// The most tokens the answer may have. The router lowers it to what the model can give.
+    /// The most tokens the answer may have; 0 leaves it to the provider. The router lowers it to what the model can give.
     pub max_output_tokens: u64,
     /// What the model may call.
     pub tools: Vec<ToolSpec>,

@@ -19,7 +19,8 @@ use openclaw_core::{
 };
 use openclaw_messenger::MessageReceived;
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
-use crate::shim::{SessionExpired, TenantCreated};
+use openclaw_session::TenantSession;
+use openclaw_session::event::{SessionExpired, TenantCreated};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -297,7 +298,10 @@ impl Gateway {
     fn welcome(&self, entry: &OpenEntry) {
         let services = &self.inner.services;
         if entry.tenant_is_new {
-            services.session_events.publish(Some(entry.correlation_id), || TenantCreated::of(&entry.tenant));
+            services.session_events.publish(Some(entry.correlation_id), || TenantCreated {
+                tenant_id: entry.tenant.tenant_id.clone(),
+                tier: entry.tenant.tier,
+            });
         }
         services.messenger_events.publish(Some(entry.correlation_id), || MessageReceived::of(&entry.message));
     }
@@ -498,7 +502,7 @@ impl Inner {
                 }
             };
             for session in &swept.sessions {
-                self.services.session_events.publish(None, || SessionExpired::of(session));
+                self.services.session_events.publish(None, || expired(session));
                 if self.services.hooks.has(HookName::OnSessionEnd) {
                     let context = HookContext::OnSessionEnd {
                         tenant: session.id.tenant().clone(),
@@ -520,5 +524,15 @@ impl Inner {
 fn report(closed: Result<(), StoreError>, entry: &OpenEntry) {
     if let Err(error) = closed {
         tracing::error!(%error, correlation_id = %entry.correlation_id, entry = entry.id.0, "the end of an entry was not stored");
+    }
+}
+
+/// The event of a session that is past its time.
+pub(crate) fn expired(session: &TenantSession) -> SessionExpired {
+    SessionExpired {
+        session_id: session.id.clone(),
+        tenant_id: session.id.tenant().clone(),
+        generation: session.generation,
+        last_activity_at: session.last_activity_at,
     }
 }

@@ -29,7 +29,6 @@ pub mod ports;
 mod purse;
 mod reply;
 mod services;
-mod shim;
 mod step;
 mod turn;
 pub mod words;

@@ -6,6 +6,7 @@
 //! the supervisor in `admission`, with what [`TurnProgress`] knows.
 
 use crate::error::Refusal;
+use crate::gateway::expired;
 use crate::job::{JobEnd, TurnJob, TurnProgress};
 use crate::ports::{
     BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome, ReservationRecord,
@@ -22,7 +23,8 @@ use openclaw_ai_fabric::{
 use openclaw_concurrency::WorkContext;
 use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TextFormat, TokenUsage};
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
-use crate::shim::{SessionActivated, SessionCreated, SessionExpired, trim_history};
+use openclaw_session::event::{SessionActivated, SessionCreated};
+use openclaw_session::{SizedMessage, trim_history};
 use std::sync::Arc;
 
 /// Model calls of one turn; a model that still calls tools after that has its last text taken for the answer.
@@ -150,8 +152,7 @@ impl TurnRunner {
         }
         messages.extend(remembered.into_iter().map(|message| message.message));
         messages.push(own);
-        let tokens = |message: &ChatMessage| estimate_tokens(&message.joined_text()) + 4;
-        let messages = trim_history(messages, limit, tokens);
+        let messages = trimmed(messages, limit);
         let mut request = ChatRequest::new(messages, 0);
         let account = services.budget.account_for(&tenant.tenant_id);
         let want = |input| Want { input, output: asked, model_limit: model.model.max_output_tokens };
@@ -161,7 +162,7 @@ impl TurnRunner {
             match services.purse.reserve(&account, tenant.tier, want(input), entry.correlation_id).await {
                 Ok(reservation) => break reservation,
                 Err(refusal @ Refusal::Budget { .. }) => {
-                    let shorter = trim_history(request.messages.clone(), input / 2, tokens);
+                    let shorter = trimmed(request.messages.clone(), input / 2);
                     if shorter.len() == request.messages.len() {
                         return Err(refusal);
                     }
@@ -194,7 +195,7 @@ impl TurnRunner {
         let correlation_id = entry.correlation_id;
         let tenant = &entry.tenant.tenant_id;
         if let Some(ended) = &grant.ended {
-            services.session_events.publish(Some(correlation_id), || SessionExpired::of(ended));
+            services.session_events.publish(Some(correlation_id), || expired(ended));
             services
                 .session_hook(
                     HookName::OnSessionEnd,
@@ -209,8 +210,17 @@ impl TurnRunner {
                 .await;
         }
         if grant.opened {
-            services.session_events.publish(Some(correlation_id), || SessionCreated::of(&grant.session));
-            services.session_events.publish(Some(correlation_id), || SessionActivated::of(&grant.session));
+            services.session_events.publish(Some(correlation_id), || SessionCreated {
+                session_id: grant.session.id.clone(),
+                tenant_id: tenant.clone(),
+                generation: grant.session.generation,
+                expires_at: grant.session.expires_at,
+            });
+            services.session_events.publish(Some(correlation_id), || SessionActivated {
+                session_id: grant.session.id.clone(),
+                tenant_id: tenant.clone(),
+                generation: grant.session.generation,
+            });
             services
                 .session_hook(
                     HookName::OnSessionStart,
@@ -452,6 +462,15 @@ impl TurnRunner {
         });
         committing.await.unwrap_or_else(|error| Err(StoreError::Unknown { reason: error.to_string() }))
     }
+}
+
+/// The newest of the conversation within the limit, the system prompt kept, no tool call parted from its result.
+fn trimmed(messages: Vec<ChatMessage>, limit: u64) -> Vec<ChatMessage> {
+    let sized = messages.into_iter().map(|message| SizedMessage {
+        tokens: estimate_tokens(&message.joined_text()) + 4,
+        message,
+    });
+    trim_history(sized.collect(), limit).into_iter().map(|sized| sized.message).collect()
 }
 
 /// The words as parts of a reply: the first message shown is edited, the others say no more.

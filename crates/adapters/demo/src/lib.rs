@@ -122,7 +122,7 @@ impl ModelPort for DemoModel {
         let mut said = 0;
         for word in answer.split_inclusive(' ') {
             meter.add(word);
-            if meter.tokens() > request.max_output_tokens {
+            if request.max_output_tokens > 0 && meter.tokens() > request.max_output_tokens {
                 reason = StopReason::MaxTokens;
                 break;
             }

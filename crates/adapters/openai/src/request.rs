@@ -91,8 +91,10 @@ impl Serialize for Body<'_> {
         if self.endpoint.include_usage {
             map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
         }
-        let field = self.endpoint.max_tokens_field.name(self.model.as_str());
-        map.serialize_entry(field, &request.max_output_tokens)?;
+        if request.max_output_tokens > 0 {
+            let field = self.endpoint.max_tokens_field.name(self.model.as_str());
+            map.serialize_entry(field, &request.max_output_tokens)?;
+        }
         if !request.tools.is_empty() {
             map.serialize_entry("tools", &Tools(&request.tools))?;
         }

@@ -225,9 +225,11 @@ impl Walk {
     fn output_allowed(&self, found: &FoundModel) -> u64 {
         let model = &found.model;
         let room = model.context_window.saturating_sub(self.input_estimate(found));
-        self.request
-            .chat
-            .max_output_tokens
+        let asked = match self.request.chat.max_output_tokens {
+            0 => model.max_output_tokens,
+            asked => asked,
+        };
+        asked
             .min(model.max_output_tokens)
             .min(room)
             .max(1)
@@ -364,7 +366,8 @@ async fn first_event(
 
 /// The request with its output lowered; itself when there is nothing to lower.
 fn fitted(chat: &ChatRequest, output: u64) -> Cow<'_, ChatRequest> {
-    if chat.max_output_tokens == output {
+    // A request that leaves the length to the provider is passed on as it is.
+    if chat.max_output_tokens == output || chat.max_output_tokens == 0 {
         return Cow::Borrowed(chat);
     }
     Cow::Owned(ChatRequest {
