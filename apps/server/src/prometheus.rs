@@ -336,10 +336,10 @@ pub(crate) fn status_label(status: http::StatusCode) -> &'static str {
         502 => "502",
         503 => "503",
         504 => "504",
-        100..=199 => "1xx",
-        201..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
+        _ if status.is_informational() => "1xx",
+        _ if status.is_success() => "2xx",
+        _ if status.is_redirection() => "3xx",
+        _ if status.is_client_error() => "4xx",
         _ => "5xx",
     }
 }

@@ -71,7 +71,7 @@ impl Settings {
 
     /// Replaces what the table documents by what the owner of the field decided, such as a preset's value. What
     /// somebody set stays.
-    pub(crate) fn decided(&mut self, path: &str, value: impl ToString) {
+    pub(crate) fn decided(&mut self, path: &str, value: &dyn std::fmt::Display) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.path == path)
             && entry.origin == Origin::Default
         {

@@ -509,8 +509,8 @@ fn a_field_explains_itself() {
 #[test]
 fn what_an_owner_decided_is_shown_unless_somebody_set_it() {
     let mut settings = from_file("concurrency.maxWorkers = 5").unwrap().settings;
-    settings.decided("concurrency.minWorkers", 4);
-    settings.decided("concurrency.maxWorkers", 8);
+    settings.decided("concurrency.minWorkers", &4);
+    settings.decided("concurrency.maxWorkers", &8);
     let value = |path: &str| {
         settings
             .entries()
