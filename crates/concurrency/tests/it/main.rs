@@ -1,0 +1,9 @@
+//! Tests of the crate's public face.
+
+mod config;
+mod lifecycle;
+mod pool;
+mod pool_model;
+mod scheduler;
+mod session_mutex;
+mod support;
