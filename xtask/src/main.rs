@@ -1,2 +1,68 @@
-//! House tools.
-fn main() {}
+//! House tools: `cargo xtask check | test | setup | bench`.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks to its user"
+)]
+
+mod bench;
+mod check;
+mod documents;
+mod layers;
+mod setup;
+mod suite;
+mod tidy;
+mod toolbox;
+mod tree;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// House tools of OpenClaw Platform.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check layers, manifests, sources and documents; compiles nothing.
+    Check,
+    /// Run all tests, doc examples included; lists what had to be left out.
+    Test(suite::Options),
+    /// Install what tests and checks need (Debian, Ubuntu).
+    Setup,
+    /// Measure the server against a bare relay and write docs/benchmarks.md.
+    Bench(bench::Options),
+}
+
+/// The root of the repository: the parent of this crate's directory.
+fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
+
+fn main() -> Result<()> {
+    let root = root();
+    match Cli::parse().command {
+        Command::Check => {
+            let faults = check::faults(&root)?;
+            for fault in &faults {
+                eprintln!("{fault}");
+            }
+            if !faults.is_empty() {
+                bail!("{} rules broken", faults.len());
+            }
+            println!("checked: layers, manifests, sources, documents");
+            Ok(())
+        }
+        Command::Test(options) => suite::run(&root, &options),
+        Command::Setup => setup::run(&root),
+        Command::Bench(options) => bench::run(&root, &options),
+    }
+}

@@ -6,6 +6,7 @@ pub mod backpressure;
 pub mod config;
 pub mod error;
 pub mod event;
+mod latency;
 pub mod lifecycle;
 pub mod metrics;
 pub mod pool;

@@ -2,7 +2,9 @@
 
 use crate::lifecycle::WorkerId;
 use crate::priority::Priority;
+use crate::scheduler::EntryId;
 use openclaw_core::{CorrelationId, Monotonic};
+use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,12 +52,25 @@ pub struct WorkContext {
     signal: Arc<Signal>,
 }
 
-/// One request's flags, shared by its ticket, the pool and its worker.
-#[derive(Debug, Default)]
+/// One request as its ticket, the pool and its worker know it together.
+#[derive(Debug)]
 pub(crate) struct Signal {
+    /// The request's number in its pool.
+    pub(crate) number: u64,
+    /// Where it stands. Written under the pool's lock only.
+    pub(crate) place: Mutex<Place>,
     cancelled: AtomicBool,
     failed: AtomicBool,
     changed: Notify,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Queued(EntryId),
+    Running,
+    /// Or not yet queued.
+    Nowhere,
 }
 
 // === impl Submission ===
@@ -154,6 +169,16 @@ impl WorkContext {
 // === impl Signal ===
 
 impl Signal {
+    pub(crate) fn new(number: u64) -> Self {
+        Self {
+            number,
+            place: Mutex::new(Place::Nowhere),
+            cancelled: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.changed.notify_waiters();

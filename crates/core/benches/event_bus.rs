@@ -1,7 +1,5 @@
 //! What publishing an event costs: with nobody listening and with ten subscribers.
 
-#![expect(missing_docs, reason = "the macros of the harness make public items")]
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use openclaw_core::testing::{ManualClock, SeededRandom};
 use openclaw_core::{Clock, CorrelationId, Event, EventBus, EventContext, InProcessEventBus};

@@ -1,7 +1,6 @@
 //! What the gateway may be told.
 
-use openclaw_core::{AccessTier, ValidationError, Violation};
-use serde::Deserialize;
+use openclaw_core::AccessTier;
 use std::time::Duration;
 
 /// The gateway's settings, validated.
@@ -27,26 +26,12 @@ pub struct GatewayConfig {
     pub session_ttl: Duration,
     /// The tier of a tenant at first contact.
     pub default_tier: AccessTier,
-    /// One request, from start to end, however many models are tried.
-    pub turn_timeout: Duration,
+    /// How long what was said is kept.
+    pub history_retention: Duration,
     /// A suspended tenant is told so at most once in this time.
     pub suspension_notice_interval: Duration,
     /// Usage of stateless calls is stored at least this often.
     pub usage_flush_interval: Duration,
-}
-
-/// The gateway's settings as the configuration file spells them; what is absent has its default.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct RawGatewayConfig {
-    /// `admissionDeadlineMs`, default 120 000.
-    pub admission_deadline_ms: Option<u64>,
-    /// `replayMaxAgeMs`, default 3 600 000.
-    pub replay_max_age_ms: Option<u64>,
-    /// `maxOpen`, default 100 000.
-    pub max_open: Option<usize>,
-    /// `maxAttempts`, default 3.
-    pub max_attempts: Option<u32>,
 }
 
 // === impl GatewayConfig ===
@@ -64,35 +49,9 @@ impl Default for GatewayConfig {
             max_history_tokens: 100_000,
             session_ttl: Duration::from_secs(3_600),
             default_tier: AccessTier::Free,
-            turn_timeout: Duration::from_secs(120),
+            history_retention: Duration::from_secs(30 * 24 * 3_600),
             suspension_notice_interval: Duration::from_secs(3_600),
             usage_flush_interval: Duration::from_millis(250),
         }
-    }
-}
-
-impl GatewayConfig {
-    /// Takes what the file says over the defaults.
-    pub fn with_raw(mut self, raw: &RawGatewayConfig) -> Result<Self, ValidationError> {
-        let mut violations = Vec::new();
-        if let Some(value) = raw.admission_deadline_ms {
-            self.admission_deadline = Duration::from_millis(value);
-        }
-        if let Some(value) = raw.replay_max_age_ms {
-            self.replay_max_age = Duration::from_millis(value);
-        }
-        if let Some(value) = raw.max_open {
-            if value == 0 {
-                violations.push(Violation::new("inbox.maxOpen", value, "it must be at least 1"));
-            }
-            self.max_open_entries = value;
-        }
-        if let Some(value) = raw.max_attempts {
-            if value == 0 {
-                violations.push(Violation::new("inbox.maxAttempts", value, "it must be at least 1"));
-            }
-            self.max_attempts = value;
-        }
-        ValidationError::check(violations).map(|()| self)
     }
 }

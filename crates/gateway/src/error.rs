@@ -81,12 +81,10 @@ impl CodedError for Refusal {
             Self::RateLimited(error) => error.code(),
             Self::TenantSuspended => "TENANT_SUSPENDED",
             Self::Budget { .. } => "TOKEN_BUDGET_EXCEEDED",
-            Self::TooLong { .. } => "MESSAGE_TOO_LONG",
-            Self::CancelledByPlugin { .. } => "CANCELLED_BY_PLUGIN",
-            Self::Selection(SelectionError::UnknownModel { .. }) => "MODEL_NOT_FOUND",
-            Self::Selection(SelectionError::Unsuitable { .. } | SelectionError::NoneSuitable) => "MODEL_UNSUITABLE",
-            Self::Route(RouteError::AllModelsFailed(_)) => "ALL_MODELS_FAILED",
-            Self::Route(RouteError::Interrupted { .. }) => "ANSWER_INTERRUPTED",
+            Self::TooLong { .. } => "MODEL_CONTEXT_TOO_LONG",
+            Self::CancelledByPlugin { .. } => "MESSAGE_BLOCKED",
+            Self::Selection(error) => error.code(),
+            Self::Route(error) => decisive(error).map_or_else(|| error.code(), CodedError::code),
             Self::Worker(error) => error.code(),
             Self::Store(_) => "STORE_UNAVAILABLE",
         }
@@ -98,8 +96,8 @@ impl CodedError for Refusal {
             | Self::InboxFull { .. }
             | Self::RateLimited(_)
             | Self::Budget { .. }
-            | Self::Route(_)
             | Self::Store(_) => true,
+            Self::Route(error) => decisive(error).is_none(),
             Self::Worker(error) => error.recoverable(),
             Self::TenantSuspended
             | Self::TooLong { .. }
@@ -138,13 +136,10 @@ impl CodedError for Refusal {
             Self::Selection(SelectionError::Unsuitable { .. } | SelectionError::NoneSuitable) => {
                 Cow::Borrowed(words::too_long(language))
             }
-            Self::Route(RouteError::AllModelsFailed(error)) => match error.attempts.last().and_then(|last| last.error()) {
-                Some(error @ (ModelError::ContextTooLong | ModelError::ContentRefused | ModelError::Timeout { .. })) => {
-                    error.user_message(language)
-                }
-                _ => Cow::Borrowed(words::failed(language)),
+            Self::Route(error) => match decisive(error) {
+                Some(error) => error.user_message(language),
+                None => Cow::Borrowed(words::failed(language)),
             },
-            Self::Route(RouteError::Interrupted { .. }) => Cow::Borrowed(words::failed(language)),
             Self::Worker(RequestError::Timeout(_)) => Cow::Borrowed(words::timed_out(language)),
             Self::Worker(error) => error.user_message(language),
         }
@@ -154,4 +149,19 @@ impl CodedError for Refusal {
 /// What the models asked for, when all of them asked to wait.
 fn longest_wait(error: &AllModelsFailedError) -> Option<Duration> {
     error.attempts.iter().filter_map(|attempt| attempt.error().and_then(CodedError::retry_after)).min()
+}
+
+/// What the models found wrong with the request itself: no other model and no later time would have taken it.
+fn decisive(error: &RouteError) -> Option<&ModelError> {
+    let RouteError::AllModelsFailed(error) = error else { return None };
+    let last = error.attempts.last().and_then(|attempt| attempt.error())?;
+    matches!(
+        last,
+        ModelError::BadRequest { .. }
+            | ModelError::ContextTooLong
+            | ModelError::ContentRefused
+            | ModelError::UnknownModel
+            | ModelError::Unsupported { .. }
+    )
+    .then_some(last)
 }

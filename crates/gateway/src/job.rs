@@ -2,9 +2,8 @@
 
 use crate::completion::CompletionJob;
 use crate::ports::{Fence, OpenEntry};
-use openclaw_ai_fabric::TextMeter;
+use openclaw_ai_fabric::{Reservation, TextMeter};
 use openclaw_core::MessageId;
-use openclaw_streaming::FinalPart;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -39,17 +38,24 @@ pub(crate) struct TurnProgress {
     state: Mutex<Progress>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// The right to write the turn's results, from `begin_turn` until it was used.
+    /// The right to write the turn's results, from `begin_turn` until somebody ends the turn.
     pub(crate) fence: Option<Fence>,
-    /// The budget the turn spends from and the window it reserved in.
-    pub(crate) account: Option<(String, openclaw_core::Timestamp)>,
-    /// What the request is estimated to cost.
-    pub(crate) input_estimate: u64,
+    /// What the turn may spend. Settled by whoever ends it.
+    pub(crate) reservation: Option<Reservation>,
     /// What the model has said so far, counted.
     pub(crate) said: TextMeter,
     /// Messages of the reply that stand in the chat: part and id.
+    pub(crate) shown: Vec<(u32, MessageId)>,
+}
+
+/// The right and the duty to end a turn.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) fence: Fence,
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) said: TextMeter,
     pub(crate) shown: Vec<(u32, MessageId)>,
 }
 
@@ -68,17 +74,16 @@ impl TurnProgress {
         change(&mut self.state.lock());
     }
 
-    /// Takes the right to end the turn. Whoever gets the fence ends it; everybody after gets `None`.
-    pub(crate) fn take_fence(&self) -> Option<Fence> {
-        self.state.lock().fence.take()
+    /// Looks at how far the turn has come.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Progress) -> T) -> T {
+        look(&self.state.lock())
     }
 
-    pub(crate) fn snapshot(&self) -> Progress {
-        self.state.lock().clone()
+    /// Takes the right to end the turn. Whoever gets it ends the turn; everybody after gets `None`.
+    pub(crate) fn end(&self) -> Option<Ending> {
+        let mut state = self.state.lock();
+        let fence = state.fence.take()?;
+        let Progress { reservation, said, shown, .. } = std::mem::take(&mut *state);
+        Some(Ending { fence, reservation, said, shown })
     }
-}
-
-/// Parts of a reply that do not stand in the chat as they should.
-pub(crate) fn undelivered(parts: Vec<FinalPart>) -> Vec<FinalPart> {
-    parts.into_iter().filter(|part| !part.delivered).collect()
 }

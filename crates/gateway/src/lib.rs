@@ -1,5 +1,46 @@
 //! The life of one message: the use cases that join the contexts of OpenClaw Platform.
+//!
+//! [`Gateway`] has one method for each thing that can happen from outside: a message came in, a stateless call was made,
+//! a person stopped an answer. [`JobRunner`] is what the pool's workers run. Everything they need of the outside is
+//! handed in as [`GatewayParts`]; what must change together in the store changes through [`ports::TurnStore`].
+//!
+//! Reading order: [`ports`], [`gateway`], `admission`, `turn`, `reply`, `outbox`, [`completion`], [`feed`].
+//!
+//! Invariants: every accepted message ends in exactly one [`ports::Outcome`]; a turn's results are written under its
+//! fence or not at all; nothing is shown to a person that a plugin's `onBeforeSend` has not seen; the person's words and
+//! the log's are different texts.
 
 #![forbid(unsafe_code)]
 
+mod admission;
+mod caller;
+mod commands;
+pub mod completion;
+pub mod config;
+#[cfg(feature = "contract")]
+pub mod contract;
+mod ending;
+pub mod error;
+pub mod feed;
+pub mod gateway;
+mod job;
+pub mod outbox;
 pub mod ports;
+mod purse;
+mod reply;
+mod services;
+mod shim;
+mod step;
+mod turn;
+pub mod words;
+
+pub use admission::TurnPool;
+pub use caller::caller_chat;
+pub use completion::{CompletionEvent, CompletionRequest, CompletionStream};
+pub use config::GatewayConfig;
+pub use error::Refusal;
+pub use feed::{ChatFeeds, FeedEvent, FeedRead, FeedReader};
+pub use gateway::{Gateway, JobRunner, Receipt, Resumed};
+pub use job::{Job, JobEnd};
+pub use outbox::OutboxCounts;
+pub use services::GatewayParts;

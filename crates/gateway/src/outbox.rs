@@ -5,7 +5,7 @@
 //! delivered or given up, so a crash at any point repeats at most the delivery that was under way.
 
 use crate::ports::{Delivery, NewOutboxPart, OutboxPart, StoreError, TurnStore};
-use openclaw_core::{BotId, Clock, MessageId, Platform, Random, TenantId};
+use openclaw_core::{AccessTier, BotId, Clock, MessageId, Platform, Random, TenantId};
 use openclaw_messenger::{DeliveryErrorKind, DispatchError, MessageDispatcher, Urgency};
 use openclaw_plugins::{HookContext, HookDispatcher, HookName};
 use parking_lot::Mutex;
@@ -276,10 +276,10 @@ impl Outbox {
         let sent = match edits {
             Some(id) => self
                 .dispatcher
-                .edit(&part.tenant, id, message, Urgency::Final, Some(part.correlation_id))
+                .edit(&part.tenant, id, message, Urgency::Final, part.correlation_id)
                 .await
                 .map(|()| id.clone()),
-            None => self.dispatcher.send(&part.tenant, message, Urgency::Final, Some(part.correlation_id)).await,
+            None => self.dispatcher.send(&part.tenant, message, Urgency::Final, part.correlation_id).await,
         };
         match sent {
             Ok(id) => {
@@ -327,9 +327,9 @@ impl Outbox {
             let context = HookContext::OnAfterSend {
                 tenant: part.tenant.clone(),
                 text: part.part.message.text.clone(),
-                message_id: Some(id.clone()),
+                message_id: id.clone(),
             };
-            self.hooks.dispatch(HookName::OnAfterSend, context, part.tier, Some(part.correlation_id)).await;
+            self.hooks.dispatch(HookName::OnAfterSend, context, AccessTier::Free, Some(part.correlation_id)).await;
         }
     }
 }

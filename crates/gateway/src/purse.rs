@@ -3,8 +3,8 @@
 
 use crate::error::Refusal;
 use crate::ports::{StoreError, TurnStore, UsageDelta};
-use openclaw_ai_fabric::{BudgetUsage, Reservation, ReserveError, Settlement, TokenBudget};
-use openclaw_core::{AccessTier, Clock, Timestamp};
+use openclaw_ai_fabric::{BudgetUsage, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest, Settlement, TokenBudget};
+use openclaw_core::{AccessTier, Clock, CorrelationId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,14 @@ pub(crate) struct Purse {
     clock: Arc<dyn Clock>,
     /// Usage that is settled in memory and not yet in the store, by account and window. Bounded by the accounts that
     /// were used since the last flush.
-    unstored: Mutex<HashMap<(String, Timestamp), u64>>,
+    unstored: Mutex<HashMap<(String, Timestamp), Unstored>>,
+}
+
+/// Settlements of one account in one window that wait to be stored.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unstored {
+    tokens: u64,
+    settlements: u32,
 }
 
 // === impl Purse ===
@@ -39,10 +46,25 @@ impl Purse {
     }
 
     /// Sets tokens aside, or says why not. Dropping the reservation gives them back.
-    pub(crate) async fn reserve(&self, account: &str, tier: AccessTier, want: Want) -> Result<Reservation, Refusal> {
+    pub(crate) async fn reserve(
+        &self,
+        account: &str,
+        tier: AccessTier,
+        want: Want,
+        correlation_id: CorrelationId,
+    ) -> Result<Reservation, Refusal> {
+        let request = ReserveRequest {
+            account,
+            tier,
+            input_estimate: want.input,
+            wanted_output: want.output,
+            model_limit: want.model_limit,
+            floor: OUTPUT_FLOOR,
+            correlation_id: Some(correlation_id),
+        };
         // The account may be evicted between loading and reserving; twice in a row is not plausible.
         for _ in 0..3 {
-            match self.budget.reserve(account, tier, want.input, want.output, want.model_limit) {
+            match self.budget.reserve(&request) {
                 Ok(reservation) => return Ok(reservation),
                 Err(ReserveError::Exceeded(error)) => return Err(Refusal::budget(error, self.clock.now())),
                 Err(ReserveError::NotLoaded) => self.load(account).await?,
@@ -68,7 +90,7 @@ impl Purse {
     /// The settlement in the form the store takes with a turn.
     pub(crate) fn delta(settlement: &Settlement) -> UsageDelta {
         UsageDelta {
-            account: settlement.account.to_string(),
+            account: settlement.account.clone(),
             window_started_at: settlement.window_started_at,
             tokens: settlement.tokens,
         }
@@ -81,8 +103,15 @@ impl Purse {
 
     /// Remembers a settlement for the next flush.
     pub(crate) fn store_later(&self, settlement: &Settlement) {
-        let key = (settlement.account.to_string(), settlement.window_started_at);
-        *self.unstored.lock().entry(key).or_default() += settlement.tokens;
+        let key = (settlement.account.clone(), settlement.window_started_at);
+        self.add(key, Unstored { tokens: settlement.tokens, settlements: 1 });
+    }
+
+    fn add(&self, key: (String, Timestamp), more: Unstored) {
+        let mut unstored = self.unstored.lock();
+        let entry = unstored.entry(key).or_default();
+        entry.tokens = entry.tokens.saturating_add(more.tokens);
+        entry.settlements = entry.settlements.saturating_add(more.settlements);
     }
 
     /// Stores what was settled since the last flush. On failure it is kept for the next.
@@ -91,26 +120,25 @@ impl Purse {
         if taken.is_empty() {
             return Ok(());
         }
-        let deltas: Vec<UsageDelta> = taken
-            .iter()
-            .map(|((account, window_started_at), tokens)| UsageDelta {
-                account: account.clone(),
-                window_started_at: *window_started_at,
-                tokens: *tokens,
-            })
-            .collect();
-        match self.store.add_usage(deltas).await {
+        let delta = |((account, window_started_at), unstored): (&(String, Timestamp), &Unstored)| UsageDelta {
+            account: account.clone(),
+            window_started_at: *window_started_at,
+            tokens: unstored.tokens,
+        };
+        match self.store.add_usage(taken.iter().map(delta).collect()).await {
             Ok(()) => {
-                for ((account, window_started_at), tokens) in taken {
-                    self.budget.stored(&Settlement { account: account.into(), window_started_at, tokens });
+                for ((account, window_started_at), unstored) in taken {
+                    let settlement = Settlement { account, window_started_at, tokens: 0 };
+                    for _ in 0..unstored.settlements {
+                        self.budget.stored(&settlement);
+                    }
                 }
                 Ok(())
             }
             Err(error) => {
                 if !matches!(error, StoreError::Unknown { .. }) {
-                    let mut unstored = self.unstored.lock();
-                    for (key, tokens) in taken {
-                        *unstored.entry(key).or_default() += tokens;
+                    for (key, unstored) in taken {
+                        self.add(key, unstored);
                     }
                 }
                 Err(error)

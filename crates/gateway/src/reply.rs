@@ -4,7 +4,7 @@
 //! out through the dispatcher, at most one at a time, and what became of them is told back. A feed's reply, for the web
 //! page and the native API, gathers text for a moment and publishes it.
 
-use crate::feed::{ChatFeeds, FeedEvent};
+use crate::feed::FeedEvent;
 use crate::job::TurnProgress;
 use crate::ports::{EntryId, Fence, NewOutboxPart, OpenEntry, ShownPart, StoreError};
 use crate::services::Services;
@@ -19,7 +19,7 @@ use openclaw_core::{
 use openclaw_messenger::{DeliveryErrorKind, DispatchError, Urgency};
 use openclaw_plugins::{CancelReason, HookContext, HookName};
 use openclaw_streaming::{
-    Action, LengthUnit, MessageLimit, Outcome, ReplyConfig, ReplyMode, ResponseHandler, StreamConfig, TokenAccumulator,
+    Action, LengthUnit, MessageLimit, Outcome, ReplyConfig, ReplyMode, ResponseHandler, StreamConfig, TokenAccumulator, FlushReason,
     split_message,
 };
 use std::sync::Arc;
@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// How long an intermediate edit waits when something older is still to be delivered in the chat.
 const BEHIND_OUTBOX: Duration = Duration::from_millis(500);
+/// The longest answer that is shown; a model that goes on beyond that is not read any further.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
 /// An answer being shown.
 pub(crate) enum Reply {
@@ -45,6 +47,8 @@ pub(crate) struct Closing {
     pub(crate) cancelled: Option<CancelReason>,
     /// The text as the person sees it.
     pub(crate) text: String,
+    /// Messages that stand in the chat and are no longer part of the answer.
+    pub(crate) surplus: Vec<MessageId>,
 }
 
 /// Whose answer it is and where it goes.
@@ -126,7 +130,7 @@ impl Reply {
     /// Gets ready to show the answer to an entry.
     pub(crate) fn new(services: &Arc<Services>, entry: &OpenEntry, fence: Fence, progress: &Arc<TurnProgress>) -> Self {
         let platform = entry.tenant.platform();
-        let stream = services.streaming.of(platform);
+        let stream = services.stream_config(platform);
         match services.dispatcher.capabilities(platform) {
             Some(capabilities) => {
                 let limit = chat_limit(&stream, &capabilities);
@@ -136,7 +140,7 @@ impl Reply {
                     ReplyMode::Batch
                 };
                 let shown = entry.shown.iter().map(|shown| (shown.part, shown.message_id.clone())).collect();
-                let config = ReplyConfig { stream, limit, mode };
+                let config = ReplyConfig { stream, limit, mode, max_text_bytes: MAX_TEXT_BYTES };
                 Self::Chat(Box::new(ChatReply {
                     handler: ResponseHandler::new(config, shown, services.clock.monotonic()),
                     services: Arc::clone(services),
@@ -160,7 +164,7 @@ impl Reply {
                     tier: entry.tenant.tier,
                     correlation_id: entry.correlation_id,
                     turn_id,
-                    gathered: TokenAccumulator::new(&stream),
+                    gathered: TokenAccumulator::from(&stream),
                     text: String::new(),
                     progress: Arc::clone(progress),
                 })
@@ -283,6 +287,7 @@ impl ChatReply {
         }
         self.handler.finish(self.services.clock.monotonic());
         let mut closing = Closing { text: self.handler.text().to_owned(), ..Closing::default() };
+        closing.surplus = self.handler.surplus().into_iter().map(|(_, id)| id).collect();
         let parts = self.handler.final_parts();
         let has_hook = self.services.hooks.has(HookName::OnBeforeSend);
         for part in parts {
@@ -404,7 +409,7 @@ async fn before_send(
         return Ok(text);
     }
     let context = HookContext::OnBeforeSend { tenant: address.tenant.clone(), text, is_final };
-    let outcome = services.hooks.dispatch(context, address.tier, address.correlation_id).await;
+    let outcome = services.hooks.dispatch(HookName::OnBeforeSend, context, address.tier, Some(address.correlation_id)).await;
     match (outcome.cancelled, outcome.context) {
         (Some(reason), _) => Err(reason),
         (None, HookContext::OnBeforeSend { text, .. }) => Ok(text),
@@ -489,7 +494,7 @@ impl FeedReply {
     }
 
     fn flush(&mut self) {
-        if let Some(flush) = self.gathered.finish() {
+        if let Some(flush) = self.gathered.flush(FlushReason::Done) {
             self.publish(flush.text);
         }
     }
@@ -543,17 +548,4 @@ async fn due(timer: &mut Option<(Monotonic, BoxFuture<'static, ()>)>) {
         Some((_, sleep)) => sleep.await,
         None => std::future::pending().await,
     }
-}
-
-/// Where feeds of web and API chats are, for refusals that no turn was begun for.
-pub(crate) fn tell_feed(feeds: &ChatFeeds, tenant: &TenantId, entry: EntryId, text: &str, reason: &str) {
-    feeds.publish(
-        tenant,
-        FeedEvent::TurnFinished {
-            turn_id: crate::feed::turn_id(entry),
-            text: text.to_owned(),
-            finish_reason: reason.to_owned(),
-            usage: None,
-        },
-    );
 }

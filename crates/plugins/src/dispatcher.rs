@@ -5,7 +5,6 @@ use crate::event::{HookExecuted, HookExecution};
 use crate::guarded::{Interrupted, guarded};
 use crate::hook::{CancelReason, HookContext, HookData, HookName, HookOutcome, HookResult};
 use crate::limits::HookLimits;
-use crate::permission::PluginPermission;
 use crate::registry::PluginRegistry;
 use crate::table::{Activation, HookTable};
 use openclaw_core::{AccessTier, Clock, CorrelationId, EventContext};
@@ -91,7 +90,8 @@ impl HookDispatcher {
             };
         }
         let table = self.registry.table();
-        self.run(&table, context, tenant_tier, correlation_id).await
+        // Boxed, so that the future of a dispatch that asks nobody is small.
+        Box::pin(self.run(&table, context, tenant_tier, correlation_id)).await
     }
 
     async fn run(
@@ -206,12 +206,6 @@ impl PinnedHooks {
     /// Whether any plugin had the hook when the turn began.
     pub fn has(&self, hook: HookName) -> bool {
         !self.table.of(hook).is_empty()
-    }
-
-    /// Whether the plugins of a hook would see its texts; lets a caller keep from building what nobody may read.
-    pub fn reads(&self, hook: HookName) -> bool {
-        let sees = |activation: &Activation| activation.guard.allows(PluginPermission::ReadMessages);
-        self.table.of(hook).iter().any(|bound| sees(&bound.activation))
     }
 
     /// Runs the hooks as [`HookDispatcher::dispatch`] does, of the versions that were active when the turn began.

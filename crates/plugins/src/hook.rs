@@ -135,7 +135,7 @@ pub struct HookResult {
     /// The changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<HookData>,
-    /// Stops the chain and the operation. Changes beside it are not taken over.
+    /// Stops the chain and the operation; needs no permission. Changes beside it are not taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
 }

@@ -37,7 +37,7 @@ pub trait HookHandler: Send + Sync + fmt::Debug {
     ///
     /// `context` is what the plugin may see: without `read_messages` it holds no text. Called by several tasks at
     /// once. Dropped without notice when it takes too long; a call that blocks its thread cannot be interrupted, so
-    /// long work must await. A panic is caught.
+    /// long work must await. A panic is caught; only `drop` must not panic.
     async fn call(&self, context: &HookContext) -> Result<HookResult, HookError>;
 }
 

@@ -11,7 +11,7 @@ use crate::permission::PermissionGuard;
 use crate::ports::HookHandler;
 use crate::state::{PluginState, transition_plugin};
 use crate::table::{Activation, HookTable};
-use openclaw_core::{Clock, CorrelationId, EventContext, PluginId};
+use openclaw_core::{Clock, CorrelationId, EventContext, PluginId, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use semver::Version;
 use std::collections::BTreeMap;
@@ -37,13 +37,14 @@ pub struct PluginRegistry {
 #[derive(Debug, Default)]
 struct Plugins {
     entries: BTreeMap<PluginId, Entry>,
-    /// Counts registrations (for the order of hooks) and changes (to notice one between two steps).
-    counter: u64,
+    /// Counts registrations: the order of hooks.
+    registrations: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     sequence: u64,
+    /// Counts changes, so that one between two steps is noticed.
     revision: u64,
     package: PluginPackage,
     instance: PluginInstance,
@@ -60,7 +61,8 @@ pub(crate) struct Ticket {
     pub(crate) guard: PermissionGuard,
     /// Whether the code is to run once the ticket is used.
     pub(crate) runs: bool,
-    revision: u64,
+    /// The entry's sequence and revision.
+    seen: (u64, u64),
 }
 
 // === impl PluginRegistry ===
@@ -89,13 +91,14 @@ impl PluginRegistry {
             if plugins.entries.len() >= MAX_PLUGINS {
                 return Err(PluginError::TooMany { limit: MAX_PLUGINS });
             }
-            let count = plugins.next();
+            plugins.registrations = plugins.registrations.saturating_add(1);
+            let sequence = plugins.registrations;
             let instance = PluginInstance::new(Arc::clone(&package.manifest), self.clock.now());
             plugins.entries.insert(
                 plugin.clone(),
                 Entry {
-                    sequence: count,
-                    revision: count,
+                    sequence,
+                    revision: 0,
                     package,
                     instance,
                     activation: None,
@@ -113,12 +116,12 @@ impl PluginRegistry {
         let now = self.clock.now();
         let (version, permissions, checked) = {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.change(plugin)?;
+            let entry = plugins.get(plugin)?;
             entry.may_enter(plugin, PluginState::Installed)?;
             let checked = setup.check(&entry.package.manifest);
             entry.instance.setup = setup;
             let result = match &checked {
-                Ok(()) => entry.instance.enter(PluginState::Installed, now),
+                Ok(()) => entry.enter(PluginState::Installed, now),
                 Err(message) => entry.fail(message, now),
             };
             result.map_err(|source| state_error(plugin, source))?;
@@ -146,7 +149,7 @@ impl PluginRegistry {
     /// is accepted changes no state.
     pub fn configure(&self, plugin: &PluginId, setup: PluginSetup) -> Result<(), PluginError> {
         let mut plugins = self.plugins.lock();
-        let entry = plugins.change(plugin)?;
+        let entry = plugins.get(plugin)?;
         let from = entry.instance.state;
         if matches!(from, PluginState::Registered | PluginState::Active) {
             let to = PluginState::Installed;
@@ -159,6 +162,7 @@ impl PluginRegistry {
                 message,
             })?;
         entry.instance.setup = setup;
+        entry.touch();
         Ok(())
     }
 
@@ -174,18 +178,17 @@ impl PluginRegistry {
     /// Stops all hooks of an active plugin, or takes the first step out of `error`. Returns when no further hook of
     /// it will begin; the answer of one that is running is not used.
     pub fn disable(&self, plugin: &PluginId) -> Result<(), PluginError> {
-        let version = {
+        let (version, retired) = {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.change(plugin)?;
+            let entry = plugins.get(plugin)?;
             entry
-                .instance
                 .enter(PluginState::Disabled, self.clock.now())
                 .map_err(|source| state_error(plugin, source))?;
             entry.stop();
             let version = entry.package.manifest.version.clone();
-            self.rebuild(&plugins);
-            version
+            (version, self.rebuild(&plugins))
         };
+        drop(retired);
         self.events.publish(None, || PluginDisabled {
             plugin: plugin.clone(),
             version,
@@ -195,30 +198,31 @@ impl PluginRegistry {
 
     /// Puts a plugin into `error`, with the reason for the operator. Its hooks stop as with [`Self::disable`].
     pub fn fail(&self, plugin: &PluginId, message: &str) -> Result<(), PluginError> {
-        let version = {
+        let (version, retired) = {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.change(plugin)?;
+            let entry = plugins.get(plugin)?;
             entry
                 .fail(message, self.clock.now())
                 .map_err(|source| state_error(plugin, source))?;
             let version = entry.package.manifest.version.clone();
-            self.rebuild(&plugins);
-            version
+            (version, self.rebuild(&plugins))
         };
+        drop(retired);
         self.publish_error(plugin, version, "reported");
         Ok(())
     }
 
     /// Forgets a plugin, in whatever state. Its hooks stop as with [`Self::disable`].
     pub fn unregister(&self, plugin: &PluginId) -> Result<(), PluginError> {
-        let (version, was_active) = {
+        let (version, was_active, retired) = {
             let mut plugins = self.plugins.lock();
             let mut entry = plugins.entries.remove(plugin).ok_or_else(|| not_found(plugin))?;
             let was_active = entry.activation.is_some();
             entry.stop();
-            self.rebuild(&plugins);
-            (entry.package.manifest.version.clone(), was_active)
+            let version = entry.package.manifest.version.clone();
+            (version, was_active, self.rebuild(&plugins))
         };
+        drop(retired);
         if was_active {
             self.events.publish(None, || PluginDisabled {
                 plugin: plugin.clone(),
@@ -270,13 +274,13 @@ impl PluginRegistry {
     pub(crate) fn activation_ticket(&self, plugin: &PluginId) -> Result<Ticket, PluginError> {
         let (version, message) = {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.entries.get_mut(plugin).ok_or_else(|| not_found(plugin))?;
+            let entry = plugins.get(plugin)?;
             entry.may_enter(plugin, PluginState::Active)?;
             let (package, setup) = (entry.package.clone(), entry.instance.setup.clone());
             match setup.check(&package.manifest) {
-                Ok(()) => return Ok(Ticket::new(package, setup, true, entry.revision)),
+                Ok(()) => return Ok(Ticket::new(package, setup, true, entry.seen())),
                 Err(message) => {
-                    let entry = plugins.change(plugin)?;
+                    let entry = plugins.get(plugin)?;
                     entry
                         .fail(&message, self.clock.now())
                         .map_err(|source| state_error(plugin, source))?;
@@ -294,16 +298,16 @@ impl PluginRegistry {
         handler: Arc<dyn HookHandler>,
     ) -> Result<(), PluginError> {
         let (plugin, version) = names(&ticket.package);
-        {
+        let retired = {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.change_unchanged(&plugin, ticket.revision)?;
+            let entry = plugins.unchanged(&plugin, ticket.seen)?;
             entry
-                .instance
                 .enter(PluginState::Active, self.clock.now())
                 .map_err(|source| state_error(&plugin, source))?;
             entry.start(ticket, handler, Arc::new(AtomicBool::new(true)));
-            self.rebuild(&plugins);
-        }
+            self.rebuild(&plugins)
+        };
+        drop(retired);
         self.events.publish(None, || PluginActivated { plugin, version });
         Ok(())
     }
@@ -313,11 +317,10 @@ impl PluginRegistry {
         let (plugin, version) = names(&ticket.package);
         {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.change_unchanged(&plugin, ticket.revision)?;
+            let entry = plugins.unchanged(&plugin, ticket.seen)?;
             entry
                 .fail(&error.to_string(), self.clock.now())
                 .map_err(|source| state_error(&plugin, source))?;
-            self.rebuild(&plugins);
         }
         self.publish_error(&plugin, version, "start");
         Ok(())
@@ -341,7 +344,7 @@ impl PluginRegistry {
                 .map_err(|message| PluginError::Refused { plugin, message })?;
         }
         let runs = entry.instance.state == PluginState::Active;
-        Ok(Ticket::new(package, setup, runs, entry.revision))
+        Ok(Ticket::new(package, setup, runs, entry.seen()))
     }
 
     /// What the last update replaced.
@@ -363,12 +366,13 @@ impl PluginRegistry {
         handler: Option<Arc<dyn HookHandler>>,
     ) -> Result<(), PluginError> {
         let (plugin, version) = names(&ticket.package);
-        let (installed, running) = {
+        let (installed, running, retired) = {
             let mut plugins = self.plugins.lock();
-            let entry = plugins.change_unchanged(&plugin, ticket.revision)?;
+            let entry = plugins.unchanged(&plugin, ticket.seen)?;
             let old = std::mem::replace(&mut entry.package, ticket.package.clone());
             let old_setup = std::mem::replace(&mut entry.instance.setup, ticket.setup.clone());
             entry.previous = Some((old, old_setup));
+            entry.touch();
             entry.instance.manifest = Arc::clone(&ticket.package.manifest);
             let enabled = entry.activation.as_ref().map(|old| Arc::clone(&old.enabled));
             let running = match (enabled, handler) {
@@ -379,9 +383,9 @@ impl PluginRegistry {
                 _ => false,
             };
             let installed = entry.instance.state != PluginState::Registered;
-            self.rebuild(&plugins);
-            (installed, running)
+            (installed, running, self.rebuild(&plugins))
         };
+        drop(retired);
         if installed {
             self.events.publish(None, || PluginInstalled {
                 plugin: plugin.clone(),
@@ -406,6 +410,7 @@ impl PluginRegistry {
     ) {
         let in_a_row = activation.note_failure();
         let mut state = PluginState::Active;
+        let mut retired = None;
         if in_a_row >= limit.max(1) {
             let mut plugins = self.plugins.lock();
             let current = plugins.entries.get(&activation.plugin).is_some_and(|entry| {
@@ -415,15 +420,16 @@ impl PluginRegistry {
                     .is_some_and(|current| Arc::ptr_eq(current, activation))
             });
             if current {
-                if let Ok(entry) = plugins.change(&activation.plugin) {
+                if let Ok(entry) = plugins.get(&activation.plugin) {
                     let message = format!("{hook}: {error} ({in_a_row} failures in a row)");
                     if entry.fail(&message, self.clock.now()).is_ok() {
                         state = PluginState::Error;
                     }
                 }
-                self.rebuild(&plugins);
+                retired = Some(self.rebuild(&plugins));
             }
         }
+        drop(retired);
         self.events.publish(correlation_id, || PluginFailed {
             plugin: activation.plugin.clone(),
             version: activation.version.clone(),
@@ -434,7 +440,10 @@ impl PluginRegistry {
         });
     }
 
-    fn rebuild(&self, plugins: &Plugins) {
+    /// Puts a new table in place and gives back the old one, which is to be dropped without the lock: the last use
+    /// of a plugin's code may end with it, and what that code does then is its own.
+    #[must_use]
+    fn rebuild(&self, plugins: &Plugins) -> Arc<HookTable> {
         let mut table = HookTable::default();
         for entry in plugins.entries.values() {
             if let Some(activation) = &entry.activation {
@@ -444,9 +453,9 @@ impl PluginRegistry {
             }
         }
         let mask = table.mask();
-        let mut current = self.table.write();
-        *current = Arc::new(table);
+        let old = std::mem::replace(&mut *self.table.write(), Arc::new(table));
         self.mask.store(mask, Ordering::Release);
+        old
     }
 
     fn refused(&self, plugin: &PluginId, version: Version, message: String) -> PluginError {
@@ -472,26 +481,19 @@ impl PluginRegistry {
 // === impl Plugins ===
 
 impl Plugins {
-    fn next(&mut self) -> u64 {
-        self.counter = self.counter.saturating_add(1);
-        self.counter
+    fn get(&mut self, plugin: &PluginId) -> Result<&mut Entry, PluginError> {
+        self.entries.get_mut(plugin).ok_or_else(|| not_found(plugin))
     }
 
-    /// The plugin, with a new revision: tickets made before are void.
-    fn change(&mut self, plugin: &PluginId) -> Result<&mut Entry, PluginError> {
-        let revision = self.next();
-        let entry = self.entries.get_mut(plugin).ok_or_else(|| not_found(plugin))?;
-        entry.revision = revision;
-        Ok(entry)
-    }
-
-    fn change_unchanged(&mut self, plugin: &PluginId, revision: u64) -> Result<&mut Entry, PluginError> {
-        match self.entries.get(plugin) {
-            None => Err(not_found(plugin)),
-            Some(entry) if entry.revision != revision => Err(PluginError::Changed {
+    /// The plugin, if it is as it was when the ticket was made.
+    fn unchanged(&mut self, plugin: &PluginId, seen: (u64, u64)) -> Result<&mut Entry, PluginError> {
+        let entry = self.get(plugin)?;
+        if entry.seen() == seen {
+            Ok(entry)
+        } else {
+            Err(PluginError::Changed {
                 plugin: plugin.clone(),
-            }),
-            Some(_) => self.change(plugin),
+            })
         }
     }
 }
@@ -499,6 +501,20 @@ impl Plugins {
 // === impl Entry ===
 
 impl Entry {
+    fn seen(&self) -> (u64, u64) {
+        (self.sequence, self.revision)
+    }
+
+    fn touch(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
+    }
+
+    fn enter(&mut self, to: PluginState, now: Timestamp) -> Result<(), TransitionError> {
+        self.instance.enter(to, now)?;
+        self.touch();
+        Ok(())
+    }
+
     fn may_enter(&self, plugin: &PluginId, to: PluginState) -> Result<(), PluginError> {
         transition_plugin(self.instance.state, to)
             .map(|_| ())
@@ -523,8 +539,8 @@ impl Entry {
         }
     }
 
-    fn fail(&mut self, message: &str, now: openclaw_core::Timestamp) -> Result<(), TransitionError> {
-        self.instance.enter(PluginState::Error, now)?;
+    fn fail(&mut self, message: &str, now: Timestamp) -> Result<(), TransitionError> {
+        self.enter(PluginState::Error, now)?;
         self.instance.error_message = Some(cut(message));
         self.stop();
         Ok(())
@@ -534,14 +550,14 @@ impl Entry {
 // === impl Ticket ===
 
 impl Ticket {
-    fn new(package: PluginPackage, setup: PluginSetup, runs: bool, revision: u64) -> Self {
+    fn new(package: PluginPackage, setup: PluginSetup, runs: bool, seen: (u64, u64)) -> Self {
         let guard = PermissionGuard::new(&package.manifest, &setup.grants);
         Self {
             package,
             setup,
             guard,
             runs,
-            revision,
+            seen,
         }
     }
 }

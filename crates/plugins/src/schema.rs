@@ -126,13 +126,13 @@ fn value_at(path: &str, rules: &Map<String, Value>, value: &Value, depth: usize,
             return;
         }
     }
-    if let Some(Value::Array(choices)) = rules.get("enum") {
-        if !choices.contains(value) {
-            faults.push(format!(
-                "{path} must be one of {}",
-                names(&Value::Array(choices.clone()))
-            ));
-        }
+    if let Some(Value::Array(choices)) = rules.get("enum")
+        && !choices.contains(value)
+    {
+        faults.push(format!(
+            "{path} must be one of {}",
+            names(&Value::Array(choices.clone()))
+        ));
     }
     if rules.get("const").is_some_and(|constant| constant != value) {
         faults.push(format!("{path} must have the one value that the schema gives"));
@@ -267,6 +267,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
     #[track_caller]
     fn check(schema: Value, configuration: Value, expected: &[&str]) {
         assert_eq!(check_schema(&schema), [], "the schema is sound");

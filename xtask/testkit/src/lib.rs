@@ -5,21 +5,25 @@
 //!
 //! | module | stands for |
 //! | --- | --- |
+//! | [`fake_telegram`] | the Bot API: its rules, its limits, its faults |
 //! | [`mock_provider`] | a model provider whose behaviour the model's name or the test chooses |
 //! | [`server_process`] | the real `openclaw` binary on a data directory of its own: start, kill, restart |
 //! | [`http_client`] | a small HTTP client that shows statuses, headers and server-sent events as they are |
 //! | [`ledger`] | who wrote what and what came back: lost, doubled, out of order, in the wrong chat |
 //! | [`optional`] | Python, Node and Chromium, where a test needs one and may be skipped without it |
+//! | [`sdk`] | the official OpenAI SDKs for Python and JavaScript as clients |
 //!
 //! Every server binds 127.0.0.1 on a port the system chooses. Waiting is bounded everywhere, and no wait sleeps
 //! longer than a few milliseconds between two looks.
 
 #![forbid(unsafe_code)]
 
+pub mod fake_telegram;
 pub mod http_client;
 pub mod ledger;
 pub mod mock_provider;
 pub mod optional;
+pub mod sdk;
 pub mod server_process;
 
 pub use http_client::{HttpClient, Reply, RequestBuilder, SseEvent, SseReader};

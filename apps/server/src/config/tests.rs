@@ -1,1 +1,600 @@
 //! The configuration from outside: layers, origins, faults.
+
+use super::environment::FixedEnvironment;
+use super::fault::{ConfigError, Origin};
+use super::*;
+use crate::config::schema::{FIELDS, Field, Initial, Kind};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A file that sets something everywhere.
+const SAMPLE: &str = r#"
+configVersion = 1
+[server]
+listen = "127.0.0.1:8080"
+bodyLimit = "2MiB"
+trustedProxies = ["10.0.0.1"]
+[storage]
+kind = "memory"
+[concurrency]
+preset = "large"
+maxWorkers = 12
+backpressureThreshold = 1
+[streaming]
+flushTokenThreshold = 40
+[streaming.web]
+flushTimeoutMs = 100
+[messenger.rateLimits]
+telegram = { rps = 25, burstSize = 5 }
+[messenger.telegram]
+token = { env = "BOT" }
+mode = "polling"
+[ai-fabric.budgets]
+free = 5_000
+admin = -1
+[ai-fabric.fallback]
+primaryModel = "small"
+fallbacks = ["big"]
+[[ai-fabric.providers]]
+id = "main"
+kind = "openai"
+baseUrl = "https://llm.example.net/v1/"
+apiKey = { file = "/run/key" }
+headers = { x-title = "openclaw" }
+rateLimit = { requestsPerMinute = 600 }
+[[ai-fabric.providers.models]]
+id = "small"
+contextWindow = 128_000
+costPer1kInput = 0.00015
+capabilities = ["chat", "streaming"]
+[[ai-fabric.providers.models]]
+id = "big"
+[[ai-fabric.providers]]
+id = "demo"
+kind = "demo"
+[session]
+defaultTier = "standard"
+[logging]
+level = "info,concurrency=debug"
+[logging.levels]
+ai-fabric = "trace"
+"#;
+
+fn sample_environment() -> FixedEnvironment {
+    let mut environment = FixedEnvironment::of([("BOT", "123:abc")]);
+    environment.files.insert("/run/key".into(), "sk-secret\n".into());
+    environment
+}
+
+fn from_env<const N: usize>(vars: [(&str, &str); N]) -> Result<Loaded, ConfigError> {
+    load(None, &FixedEnvironment::of(vars), &[])
+}
+
+fn from_file(text: &str) -> Result<Loaded, ConfigError> {
+    load(Some(text), &FixedEnvironment::default(), &[])
+}
+
+/// The faults, one a line.
+#[track_caller]
+fn faults(result: Result<Loaded, ConfigError>) -> Vec<String> {
+    result
+        .unwrap_err()
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn origin(loaded: &Loaded, path: &str) -> (String, String) {
+    let entry = loaded
+        .settings
+        .entries()
+        .iter()
+        .find(|entry| entry.path == path)
+        .unwrap();
+    (entry.value.clone(), entry.origin.to_string())
+}
+
+#[test]
+fn nothing_given_is_a_working_configuration_with_the_promised_defaults() {
+    let loaded = from_env([]).unwrap();
+    let sections = &loaded.sections;
+    assert_eq!(sections.server.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(sections.server.max_connections_per_address, 256);
+    assert_eq!(sections.server.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(sections.server.body_limit.0, 1 << 20);
+    assert_eq!(sections.inbox.max_open, 100_000);
+    assert_eq!(sections.inbox.admission_deadline, Duration::from_secs(120));
+    assert_eq!(sections.inbox.replay_max_age, Duration::from_secs(3_600));
+    assert_eq!(sections.session.max_reply_tokens, 2_048);
+    assert_eq!(sections.messenger.telegram.base_url, "https://api.telegram.org");
+    assert_eq!(sections.server.public_url, None);
+    assert_eq!(sections.concurrency, sections::ConcurrencySection::default());
+    assert!(loaded.secrets.telegram_token.is_none());
+}
+
+#[test]
+fn a_file_is_read_whole() {
+    let loaded = load(Some(SAMPLE), &sample_environment(), &[]).unwrap();
+    let sections = &loaded.sections;
+    assert_eq!(sections.server.listen.port(), 8080);
+    assert_eq!(sections.server.body_limit.0, 2 << 20);
+    assert_eq!(sections.concurrency.max_workers, Some(12));
+    assert_eq!(sections.concurrency.min_workers, None, "the preset decides");
+    assert_eq!(sections.concurrency.backpressure_threshold, Some(1.0));
+    assert_eq!(sections.streaming.web.flush_timeout_ms, Some(100));
+    assert_eq!(sections.messenger.rate_limits.telegram.rps, Some(25.0));
+    assert_eq!(sections.ai_fabric.budgets.admin, Some(-1));
+    let provider = &sections.ai_fabric.providers[0];
+    assert_eq!(provider.base_url.as_deref(), Some("https://llm.example.net/v1"));
+    assert_eq!(provider.headers["x-title"], "openclaw");
+    assert_eq!(provider.models[0].cost_per1k_input, Some(0.000_15));
+    assert_eq!(provider.models[1].id, "big");
+    assert_eq!(
+        sections.logging.directives(),
+        "info,concurrency=debug,ai-fabric=trace"
+    );
+    assert_eq!(loaded.secrets.telegram_token.unwrap().expose(), "123:abc");
+    assert_eq!(loaded.secrets.providers["main"].expose(), "sk-secret");
+    assert!(loaded.notices.is_empty());
+}
+
+#[test]
+fn flags_win_over_the_environment_over_the_file_over_defaults_and_each_value_knows_why() {
+    let file = "[concurrency]\nminWorkers = 2\nmaxWorkers = 5\nmaxQueueSize = 50\n";
+    let environment = FixedEnvironment::of([
+        ("OPENCLAW__CONCURRENCY__MAX_WORKERS", "64"),
+        ("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "640"),
+        ("OPENCLAW__CONCURRENCY__PRESET", "large"),
+    ]);
+    let loaded = load(
+        Some(file),
+        &environment,
+        &["concurrency.maxQueueSize=6_400".into()],
+    )
+    .unwrap();
+    let pool = &loaded.sections.concurrency;
+    assert_eq!(
+        (
+            pool.min_workers,
+            pool.max_workers,
+            pool.max_queue_size,
+            pool.preset.as_deref()
+        ),
+        (Some(2), Some(64), Some(6_400), Some("large"))
+    );
+    let expected = [
+        ("concurrency.minWorkers", "2", "file 2:14"),
+        (
+            "concurrency.maxWorkers",
+            "64",
+            "environment OPENCLAW__CONCURRENCY__MAX_WORKERS",
+        ),
+        ("concurrency.maxQueueSize", "6400", "--set"),
+        ("concurrency.workerTimeoutMs", "120000", "default"),
+    ];
+    for (path, value, from) in expected {
+        assert_eq!(origin(&loaded, path), (value.into(), from.into()), "{path}");
+    }
+}
+
+#[test]
+fn the_names_that_people_know_work() {
+    let mut environment = FixedEnvironment::of([
+        ("PORT", "8123"),
+        ("LOG_LEVEL", "debug,session=trace"),
+        ("WORKSPACE_ROOT", "/srv/w"),
+        ("OPENCLAW_DATA_DIR", "/srv/d"),
+        ("OPENCLAW_ADMIN_TOKEN", "admin-token-0123456789"),
+        ("OPENCLAW_API_KEY_FILE", "/run/api"),
+        ("TELEGRAM_BOT_TOKEN", "1:x"),
+        ("WEBHOOK_SECRET", "hook_secret"),
+        ("WEB_API_KEY", "web-key-0123456789"),
+        ("OPENAI_API_KEY", "sk-1"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1/"),
+        ("OPENAI_MODEL", "mock"),
+        ("OPENCLAW__MESSENGER__TELEGRAM__BASE_URL", "http://127.0.0.1:8"),
+        ("OPENCLAW__MESSENGER__TELEGRAM__MODE", "webhook"),
+        ("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE", "edit"),
+        ("OPENCLAW__MESSENGER__RATE_LIMITS__TELEGRAM__RPS", "1000"),
+        ("OPENCLAW__MESSENGER__RATE_LIMITS__TELEGRAM__BURST_SIZE", "2000"),
+        ("OPENCLAW__SESSION__DEFAULT_TIER", "standard"),
+    ]);
+    environment
+        .files
+        .insert("/run/api".into(), "api-key-0123456789\n".into());
+    let loaded = load(None, &environment, &[]).unwrap();
+    let (sections, secrets) = (&loaded.sections, &loaded.secrets);
+    assert_eq!(sections.server.listen.to_string(), "127.0.0.1:8123");
+    assert_eq!(sections.logging.level, "debug,session=trace");
+    assert_eq!(
+        sections.session.workspace_root.as_deref(),
+        Some("/srv/w".as_ref())
+    );
+    assert_eq!(sections.storage.data_dir.as_deref(), Some("/srv/d".as_ref()));
+    assert_eq!(
+        secrets.admin_token.as_ref().unwrap().expose(),
+        "admin-token-0123456789"
+    );
+    assert_eq!(secrets.api_key.as_ref().unwrap().expose(), "api-key-0123456789");
+    assert_eq!(secrets.telegram_token.as_ref().unwrap().expose(), "1:x");
+    assert_eq!(secrets.telegram_secret.as_ref().unwrap().expose(), "hook_secret");
+    assert_eq!(
+        secrets.web_api_key.as_ref().unwrap().expose(),
+        "web-key-0123456789"
+    );
+    assert_eq!(loaded.found.openai_api_key.as_ref().unwrap().expose(), "sk-1");
+    assert_eq!(
+        loaded.found.openai_base_url.as_deref(),
+        Some("http://127.0.0.1:9/v1")
+    );
+    assert_eq!(loaded.found.openai_model.as_deref(), Some("mock"));
+    let telegram = &sections.messenger.telegram;
+    assert_eq!(telegram.base_url, "http://127.0.0.1:8");
+    assert_eq!(telegram.mode, sections::IntakeMode::Webhook);
+    assert_eq!(telegram.stream_mode, sections::StreamMode::Edit);
+    let limit = &sections.messenger.rate_limits.telegram;
+    assert_eq!((limit.rps, limit.burst_size), (Some(1_000.0), Some(2_000)));
+    assert_eq!(sections.session.default_tier.as_deref(), Some("standard"));
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let loaded = from_env([
+        ("OPENCLAW_ADMIN_TOKEN", "hunter2-hunter2-hunter2"),
+        ("OPENCLAW__MESSENGER__TELEGRAM__TOKEN", "hunter2:bot"),
+        ("OPENAI_API_KEY", "hunter2-key"),
+    ])
+    .unwrap();
+    assert_eq!(
+        origin(&loaded, "messenger.telegram.token").0,
+        "{ env = \"OPENCLAW__MESSENGER__TELEGRAM__TOKEN\" }"
+    );
+    assert_eq!(
+        loaded.secrets.telegram_token.as_ref().unwrap().expose(),
+        "hunter2:bot"
+    );
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    assert!(!loaded.settings.to_table().contains("hunter2"));
+    assert!(!loaded.settings.to_json().to_string().contains("hunter2"));
+
+    let literal = from_file("[messenger.telegram]\ntoken = \"hunter2\"\n");
+    let told = faults(literal).join("\n");
+    assert!(
+        told.contains("file 2:9: messenger.telegram.token: a secret does not belong in the configuration"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"));
+    let flag = load(
+        None,
+        &FixedEnvironment::default(),
+        &["server.apiKey=\"hunter2\"".into()],
+    );
+    assert!(!faults(flag).join("\n").contains("hunter2"));
+}
+
+#[test]
+fn all_faults_are_found_at_once_each_with_its_place() {
+    let text = "[server]\nlisten = \"nowhere\"\nmaxConection = 5\n[concurrency]\nmaxWorkers = 0\n\
+                minWorkers = \"two\"\npreset = \"lage\"\n[telegram]\ntoken = 1\n[storage]\nkind = \"sqlit\"\n\
+                [[ai-fabric.providers]]\nkind = \"openai\"\n";
+    let environment = FixedEnvironment::of([
+        ("OPENCLAW__CONCURRENCY__MAX_WORKER", "4"),
+        ("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "many"),
+        ("PORT", "70000"),
+    ]);
+    let found = faults(load(
+        Some(text),
+        &environment,
+        &["session.ttl=5".into(), "nonsense".into()],
+    ));
+    let expected = [
+        "file 2:10: server.listen: \"nowhere\"; expected an address with a port, such as 127.0.0.1:3000",
+        "file 3:1: server.maxConection: there is no such key; did you mean `maxConnections`?",
+        "file 5:14: concurrency.maxWorkers: 0; expected a whole number from 1 to 1000000000",
+        "file 6:14: concurrency.minWorkers: \"two\"; expected a whole number from 0 to 1000000000",
+        "file 7:10: concurrency.preset: \"lage\"; expected one of custom, small, medium, large, xlarge; did you mean large?",
+        "file 11:8: storage.kind: \"sqlit\"; expected one of memory, sqlite; did you mean sqlite?",
+        "environment OPENCLAW__CONCURRENCY__MAX_WORKER: this variable names no field; did you mean OPENCLAW__CONCURRENCY__MAX_WORKERS?",
+        "environment OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE: concurrency.maxQueueSize: \"many\"; expected a whole number from 1 to 1000000000",
+        "environment PORT: server.listen: \"70000\"; expected a port, 0 to 65535",
+        "--set: session.ttl: there is no such field; did you mean `ttlMs`?",
+        "--set: nonsense: expected section.field=value",
+    ];
+    for fault in expected {
+        assert!(
+            found.iter().any(|other| other == fault),
+            "missing: {fault}\nin: {found:#?}"
+        );
+    }
+    assert!(
+        found
+            .iter()
+            .any(|fault| fault.contains("ai-fabric.providers[0].id: it is missing")),
+        "{found:#?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|fault| fault.starts_with("file 8:") && fault.contains("telegram: there is no such key"))
+    );
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    let found = faults(from_file("[server]\nlisten = \n[storage]\nkind = 'memory\n"));
+    assert!(
+        found.iter().any(|fault| fault.starts_with("file 2:")),
+        "{found:#?}"
+    );
+    assert!(
+        found.iter().any(|fault| fault.starts_with("file 4:")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn snake_case_is_understood_with_a_hint_but_not_twice() {
+    let loaded = from_file("[concurrency]\nmax_workers = 6\n[aiFabric.budgets]\nfree = 1\n").unwrap();
+    assert_eq!(loaded.sections.concurrency.max_workers, Some(6));
+    assert_eq!(loaded.sections.ai_fabric.budgets.free, Some(1));
+    let notices: Vec<_> = loaded.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notices,
+        [
+            "file 2:1: concurrency.maxWorkers: `max_workers` is understood; its name is `maxWorkers`",
+            "file 3:2: ai-fabric: `aiFabric` is understood; its name is `ai-fabric`",
+        ]
+    );
+    let twice = faults(from_file("[concurrency]\nmax_workers = 6\nmaxWorkers = 7\n"));
+    assert_eq!(
+        twice,
+        ["file 3:1: concurrency.maxWorkers: it is written twice, in two spellings"]
+    );
+}
+
+#[test]
+fn others_are_let_in_only_with_keys_of_the_operators() {
+    let open = [("OPENCLAW__SERVER__LISTEN", "0.0.0.0:3000")];
+    let found = faults(from_env(open));
+    assert_eq!(
+        found,
+        [
+            "environment OPENCLAW__SERVER__LISTEN: server.listen: 0.0.0.0:3000 can be reached by others, so the keys made \
+          at first start do not count; set OPENCLAW_ADMIN_TOKEN and OPENCLAW_API_KEY (16 or more visible characters \
+          each), or listen on 127.0.0.1"
+        ]
+    );
+    let one = faults(from_env([open[0], ("OPENCLAW_ADMIN_TOKEN", "admin-0123456789")]));
+    assert!(one[0].contains("set OPENCLAW_API_KEY (16"), "{one:?}");
+    from_env([
+        open[0],
+        ("OPENCLAW_ADMIN_TOKEN", "admin-0123456789"),
+        ("OPENCLAW_API_KEY", "apikey-0123456789"),
+    ])
+    .unwrap();
+    let weak = faults(from_env([("OPENCLAW_API_KEY", "fifteen-chars-x")]));
+    assert!(weak[0].contains("is too weak"), "{weak:?}");
+    let same = faults(from_env([
+        ("OPENCLAW_ADMIN_TOKEN", "the-same-0123456789"),
+        ("OPENCLAW_API_KEY", "the-same-0123456789"),
+    ]));
+    assert!(same[0].contains("the same as the admin token"), "{same:?}");
+}
+
+#[test]
+fn rules_that_join_fields_are_checked() {
+    let check = |text: &str, expected: &str| {
+        let found = faults(from_file(text));
+        assert!(
+            found.iter().any(|fault| fault.contains(expected)),
+            "{expected} in {found:#?}"
+        );
+    };
+    check(
+        "concurrency.minWorkers = 5",
+        "minWorkers is 5; it must be at most concurrency.maxWorkers, which is 4",
+    );
+    check(
+        "concurrency.stuckThresholdMs = 5_000",
+        "heartbeatIntervalMs is 5000; it must be less than",
+    );
+    check("concurrency.backpressureThreshold = 0", "above 0 and at most 1");
+    check(
+        "[[ai-fabric.providers]]\nid='a'\nkind='openai'\n",
+        "it has no models",
+    );
+    check(
+        "[[ai-fabric.providers]]\nid='a'\nkind='demo'\n[[ai-fabric.providers]]\nid='a'\nkind='demo'\n",
+        "file 5:4: ai-fabric.providers[1].id: \"a\" names two providers",
+    );
+    check(
+        "[[ai-fabric.providers]]\nid='a'\nkind='demo'\nheaders={Authorization='x'}\n",
+        "Authorization carries a secret",
+    );
+    check(
+        "[[ai-fabric.providers]]\nid='a'\nkind='demo'\nmodels=[{id='m',capabilities=['chatt']}]\n",
+        "\"chatt\"; expected some of chat",
+    );
+    check(
+        "messenger.telegram.secret = { env = 'NOT_SET' }",
+        "the variable NOT_SET is not set",
+    );
+    let both = from_env([("WEB_API_KEY", "x"), ("WEB_API_KEY_FILE", "/y")]);
+    assert!(faults(both)[0].contains("keep one"));
+    from_file("concurrency.preset = 'large'\nconcurrency.minWorkers = 6\n").unwrap();
+}
+
+#[test]
+fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
+    let whole = from_env([(
+        "OPENCLAW__AI_FABRIC__PROVIDERS",
+        "[{id='a',kind='demo'},{id='b',kind='demo',anyModel=true}]",
+    )]);
+    let loaded = whole.unwrap();
+    assert_eq!(loaded.sections.ai_fabric.providers.len(), 2);
+    assert!(loaded.sections.ai_fabric.providers[1].any_model);
+
+    let pieces = from_env([
+        ("OPENCLAW__AI_FABRIC__PROVIDERS__0__ID", "a"),
+        ("OPENCLAW__AI_FABRIC__PROVIDERS__0__KIND", "openai"),
+        ("OPENCLAW__AI_FABRIC__PROVIDERS__0__API_KEY", "sk-9"),
+        ("OPENCLAW__AI_FABRIC__PROVIDERS__0__MODELS__0__ID", "m"),
+        ("OPENCLAW__LOGGING__LEVELS__AI_FABRIC", "debug"),
+        (
+            "OPENCLAW__SERVER__CORS_ORIGINS",
+            "https://a.example, https://b.example",
+        ),
+    ]);
+    let loaded = pieces.unwrap();
+    let provider = &loaded.sections.ai_fabric.providers[0];
+    assert_eq!((provider.id.as_str(), provider.models[0].id.as_str()), ("a", "m"));
+    assert_eq!(loaded.secrets.providers["a"].expose(), "sk-9");
+    assert_eq!(loaded.sections.logging.levels["ai-fabric"], "debug");
+    assert_eq!(
+        loaded.sections.server.cors_origins,
+        ["https://a.example", "https://b.example"]
+    );
+
+    let missing = faults(from_env([("OPENCLAW__AI_FABRIC__PROVIDERS__0__ID", "a")]));
+    assert!(
+        missing[0].contains("ai-fabric.providers[0].kind: it is missing"),
+        "{missing:?}"
+    );
+    let gap = faults(from_env([("OPENCLAW__AI_FABRIC__PROVIDERS__7__ID", "a")]));
+    assert!(gap[0].contains("no such place"), "{gap:?}");
+}
+
+#[test]
+fn a_port_replaces_the_files_port_but_not_a_flags() {
+    let environment = FixedEnvironment::of([("PORT", "4000")]);
+    let file = Some("[server]\nlisten = '[::1]:9000'\n");
+    assert_eq!(
+        load(file, &environment, &[])
+            .unwrap()
+            .sections
+            .server
+            .listen
+            .to_string(),
+        "[::1]:4000"
+    );
+    let flag = ["server.listen=127.0.0.1:5000".to_owned()];
+    assert_eq!(
+        load(file, &environment, &flag)
+            .unwrap()
+            .sections
+            .server
+            .listen
+            .port(),
+        5000
+    );
+}
+
+#[test]
+fn a_field_explains_itself() {
+    let settings = from_env([("LOG_LEVEL", "debug")]).unwrap().settings;
+    let text = settings.explain("logging.level").unwrap();
+    for part in [
+        "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
+        "\"debug\" (environment LOG_LEVEL)",
+        "\"info\"",
+        "at once",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert_eq!(settings.explain("logging.levl"), Err(Some("logging.level")));
+}
+
+#[test]
+fn what_an_owner_decided_is_shown_unless_somebody_set_it() {
+    let mut settings = from_file("concurrency.maxWorkers = 5").unwrap().settings;
+    settings.decided("concurrency.minWorkers", 4);
+    settings.decided("concurrency.maxWorkers", 8);
+    let value = |path: &str| {
+        settings
+            .entries()
+            .iter()
+            .find(|entry| entry.path == path)
+            .unwrap()
+            .value
+            .clone()
+    };
+    assert_eq!(
+        (value("concurrency.minWorkers"), value("concurrency.maxWorkers")),
+        ("4".into(), "5".into())
+    );
+}
+
+/// A value that the field takes.
+fn example(field: &Field) -> String {
+    match (field.default, field.kind) {
+        (Initial::Value(text) | Initial::Owned(text), _) => text.to_owned(),
+        (_, Kind::Integer(min, _)) => min.to_string(),
+        (_, Kind::Number(min, _)) => min.to_string(),
+        (_, Kind::Choice(choices)) => format!("{:?}", choices[0]),
+        (_, Kind::Texts | Kind::Addresses) => "[]".to_owned(),
+        (_, Kind::Flag) => "true".to_owned(),
+        (_, Kind::Secret) => "{ env = \"SECRET\" }".to_owned(),
+        (_, Kind::Url) => "\"https://example.net\"".to_owned(),
+        (_, Kind::Text | Kind::Socket | Kind::Size | Kind::Levels) => "\"x\"".to_owned(),
+    }
+}
+
+#[test]
+fn every_field_of_the_table_is_one_the_server_reads_with_the_default_it_documents() {
+    for field in FIELDS {
+        let mut tree = tree::Tree::default();
+        for required in ["ai-fabric.providers[0].id", "ai-fabric.providers[0].models[0].id"] {
+            tree.set_text(required, "x", &Origin::Flag);
+        }
+        tree.set_text("ai-fabric.providers[0].kind", "demo", &Origin::Flag);
+        let path = field.path.replace("[]", "[0]").replace('*', "x-name");
+        let text = example(field);
+        let plain = match field.kind {
+            Kind::Secret | Kind::Texts | Kind::Addresses => text.clone(),
+            _ => text.trim_matches('"').to_owned(),
+        };
+        tree.set_text(&path, &plain, &Origin::Flag);
+        assert!(tree.faults.is_empty(), "{}: {:?}", field.path, tree.faults);
+        tree.defaults();
+        let table = toml::Value::Table(tree.table);
+        assert!(
+            Sections::deserialize(table).is_ok(),
+            "{} is in the table, not in the sections",
+            field.path
+        );
+    }
+}
+
+#[test]
+fn no_two_fields_share_a_name_in_the_environment() {
+    let names: BTreeSet<String> = FIELDS.iter().map(Field::env_name).collect();
+    assert_eq!(names.len(), FIELDS.len());
+    assert!(names.contains("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE"));
+    assert!(names.contains("OPENCLAW__AI_FABRIC__PROVIDERS__N__BASE_URL"));
+    for (_, path) in schema::SHORT_NAMES {
+        assert!(schema::find(path).is_some(), "{path}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn no_damage_of_a_file_panics(at in 0..SAMPLE.len(), byte in any::<u8>()) {
+        let mut bytes = SAMPLE.as_bytes().to_vec();
+        bytes[at] = byte;
+        let text = String::from_utf8_lossy(&bytes);
+        match load(Some(&text), &sample_environment(), &[]) {
+            Ok(_) => {}
+            Err(error) => prop_assert!(!error.faults.is_empty()),
+        }
+    }
+
+    #[test]
+    fn no_variable_and_no_flag_panics(name in "(SERVER|AI_FABRIC|X)?(__[A-Z_0-9]{0,12}){0,4}", value in "\\PC{0,24}", path in "[a-zA-Z.\\[\\]0-9=-]{0,40}") {
+        let environment = FixedEnvironment::of([(format!("OPENCLAW__{name}").as_str(), value.as_str())]);
+        let _ = load(None, &environment, &[path, format!("server.listen={value}"), format!("ai-fabric.providers={value}")]);
+    }
+}

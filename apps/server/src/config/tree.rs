@@ -542,7 +542,14 @@ fn is_section(path: &str) -> bool {
 
 fn unknown(place: &Place, written: &str, origin: Origin) -> Fault {
     let shown: String = written.chars().take(64).collect();
-    let here = nearest(written, children(&place.schema)).map(|name| format!("did you mean `{name}`?"));
+    // A name without its unit (`ttl` for `ttlMs`) is further away in letters than in meaning.
+    let begun = || {
+        children(&place.schema)
+            .find(|name| shown.len() >= 3 && name.to_lowercase().starts_with(&shown.to_lowercase()))
+    };
+    let here = nearest(&shown, children(&place.schema))
+        .or_else(begun)
+        .map(|name| format!("did you mean `{name}`?"));
     let elsewhere = || {
         FIELDS
             .iter()

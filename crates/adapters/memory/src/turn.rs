@@ -332,6 +332,7 @@ fn accept_one(state: &mut State, entry: NewEntry) -> Accepted {
 }
 
 fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
+    let limit = sweep.limit.max(1);
     let mut swept = Swept::default();
     let undelivered: Vec<EntryId> = state.outbox.values().map(|part| part.entry).collect();
     let mut old: Vec<(Timestamp, EntryId)> = state
@@ -341,8 +342,8 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
         .filter(|(at, id)| *at < sweep.closed_before && !undelivered.contains(id))
         .collect();
     old.sort_unstable();
-    swept.more |= old.len() >= sweep.limit;
-    for (_, id) in old.into_iter().take(sweep.limit) {
+    swept.more |= old.len() >= limit;
+    for (_, id) in old.into_iter().take(limit) {
         if let Some(row) = state.inbox.remove(&id) {
             let message = row.message;
             state
@@ -351,7 +352,7 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
             swept.entries += 1;
         }
     }
-    let mut left = sweep.limit;
+    let mut left = limit;
     for tenant in state.tenants.values_mut() {
         while left > 0
             && tenant
@@ -373,8 +374,8 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
         .filter(|(expires_at, _)| *expires_at <= sweep.now)
         .collect();
     past.sort_unstable();
-    swept.more |= past.len() >= sweep.limit;
-    for (_, key) in past.into_iter().take(sweep.limit) {
+    swept.more |= past.len() >= limit;
+    for (_, key) in past.into_iter().take(limit) {
         if let Some(session) = state.tenants.get_mut(&key).and_then(|row| row.session.take()) {
             swept.sessions.push(end_session(&session));
         }

@@ -1,323 +1,400 @@
-//! Load generator for OpenAI-style chat endpoints over plain HTTP/1.1.
+//! Load generator for OpenAI-shaped chat endpoints over plain HTTP/1.1. Prints one line of JSON; times are in ms.
 //!
-//! load --url http://127.0.0.1:9100/v1/chat/completions [--mode sat|rate] [--conns 32]
-//!      [--rps 20] [--secs 10] [--warm 2] [--stream] [--include-usage] [--model mock-c64]
-//!      [--prompt-bytes 400] [--header 'k: v']... [--label name]
-//!      [--abort-after N]   (stream only: drop the connection after N data events)
+//! `sat` is a closed loop: every connection sends back to back. `rate` is an open one: request *i* is due at
+//! start + *i* / rate, and one that starts late because its connection was still busy counts from when it was due, so
+//! that a stalled server is not hidden by the client that waits for it.
 //!
-//! sat:  closed loop, every connection sends back to back.
-//! rate: open loop, request i is due at start + i/rps; when a connection is still busy
-//!       at the due time, latency counts from the due time, so a stalled server is not
-//!       hidden by the client waiting for it.
-//! One JSON line on stdout. Times in ms. ttfc = time to the first `data:` event with content.
+//! `ttfc` is the time to the first `data:` line with content, `gap` the time between two of them.
 
+use anyhow::{Context, Result};
 use bytes::Bytes;
+use clap::{Parser, ValueEnum};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use openclaw_bench::statistics::{Times, rounded};
+use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-#[derive(Clone)]
-struct Cfg {
+/// No request is waited for longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Sat,
+    Rate,
+}
+
+/// Sends chat requests and prints what they cost.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to, e.g. <http://127.0.0.1:9100/v1/chat/completions>.
+    #[arg(long)]
+    url: String,
+    /// Back to back, or at a fixed rate.
+    #[arg(long, value_enum, default_value = "sat")]
+    mode: Mode,
+    /// Connections.
+    #[arg(long, default_value_t = 32)]
+    conns: usize,
+    /// Requests per second in mode `rate`.
+    #[arg(long, default_value_t = 20.0)]
+    rps: f64,
+    /// Seconds measured.
+    #[arg(long, default_value_t = 10.0)]
+    secs: f64,
+    /// Seconds before that, not measured.
+    #[arg(long, default_value_t = 2.0)]
+    warm: f64,
+    /// Asks for a stream.
+    #[arg(long)]
+    stream: bool,
+    /// Asks for the usage at the end of the stream.
+    #[arg(long)]
+    include_usage: bool,
+    /// The model.
+    #[arg(long, default_value = "mock-c64")]
+    model: String,
+    /// Length of the question.
+    #[arg(long, default_value_t = 400)]
+    prompt_bytes: usize,
+    /// A header, `name: value`; may be given several times.
+    #[arg(long, value_parser = header)]
+    header: Vec<(String, String)>,
+    /// Drops the connection after so many pieces of a stream; 0 reads to the end.
+    #[arg(long, default_value_t = 0)]
+    abort_after: usize,
+    /// Printed with the result.
+    #[arg(long, default_value = "")]
+    label: String,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is `name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// The options, made ready.
+#[derive(Debug)]
+struct Plan {
+    options: Options,
     host: String,
     path: String,
-    rate: bool,
-    conns: usize,
-    rps: f64,
-    secs: f64,
-    warm: f64,
-    stream: bool,
-    headers: Vec<(String, String)>,
     body: Bytes,
-    abort_after: usize,
 }
 
-#[derive(Default)]
-struct Res {
-    lat: Vec<f64>,
-    ttfc: Vec<f64>,
+/// What one connection has measured.
+#[derive(Debug, Default)]
+struct Tally {
+    latencies: Vec<f64>,
+    first_pieces: Vec<f64>,
     gaps: Vec<f64>,
-    ok: u64,
-    err: u64,
-    chunks: u64,
+    succeeded: u64,
+    failed: u64,
+    pieces: u64,
     bytes: u64,
-    done: u64,
-    usage: u64,
-    kinds: BTreeMap<String, u64>,
+    done_seen: u64,
+    usage_seen: u64,
+    failures: BTreeMap<String, u64>,
 }
 
-fn pct(v: &[f64], p: f64) -> f64 {
-    if v.is_empty() {
-        return f64::NAN;
+/// What one answer showed.
+#[derive(Debug, Default)]
+struct Seen {
+    pieces: usize,
+    first: Option<Instant>,
+    last: Option<Instant>,
+    gaps: Vec<f64>,
+    done: bool,
+    usage: bool,
+    error: bool,
+    aborted: bool,
+    bytes: u64,
+}
+
+/// Why a request failed, and whether its connection can be used again.
+#[derive(Debug)]
+struct Failure {
+    kind: String,
+    connection_usable: bool,
+}
+
+impl Failure {
+    fn broken(kind: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            connection_usable: false,
+        }
     }
-    let i = ((v.len() as f64 - 1.0) * p).round() as usize;
-    (v[i] * 1000.0).round() / 1000.0
+
+    fn refused(kind: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            connection_usable: true,
+        }
+    }
 }
 
-async fn connect(host: &str) -> Result<SendRequest<Full<Bytes>>, String> {
-    let s = TcpStream::connect(host)
-        .await
-        .map_err(|e| format!("connect:{}", e.kind()))?;
-    s.set_nodelay(true).ok();
-    let (tx, conn) = handshake(TokioIo::new(s))
-        .await
-        .map_err(|_| "handshake".to_string())?;
-    tokio::spawn(async move {
-        let _ = conn.await;
-    });
-    Ok(tx)
+// === impl Tally ===
+
+impl Tally {
+    fn fail(&mut self, kind: String) {
+        self.failed += 1;
+        *self.failures.entry(kind).or_default() += 1;
+    }
+
+    fn succeed(&mut self, due: Instant, ended: Instant, seen: Seen) {
+        self.latencies.push(millis(ended - due));
+        self.first_pieces
+            .extend(seen.first.map(|first| millis(first - due)));
+        self.gaps.extend(seen.gaps);
+        self.succeeded += 1;
+        self.pieces += seen.pieces as u64;
+        self.bytes += seen.bytes;
+        self.done_seen += u64::from(seen.done);
+        self.usage_seen += u64::from(seen.usage);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.first_pieces.extend(other.first_pieces);
+        self.gaps.extend(other.gaps);
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.pieces += other.pieces;
+        self.bytes += other.bytes;
+        self.done_seen += other.done_seen;
+        self.usage_seen += other.usage_seen;
+        for (kind, count) in other.failures {
+            *self.failures.entry(kind).or_default() += count;
+        }
+    }
 }
 
-/// Returns Ok(true) when the connection can be reused.
-async fn one(
-    c: &Cfg,
-    tx: &mut SendRequest<Full<Bytes>>,
-    t0: Instant,
-    r: &mut Res,
-    rec: bool,
-) -> Result<bool, String> {
-    tx.ready().await.map_err(|_| "conn_closed".to_string())?;
-    let mut b = Request::post(&c.path)
-        .header("host", &c.host)
+// === impl Seen ===
+
+impl Seen {
+    fn line(&mut self, line: &[u8], now: Instant) {
+        let holds = |text: &[u8]| line.windows(text.len()).any(|window| window == text);
+        if !line.starts_with(b"data:") {
+            return;
+        }
+        if holds(b"[DONE]") {
+            self.done = true;
+        } else if holds(b"\"content\"") || holds(b"text_delta") {
+            self.pieces += 1;
+            self.first.get_or_insert(now);
+            if let Some(last) = self.last.replace(now) {
+                self.gaps.push(millis(now - last));
+            }
+        }
+        self.usage |= holds(b"\"usage\":") && holds(b"\"prompt_tokens\"");
+        self.error |= holds(b"\"error\":");
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+async fn connect(host: &str) -> Result<SendRequest<Full<Bytes>>, Failure> {
+    let socket = TcpStream::connect(host)
+        .await
+        .map_err(|error| Failure::broken(format!("connect:{}", error.kind())))?;
+    socket
+        .set_nodelay(true)
+        .map_err(|_error| Failure::broken("nodelay"))?;
+    let (sender, connection) = handshake(TokioIo::new(socket))
+        .await
+        .map_err(|_error| Failure::broken("handshake"))?;
+    // How it ends is seen by the request that uses it.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn exchange(plan: &Plan, connection: &mut SendRequest<Full<Bytes>>) -> Result<Seen, Failure> {
+    connection
+        .ready()
+        .await
+        .map_err(|_error| Failure::broken("conn_closed"))?;
+    let mut request = Request::post(&plan.path)
+        .header("host", &plan.host)
         .header("content-type", "application/json");
-    for (k, v) in &c.headers {
-        b = b.header(k, v);
+    for (name, value) in &plan.options.header {
+        request = request.header(name, value);
     }
-    let resp = tx
-        .send_request(b.body(Full::new(c.body.clone())).unwrap())
+    let request = request
+        .body(Full::new(plan.body.clone()))
+        .map_err(|_error| Failure::broken("bad_request"))?;
+    let response = connection
+        .send_request(request)
         .await
-        .map_err(|_| "send".to_string())?;
-    let st = resp.status().as_u16();
-    let mut body = resp.into_body();
-    let (mut n, mut first, mut last) = (0usize, None::<Instant>, None::<Instant>);
-    let mut line: Vec<u8> = Vec::with_capacity(1024);
-    let mut bytes = 0u64;
-    let (mut done, mut usage, mut inband_err) = (false, false, false);
-    let mut gaps = Vec::new();
-    while let Some(f) = body.frame().await {
-        let f = f.map_err(|_| "body_cut".to_string())?;
-        let Some(d) = f.data_ref() else { continue };
-        bytes += d.len() as u64;
-        if !c.stream {
+        .map_err(|_error| Failure::broken("send"))?;
+    let status = response.status().as_u16();
+    let seen = read(plan, response.into_body()).await?;
+    if status != 200 {
+        return Err(Failure::refused(format!("http_{status}")));
+    }
+    if seen.error {
+        return Err(Failure::refused("inband_error"));
+    }
+    Ok(seen)
+}
+
+async fn read(plan: &Plan, mut body: Incoming) -> Result<Seen, Failure> {
+    let mut seen = Seen::default();
+    let mut line = Vec::with_capacity(1024);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_error| Failure::broken("body_cut"))?;
+        let Some(data) = frame.data_ref() else { continue };
+        seen.bytes += data.len() as u64;
+        if !plan.options.stream {
             continue;
         }
         let now = Instant::now();
-        for &ch in d.iter() {
-            if ch != b'\n' {
-                line.push(ch);
-                continue;
+        for piece in data.split_inclusive(|&byte| byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(end) if line.is_empty() => seen.line(end, now),
+                Some(end) => {
+                    line.extend_from_slice(end);
+                    seen.line(&line, now);
+                    line.clear();
+                }
+                None => line.extend_from_slice(piece),
             }
-            if line.starts_with(b"data:") {
-                if line.windows(6).any(|w| w == b"[DONE]") {
-                    done = true;
-                } else if line.windows(9).any(|w| w == b"\"content\"")
-                    || line.windows(10).any(|w| w == b"text_delta")
-                {
-                    n += 1;
-                    if first.is_none() {
-                        first = Some(now);
-                    }
-                    if let Some(l) = last {
-                        gaps.push((now - l).as_secs_f64() * 1e3);
-                    }
-                    last = Some(now);
-                }
-                if line.windows(8).any(|w| w == b"\"usage\":")
-                    && line.windows(15).any(|w| w == b"\"prompt_tokens\"")
-                {
-                    usage = true;
-                }
-                if line.windows(8).any(|w| w == b"\"error\":") {
-                    inband_err = true;
-                }
-            }
-            line.clear();
         }
-        if c.abort_after > 0 && n >= c.abort_after {
-            return Ok(false);
-        }
-    }
-    if !rec {
-        return Ok(true);
-    }
-    if st != 200 {
-        return Err(format!("http_{st}"));
-    }
-    if inband_err {
-        return Err("inband_error".into());
-    }
-    r.lat.push(t0.elapsed().as_secs_f64() * 1e3);
-    if let Some(f) = first {
-        r.ttfc.push((f - t0).as_secs_f64() * 1e3);
-    }
-    r.gaps.append(&mut gaps);
-    r.ok += 1;
-    r.chunks += n as u64;
-    r.bytes += bytes;
-    r.done += done as u64;
-    r.usage += usage as u64;
-    Ok(true)
-}
-
-async fn worker(c: Cfg, id: usize, start: Instant) -> Res {
-    let mut r = Res::default();
-    let end = start + Duration::from_secs_f64(c.warm + c.secs);
-    let rec_from = start + Duration::from_secs_f64(c.warm);
-    let mut conn: Option<SendRequest<Full<Bytes>>> = None;
-    let mut i = id as f64;
-    loop {
-        let due = if c.rate {
-            let d = start + Duration::from_secs_f64(i / c.rps);
-            i += c.conns as f64;
-            if Instant::now() < d {
-                // On time: count from the real send, so the 1 ms timer grain is not in the result.
-                tokio::time::sleep_until(d.into()).await;
-                Instant::now()
-            } else {
-                d
-            } // late because the previous answer was slow: count from the due time
-        } else {
-            Instant::now()
-        };
-        if due >= end {
+        if plan.options.abort_after > 0 && seen.pieces >= plan.options.abort_after {
+            seen.aborted = true;
             break;
         }
-        let rec = due >= rec_from;
-        if conn.is_none() {
-            match connect(&c.host).await {
-                Ok(x) => conn = Some(x),
-                Err(e) => {
-                    if rec {
-                        r.err += 1;
-                        *r.kinds.entry(e).or_default() += 1;
-                    }
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
+    }
+    Ok(seen)
+}
+
+async fn worker(plan: Arc<Plan>, number: usize, start: Instant) -> Tally {
+    let options = &plan.options;
+    let mut tally = Tally::default();
+    let measured_from = start + Duration::from_secs_f64(options.warm);
+    let end = measured_from + Duration::from_secs_f64(options.secs);
+    let mut connection = None;
+    let mut turn = number as f64;
+    loop {
+        let due = match options.mode {
+            Mode::Sat => Instant::now(),
+            Mode::Rate => {
+                let due = start + Duration::from_secs_f64(turn / options.rps);
+                turn += options.conns as f64;
+                if Instant::now() < due {
+                    // In time: count from the real send, so that the timer's grain of 1 ms stays out.
+                    tokio::time::sleep_until(due.into()).await;
+                    Instant::now()
+                } else {
+                    due
                 }
+            }
+        };
+        if due >= end {
+            return tally;
+        }
+        let measured = due >= measured_from;
+        let outcome = async {
+            let open = match connection.take() {
+                Some(open) => open,
+                None => connect(&plan.host).await?,
+            };
+            let open = connection.insert(open);
+            match tokio::time::timeout(LIMIT, exchange(&plan, open)).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => Err(Failure::broken("timeout")),
             }
         }
-        let t = tokio::time::timeout(
-            Duration::from_secs(60),
-            one(&c, conn.as_mut().unwrap(), due, &mut r, rec),
-        )
         .await;
-        match t {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => conn = None,
-            Ok(Err(e)) => {
-                if rec {
-                    r.err += 1;
-                    *r.kinds.entry(e.clone()).or_default() += 1;
-                }
-                if !e.starts_with("http_") && e != "inband_error" {
-                    conn = None;
+        match outcome {
+            Ok(seen) => {
+                if seen.aborted {
+                    connection = None;
+                } else if measured {
+                    tally.succeed(due, Instant::now(), seen);
                 }
             }
-            Err(_) => {
-                if rec {
-                    r.err += 1;
-                    *r.kinds.entry("timeout".into()).or_default() += 1;
+            Err(failure) => {
+                if measured {
+                    tally.fail(failure.kind);
                 }
-                conn = None;
+                if !failure.connection_usable {
+                    connection = None;
+                    // A server that refuses connections is asked again, not hammered.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             }
         }
     }
-    r
+}
+
+fn plan(options: Options) -> Result<Plan> {
+    let rest = options
+        .url
+        .strip_prefix("http://")
+        .context("the URL must start with http://")?;
+    let (host, path) = rest.split_once('/').context("the URL must have a path")?;
+    let mut body = json!({
+        "model": options.model,
+        "max_tokens": 256,
+        "messages": [
+            {"role": "system", "content": "You are a helpful assistant."},
+            {"role": "user", "content": "word ".repeat(options.prompt_bytes / 5)},
+        ],
+    });
+    if let (true, Some(fields)) = (options.stream, body.as_object_mut()) {
+        fields.insert("stream".to_owned(), true.into());
+        if options.include_usage {
+            fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
+    }
+    let (host, path, body) = (host.to_owned(), format!("/{path}"), Bytes::from(body.to_string()));
+    Ok(Plan {
+        options,
+        host,
+        path,
+        body,
+    })
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let (mut url, mut mode, mut label, mut model) = (
-        String::new(),
-        "sat".to_string(),
-        String::new(),
-        "mock-c64".to_string(),
-    );
-    let (mut conns, mut rps, mut secs, mut warm, mut pb, mut abort_after) =
-        (32usize, 20.0, 10.0, 2.0, 400usize, 0usize);
-    let (mut stream, mut usage, mut headers) = (false, false, Vec::new());
-    let mut a = std::env::args().skip(1);
-    while let Some(k) = a.next() {
-        let mut v = || a.next().unwrap_or_else(|| panic!("value for {k}"));
-        match k.as_str() {
-            "--url" => url = v(),
-            "--mode" => mode = v(),
-            "--label" => label = v(),
-            "--model" => model = v(),
-            "--conns" => conns = v().parse().unwrap(),
-            "--rps" => rps = v().parse().unwrap(),
-            "--secs" => secs = v().parse().unwrap(),
-            "--warm" => warm = v().parse().unwrap(),
-            "--prompt-bytes" => pb = v().parse().unwrap(),
-            "--abort-after" => abort_after = v().parse().unwrap(),
-            "--stream" => stream = true,
-            "--include-usage" => usage = true,
-            "--header" => {
-                let h = v();
-                let (a, b) = h.split_once(':').expect("header k: v");
-                headers.push((a.trim().into(), b.trim().into()));
-            }
-            _ => panic!("unknown argument {k}"),
-        }
-    }
-    let rest = url.strip_prefix("http://").expect("http:// url");
-    let (host, path) = rest.split_once('/').expect("path");
-    let mut body = serde_json::json!({"model": model, "max_tokens": 256, "messages": [
-        {"role":"system","content":"You are a helpful assistant."},
-        {"role":"user","content":"word ".repeat(pb / 5)}]});
-    if stream {
-        body["stream"] = true.into();
-    }
-    if stream && usage {
-        body["stream_options"] = serde_json::json!({"include_usage": true});
-    }
-    let c = Cfg {
-        host: host.into(),
-        path: format!("/{path}"),
-        rate: mode == "rate",
-        conns,
-        rps,
-        secs,
-        warm,
-        stream,
-        headers,
-        body: Bytes::from(body.to_string()),
-        abort_after,
-    };
+#[expect(clippy::print_stdout, reason = "the result is the program's output")]
+async fn main() -> Result<()> {
+    let plan = Arc::new(plan(Options::parse())?);
     let start = Instant::now() + Duration::from_millis(50);
-    let hs: Vec<_> = (0..conns)
-        .map(|i| tokio::spawn(worker(c.clone(), i, start)))
+    let workers: Vec<_> = (0..plan.options.conns)
+        .map(|number| tokio::spawn(worker(Arc::clone(&plan), number, start)))
         .collect();
-    let mut t = Res::default();
-    for h in hs {
-        let r = h.await.unwrap();
-        t.lat.extend(r.lat);
-        t.ttfc.extend(r.ttfc);
-        t.gaps.extend(r.gaps);
-        t.ok += r.ok;
-        t.err += r.err;
-        t.chunks += r.chunks;
-        t.bytes += r.bytes;
-        t.done += r.done;
-        t.usage += r.usage;
-        for (k, v) in r.kinds {
-            *t.kinds.entry(k).or_default() += v;
-        }
+    let mut total = Tally::default();
+    for worker in workers {
+        total.add(worker.await?);
     }
-    let wall = (start.elapsed().as_secs_f64() - warm).max(0.001);
-    for v in [&mut t.lat, &mut t.ttfc, &mut t.gaps] {
-        v.sort_by(|a, b| a.total_cmp(b));
-    }
-    let mean = t.lat.iter().sum::<f64>() / t.lat.len().max(1) as f64;
-    let r2 = |x: f64| (x * 100.0).round() / 100.0;
-    println!(
-        "{}",
-        serde_json::json!({"label":label,"mode":mode,"stream":stream,"conns":conns,"ok":t.ok,"err":t.err,"errors":t.kinds,
-        "rps":r2(t.ok as f64/wall),"mean":r2(mean),"p50":pct(&t.lat,0.5),"p90":pct(&t.lat,0.9),"p99":pct(&t.lat,0.99),"p999":pct(&t.lat,0.999),"max":pct(&t.lat,1.0),
-        "ttfc_p50":pct(&t.ttfc,0.5),"ttfc_p99":pct(&t.ttfc,0.99),"gap_p50":pct(&t.gaps,0.5),"gap_p99":pct(&t.gaps,0.99),
-        "chunks_per_s":r2(t.chunks as f64/wall),"bytes":t.bytes,"done_seen":t.done,"usage_seen":t.usage})
-    );
+    let options = &plan.options;
+    let wall = (start.elapsed().as_secs_f64() - options.warm).max(0.001);
+    let latency = Times::new(total.latencies);
+    let first = Times::new(total.first_pieces);
+    let gap = Times::new(total.gaps);
+    let result = json!({
+        "label": options.label,
+        "mode": match options.mode { Mode::Sat => "sat", Mode::Rate => "rate" },
+        "stream": options.stream, "conns": options.conns,
+        "ok": total.succeeded, "err": total.failed, "errors": total.failures,
+        "rps": rounded(total.succeeded as f64 / wall, 100.0),
+        "mean": latency.mean(), "p50": latency.percentile(0.5), "p90": latency.percentile(0.9),
+        "p99": latency.percentile(0.99), "p999": latency.percentile(0.999), "max": latency.percentile(1.0),
+        "ttfc_p50": first.percentile(0.5), "ttfc_p99": first.percentile(0.99),
+        "gap_p50": gap.percentile(0.5), "gap_p99": gap.percentile(0.99),
+        "chunks_per_s": rounded(total.pieces as f64 / wall, 100.0),
+        "bytes": total.bytes, "done_seen": total.done_seen, "usage_seen": total.usage_seen,
+    });
+    println!("{result}");
+    Ok(())
 }

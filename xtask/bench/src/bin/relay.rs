@@ -1,12 +1,15 @@
-//! The floor: a reverse proxy that does nothing but pass bytes to one upstream.
+//! The floor: a reverse proxy that does nothing but pass bytes on to one upstream.
 //!
-//! usage: relay LISTEN UPSTREAM        e.g. relay 127.0.0.1:9101 127.0.0.1:9100
+//! `relay [LISTEN] [UPSTREAM]`, by default `relay 127.0.0.1:9101 127.0.0.1:9100`.
 //!
-//! Same HTTP stack as a Rust gateway would use (hyper server, pooled hyper client), no parsing, no
-//! limits, no store. A gateway's cost divided by this one's is how far it is from what the machine allows.
+//! The same HTTP stack as the server's (hyper, a pooled client), no parsing, no limits, no store. A gateway's cost
+//! divided by this one's is how far it is from what the machine allows.
 
-use http_body_util::BodyExt;
+use anyhow::{Context, Result};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::HOST;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -14,48 +17,54 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use tokio::net::TcpListener;
 
-type Body = http_body_util::combinators::BoxBody<Bytes, hyper::Error>;
+type Body = BoxBody<Bytes, hyper::Error>;
 
 async fn pass(
     client: Client<HttpConnector, Incoming>,
     upstream: String,
-    mut req: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let path = req.uri().path_and_query().map_or("/", |p| p.as_str());
-    let uri: Uri = format!("http://{upstream}{path}")
-        .parse()
-        .expect("upstream address and path make a URI");
-    *req.uri_mut() = uri;
-    req.headers_mut().remove("host");
-    Ok(match client.request(req).await {
-        Ok(res) => res.map(|b| b.boxed()),
-        Err(_) => {
-            let mut res = Response::new(http_body_util::Empty::new().map_err(|e| match e {}).boxed());
-            *res.status_mut() = StatusCode::BAD_GATEWAY;
-            res
-        }
+    let bad_gateway = || {
+        let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        response
+    };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let Ok(uri) = format!("http://{upstream}{path}").parse::<Uri>() else {
+        return Ok(bad_gateway());
+    };
+    *request.uri_mut() = uri;
+    request.headers_mut().remove(HOST);
+    Ok(match client.request(request).await {
+        Ok(response) => response.map(|body| body.boxed()),
+        Err(_refused) => bad_gateway(),
     })
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
-    let listen = args.next().unwrap_or("127.0.0.1:9101".into());
-    let upstream = args.next().unwrap_or("127.0.0.1:9100".into());
+#[expect(clippy::print_stderr, reason = "a program that says where it listens")]
+async fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let listen = arguments.next().unwrap_or_else(|| "127.0.0.1:9101".to_owned());
+    let upstream = arguments.next().unwrap_or_else(|| "127.0.0.1:9100".to_owned());
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, Incoming> = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(4096)
         .build(connector);
-    let listener = TcpListener::bind(&listen).await?;
+    let listener = TcpListener::bind(&listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    eprintln!("relay on {}", listener.local_addr()?);
     loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        let (socket, _) = listener.accept().await?;
+        socket.set_nodelay(true)?;
         let (client, upstream) = (client.clone(), upstream.clone());
         tokio::spawn(async move {
-            let service = service_fn(|req| pass(client.clone(), upstream.clone(), req));
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
+            let service = service_fn(|request| pass(client.clone(), upstream.clone(), request));
+            // A connection its client broke is the client's affair.
+            let _broken = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
                 .await;
         });
     }

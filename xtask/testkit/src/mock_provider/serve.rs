@@ -27,6 +27,9 @@ type Frames = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
 /// Text of an answer without a stream: so many bytes for every 16 pieces asked for.
 const SENTENCE: &str = "The quick brown fox jumps over the lazy dog and keeps running far away. ";
 
+/// Time for the pieces before a cut to leave the process.
+const CUT_AFTER_FLUSH: Duration = Duration::from_millis(2);
+
 /// Serves until the task is aborted; the connections end with it.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
@@ -231,7 +234,7 @@ impl Prepared {
                 self.head.piece(&quoted(text.map_or("", String::as_str)), first)
             }
             None => self.head.piece(
-                if index % 2 == 0 {
+                if index.is_multiple_of(2) {
                     "\"lorem \""
                 } else {
                     "\"ipsum \""
@@ -329,6 +332,8 @@ async fn write_stream(counters: &Counters, prepared: &Prepared, to: &Frames) -> 
         match prepared.answer.end {
             End::CutAfter(last) if last == index => {
                 counters.faults.fetch_add(1, Relaxed);
+                // What was written last is still in the connection's buffer, which an error throws away.
+                pause(to, CUT_AFTER_FLUSH).await?;
                 // An error as the body's next frame makes the server drop the connection in the middle of a chunk.
                 return to
                     .send(Err(io::Error::other("cut")))

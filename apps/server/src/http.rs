@@ -1,0 +1,188 @@
+//! The routes, and what they have in common: who calls, how large a body may be, how an error looks.
+//!
+//! Handlers translate; the gateway decides. Each surface answers errors in its own form: OpenAI's under `/v1`, RFC 9457
+//! elsewhere.
+
+mod admin;
+mod body;
+mod health;
+mod openai;
+mod webhook;
+
+use crate::config::sections::ServerSection;
+use crate::keys::KeyRing;
+use crate::openai_wire::ApiError;
+use crate::problem::Problem;
+use crate::prometheus::{Counters, status_label};
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use openclaw_ai_fabric::ProviderRegistry;
+use openclaw_core::{Clock, CorrelationId, Language};
+use openclaw_gateway::Gateway;
+use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TenantDirectory, TurnStore};
+use openclaw_messenger::{RateLimiter, WebhookRouter};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the handlers work with.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) gateway: Gateway,
+    pub(crate) store: Arc<dyn TurnStore>,
+    pub(crate) directory: Arc<dyn TenantDirectory>,
+    pub(crate) key_store: Arc<dyn KeyStore>,
+    pub(crate) registry: Arc<ProviderRegistry>,
+    pub(crate) webhooks: WebhookRouter,
+    pub(crate) keys: KeyRing,
+    /// Requests of callers with a key, per key.
+    pub(crate) inbound: RateLimiter,
+    pub(crate) inbound_limit: u32,
+    pub(crate) counters: Counters,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: HttpLimits,
+    pub(crate) started: openclaw_core::Monotonic,
+    /// Set when the server stops: it is alive and no longer ready.
+    pub(crate) draining: AtomicBool,
+    pub(crate) pool: PoolBounds,
+}
+
+/// The bounds of what is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HttpLimits {
+    pub(crate) body_bytes: usize,
+}
+
+/// The pool's configured bounds, for metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolBounds {
+    pub(crate) min_workers: usize,
+    pub(crate) max_workers: usize,
+    pub(crate) max_queue_size: usize,
+    pub(crate) threshold: f64,
+}
+
+/// The name every answer carries its correlation id under.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+impl HttpLimits {
+    pub(crate) fn of(section: &ServerSection) -> Self {
+        Self { body_bytes: section.body_limit.0 }
+    }
+}
+
+impl App {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// All routes.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/livez", get(health::alive))
+        .route("/health", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/webhook/telegram", post(webhook::telegram))
+        .route("/v1/chat/completions", post(openai::chat_completions))
+        .route("/v1/models", get(openai::models))
+        .route("/v1/models/{*id}", get(openai::model))
+        .route("/admin/api/v1/metrics/concurrency", get(admin::concurrency))
+        .route("/admin/api/v1/metrics", get(admin::metrics))
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), observe))
+        .with_state(app)
+}
+
+/// Gives every request its correlation id and counts it.
+async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let id = app.gateway.correlation_id();
+    let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let began = app.clock.monotonic();
+    request.extensions_mut().insert(id);
+    let mut response = next.run(request).await;
+    let status = status_label(response.status());
+    app.counters.http_requests.bump([route, status]);
+    app.counters.http_duration.observe([route, status], app.clock.monotonic().saturating_since(began));
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The routes as label values: a closed set, whatever is asked for.
+fn route_label(path: Option<&str>) -> &'static str {
+    match path {
+        Some("/livez" | "/health") => "health",
+        Some("/readyz") => "readyz",
+        Some("/metrics") => "metrics",
+        Some("/webhook/telegram") => "webhook_telegram",
+        Some("/v1/chat/completions") => "chat_completions",
+        Some("/v1/models" | "/v1/models/{*id}") => "models",
+        Some(path) if path.starts_with("/admin/") => "admin",
+        Some(path) if path.starts_with("/api/v1/") => "native",
+        Some(_) => "page",
+        None => "none",
+    }
+}
+
+async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("there is no {} {}", method, shown_path(&uri));
+    refuse(&uri, &headers, "NOT_FOUND", detail)
+}
+
+async fn not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let detail = format!("{} does not take {}", shown_path(&uri), method);
+    refuse(&uri, &headers, "METHOD_NOT_ALLOWED", detail)
+}
+
+/// The path as it may be repeated in an answer: bounded, and nothing that is not plain.
+fn shown_path(uri: &Uri) -> String {
+    uri.path().chars().filter(|c| c.is_ascii_graphic()).take(120).collect()
+}
+
+fn refuse(uri: &Uri, _headers: &HeaderMap, code: &'static str, detail: String) -> Response {
+    if uri.path().starts_with("/v1/") || uri.path() == "/v1" {
+        ApiError::new(code, detail).into_response()
+    } else {
+        Problem::new(code, detail).into_response()
+    }
+}
+
+/// The correlation id `observe` gave the request.
+pub(crate) fn correlation_id(app: &App, request: &Request) -> CorrelationId {
+    request.extensions().get().copied().unwrap_or_else(|| app.gateway.correlation_id())
+}
+
+/// The language a caller reads.
+pub(crate) fn language(headers: &HeaderMap) -> Language {
+    headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(Language::from_accept_language)
+        .unwrap_or_default()
+}
+
+/// The credential of a request: `Authorization: Bearer …`, else `X-API-Key`.
+pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
+}
+
+/// Whose key a request carries.
+pub(crate) fn caller(app: &App, headers: &HeaderMap) -> Option<Arc<ApiKeyRecord>> {
+    app.keys.find(credential(headers)?, app.clock.now())
+}
+
+/// Whether a request carries the admin token.
+pub(crate) fn is_admin(app: &App, headers: &HeaderMap) -> bool {
+    credential(headers).is_some_and(|token| app.keys.is_admin(token))
+}

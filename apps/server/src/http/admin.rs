@@ -1,0 +1,53 @@
+//! The admin API.
+
+use super::{App, is_admin};
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::sync::Arc;
+
+fn unauthorized() -> Response {
+    Problem::new("UNAUTHORIZED", "the admin API needs `Authorization: Bearer` with the admin token").into_response()
+}
+
+/// The manual's eleven metrics, at top level under the manual's names.
+pub(crate) async fn concurrency(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !is_admin(&app, &headers) {
+        return unauthorized();
+    }
+    Json(app.gateway.pool().metrics()).into_response()
+}
+
+/// What an operator wants to know at a glance.
+pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !is_admin(&app, &headers) {
+        return unauthorized();
+    }
+    let depths = app.store.depths().await.ok();
+    let outbox = app.gateway.outbox();
+    Json(json!({
+        "concurrency": app.gateway.pool().metrics(),
+        "refusals": app.gateway.pool().refusals_total(),
+        "inbox": {
+            "open": app.gateway.open_entries(),
+            "waiting": app.gateway.waiting_entries(),
+            "oldestWaitingMs": app.gateway.oldest_waiting().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        },
+        "outbox": {
+            "pending": depths.map(|depths| depths.outbox_pending),
+            "delivered": outbox.delivered,
+            "failed": outbox.failed,
+            "retried": outbox.retried,
+            "ambiguous": outbox.ambiguous,
+        },
+        "providers": app.registry.all_providers().iter().map(|provider| json!({
+            "id": provider.id,
+            "models": provider.models.iter().map(|model| &model.id).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "uptimeMs": u64::try_from(app.clock.monotonic().saturating_since(app.started).as_millis()).unwrap_or(u64::MAX),
+    }))
+    .into_response()
+}

@@ -1,0 +1,71 @@
+//! Reads a request's body within a bound.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+
+/// Of a body that is too large, so much more is read and thrown away, so that the caller gets to see the answer.
+const DISCARDED: usize = 8 << 20;
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// Larger than the limit.
+    TooLarge,
+    /// It stopped coming, or was not what its headers said.
+    Broken,
+}
+
+/// The whole body, if it has at most `limit` bytes.
+pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    let mut first: Option<Bytes> = None;
+    let mut gathered = BytesMut::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen > limit {
+            discard(body, limit.saturating_add(DISCARDED).saturating_sub(seen)).await;
+            return Err(BodyError::TooLarge);
+        }
+        // Most bodies come in one piece, which is handed on as it is.
+        match (&first, gathered.is_empty()) {
+            (None, true) => first = Some(data),
+            (Some(_), true) => {
+                gathered.extend_from_slice(&first.take().unwrap_or_default());
+                gathered.extend_from_slice(&data);
+            }
+            (_, false) => gathered.extend_from_slice(&data),
+        }
+    }
+    Ok(first.unwrap_or_else(|| gathered.freeze()))
+}
+
+async fn discard(mut body: Body, mut left: usize) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    fn pieces(pieces: &[&'static str]) -> Body {
+        let pieces: Vec<Result<Bytes, std::io::Error>> =
+            pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        Body::from_stream(stream::iter(pieces))
+    }
+
+    #[tokio::test]
+    async fn pieces_are_joined_and_the_limit_is_inclusive() {
+        assert_eq!(read(pieces(&["ab", "cd", "e"]), 5).await, Ok(Bytes::from_static(b"abcde")));
+        assert_eq!(read(pieces(&["ab", "cd", "e"]), 4).await, Err(BodyError::TooLarge));
+        assert_eq!(read(pieces(&[]), 4).await, Ok(Bytes::new()));
+    }
+}

@@ -1,0 +1,134 @@
+//! What was said and what was used.
+
+use crate::error::OpError;
+use crate::rows::{self, change, first};
+use openclaw_core::Timestamp;
+use openclaw_gateway::ports::{AccountUsage, HistoryMessage, NewHistoryMessage, UsageDelta};
+use openclaw_session::TenantKey;
+use rusqlite::{Connection, params};
+
+pub(crate) fn remember(
+    connection: &Connection,
+    tenant: TenantKey,
+    generation: u64,
+    said: &[NewHistoryMessage],
+    now: Timestamp,
+) -> Result<(), OpError> {
+    if said.is_empty() {
+        return Ok(());
+    }
+    let last = first(
+        connection,
+        "UPDATE tenants SET last_seq = last_seq + ?2 WHERE key = ?1 RETURNING last_seq",
+        params![tenant.0, rows::limit(said.len())],
+        |row| Ok(row.get::<_, i64>(0)?),
+    )?;
+    let before = last.unwrap_or(0).saturating_sub(rows::limit(said.len()));
+    for (seq, message) in (before.saturating_add(1)..).zip(said) {
+        change(
+            connection,
+            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                tenant.0,
+                seq,
+                rows::signed(generation),
+                rows::to_json(&message.message, "message")?,
+                rows::signed(message.tokens),
+                message.model.as_ref().map(openclaw_core::ModelId::as_str),
+                now.as_millis()
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn history(
+    connection: &Connection,
+    tenant: TenantKey,
+    max_messages: usize,
+    max_tokens: u64,
+) -> Result<Vec<HistoryMessage>, OpError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT h.seq, h.generation, h.message, h.tokens, h.model, h.at \
+         FROM history h JOIN tenants t ON t.key = h.tenant \
+         WHERE h.tenant = ?1 AND h.generation > t.forgotten ORDER BY h.seq DESC LIMIT ?2",
+    )?;
+    let mut found = statement.query(params![tenant.0, rows::limit(max_messages.max(1))])?;
+    let mut newest = Vec::new();
+    let mut tokens = 0_u64;
+    while let Some(row) = found.next()? {
+        let own = rows::unsigned(row, 3)?;
+        tokens = tokens.saturating_add(own);
+        if !newest.is_empty() && tokens > max_tokens {
+            break;
+        }
+        let model = rows::optional::<String>(row, 4)?
+            .map(|name| name.parse().map_err(|error| OpError::corrupt("message", error)))
+            .transpose()?;
+        newest.push(HistoryMessage {
+            seq: row.get(0)?,
+            generation: rows::unsigned(row, 1)?,
+            message: rows::json(row, 2, "message")?,
+            tokens: own,
+            model,
+            at: rows::time(row, 5)?,
+        });
+    }
+    newest.reverse();
+    Ok(newest)
+}
+
+pub(crate) fn usage(connection: &Connection, account: &str) -> Result<Option<AccountUsage>, OpError> {
+    first(
+        connection,
+        "SELECT account, window_started_at, used FROM usage WHERE account = ?1",
+        params![account],
+        |row| {
+            Ok(AccountUsage {
+                account: row.get(0)?,
+                window_started_at: rows::time(row, 1)?,
+                used: rows::unsigned(row, 2)?,
+            })
+        },
+    )
+}
+
+/// A newer window replaces the stored one, an older adds nothing. Sums stop at the largest number that can be kept.
+pub(crate) fn add_usage(connection: &Connection, delta: &UsageDelta) -> Result<(), OpError> {
+    change(
+        connection,
+        "INSERT INTO usage (account, window_started_at, used) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (account) DO UPDATE SET \
+         used = CASE \
+            WHEN excluded.window_started_at > window_started_at THEN excluded.used \
+            WHEN excluded.window_started_at = window_started_at \
+                THEN min(used, 9223372036854775807 - excluded.used) + excluded.used \
+            ELSE used END, \
+         window_started_at = max(window_started_at, excluded.window_started_at)",
+        params![
+            delta.account,
+            delta.window_started_at.as_millis(),
+            rows::signed(delta.tokens)
+        ],
+    )?;
+    Ok(())
+}
+
+/// Charges what a turn that did not end had set aside, into the window that is open.
+pub(crate) fn charge_interrupted(
+    connection: &Connection,
+    account: &str,
+    tokens: u64,
+    begun_at: Timestamp,
+) -> Result<(), OpError> {
+    let window_started_at = usage(connection, account)?.map_or(begun_at, |usage| usage.window_started_at);
+    add_usage(
+        connection,
+        &UsageDelta {
+            account: account.to_owned(),
+            window_started_at,
+            tokens,
+        },
+    )
+}

@@ -1,0 +1,55 @@
+//! Forgetting what is old, a bounded number of rows at a time.
+
+use crate::error::OpError;
+use crate::ops::turn;
+use crate::rows::{self, SESSION, all, change};
+use openclaw_gateway::ports::{Sweep, Swept};
+use openclaw_session::{TenantKey, end_session};
+use rusqlite::{Connection, params};
+
+pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpError> {
+    let sweep = Sweep {
+        limit: sweep.limit.max(1),
+        ..sweep
+    };
+    let limit = rows::limit(sweep.limit);
+    let entries = change(
+        connection,
+        "DELETE FROM inbox WHERE id IN (SELECT i.id FROM inbox i INDEXED BY inbox_closed \
+         WHERE i.closed_at IS NOT NULL AND i.closed_at < ?1 \
+         AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.entry = i.id) \
+         ORDER BY i.closed_at, i.id LIMIT ?2)",
+        params![sweep.closed_before.as_millis(), limit],
+    )?;
+    let history = change(
+        connection,
+        "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ?1 ORDER BY at LIMIT ?2)",
+        params![sweep.history_before.as_millis(), limit],
+    )?;
+    let past = all(
+        connection,
+        &format!(
+            "SELECT t.key, t.platform, t.user, t.chat, {SESSION} \
+             FROM sessions s JOIN tenants t ON t.key = s.tenant \
+             WHERE s.expires_at <= ?1 AND t.running_entry IS NULL ORDER BY s.expires_at, t.key LIMIT ?2"
+        ),
+        params![sweep.now.as_millis(), limit],
+        |row| {
+            let session = rows::session(row, 4, &rows::tenant_id(row, 1)?)?;
+            Ok((TenantKey(row.get(0)?), session))
+        },
+    )?;
+    let mut sessions = Vec::with_capacity(past.len());
+    for (tenant, session) in past {
+        turn::remove_session(connection, tenant)?;
+        sessions.extend(session.map(|session| end_session(&session)));
+    }
+    Ok(Swept {
+        entries: entries as u64,
+        history: history as u64,
+        more: [entries, history, sessions.len()]
+            .into_iter()
+            .any(|count| count >= sweep.limit),
+        sessions,
+    })
+}

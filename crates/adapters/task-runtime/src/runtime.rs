@@ -1,0 +1,133 @@
+//! The runtime: what a worker's task is made of, and where it runs.
+
+use crate::threads::{Crew, OwnThreads, Threads};
+use crate::worker::{Presence, TaskHandle, Watched, work};
+use futures::future::BoxFuture;
+use openclaw_concurrency::{SpawnError, WorkContext, WorkerHandle, WorkerLink, WorkerRuntime};
+use openclaw_core::Clock;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+/// How many threads workers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskRuntimeConfig {
+    /// Threads that workers share. At least 1.
+    pub threads: usize,
+    /// Threads that may be lost to handlers that never yield, in all, before no more are started and with them no
+    /// more workers.
+    pub max_abandoned: usize,
+}
+
+/// Runs each worker as a task that calls one handler. Dropping it, after the pool, ends its threads without waiting.
+pub struct TaskRuntime<R, T, F> {
+    threads: Threads,
+    clock: Arc<dyn Clock>,
+    handler: Arc<dyn Fn(R, WorkContext) -> F + Send + Sync>,
+    answers: std::marker::PhantomData<fn() -> T>,
+}
+
+// === impl TaskRuntimeConfig ===
+
+impl Default for TaskRuntimeConfig {
+    /// As many threads as the machine has cores.
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            max_abandoned: 64,
+        }
+    }
+}
+
+// === impl TaskRuntime ===
+
+impl<R, T, F> TaskRuntime<R, T, F>
+where
+    R: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    /// Workers on threads of their own.
+    ///
+    /// # Errors
+    ///
+    /// When the threads cannot be started.
+    pub fn new(
+        config: TaskRuntimeConfig,
+        clock: Arc<dyn Clock>,
+        handler: impl Fn(R, WorkContext) -> F + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, SpawnError> {
+        let own = OwnThreads::new(config.threads.max(1), config.max_abandoned)?;
+        Ok(Self::with(Threads::Own(own), clock, handler))
+    }
+
+    /// Workers on a runtime that is there already. A handler that blocks blocks that runtime's threads, the pool's
+    /// housekeeping among its tasks included.
+    pub fn on(
+        handle: Handle,
+        clock: Arc<dyn Clock>,
+        handler: impl Fn(R, WorkContext) -> F + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let abandoned = Arc::<Crew>::default();
+        Self::with(Threads::Shared { handle, abandoned }, clock, handler)
+    }
+
+    fn with(
+        threads: Threads,
+        clock: Arc<dyn Clock>,
+        handler: impl Fn(R, WorkContext) -> F + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            threads,
+            clock,
+            handler: Arc::new(handler),
+            answers: std::marker::PhantomData,
+        })
+    }
+}
+
+impl<R, T, F> WorkerRuntime<R, T> for TaskRuntime<R, T, F>
+where
+    R: Send + 'static,
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    fn spawn(&self, link: WorkerLink<T>) -> Result<Arc<dyn WorkerHandle<R>>, SpawnError> {
+        let (letters, letter_box) = mpsc::channel(1);
+        let mut presence = None;
+        let abort = self.threads.spawn(|crew| {
+            let own = Arc::new(Presence::new(crew));
+            presence = Some(Arc::clone(&own));
+            let task = work(
+                letter_box,
+                Arc::clone(&self.handler),
+                link.clone(),
+                Arc::clone(&self.clock),
+            );
+            Watched::new(task, own, link.clone())
+        })?;
+        let presence = presence
+            .filter(|presence| presence.born())
+            .ok_or_else(|| SpawnError::new("the runtime has ended"))?;
+        Ok(Arc::new(TaskHandle::new(letters, abort, presence, link)))
+    }
+
+    fn keep_house(&self, housekeeping: BoxFuture<'static, ()>) -> Result<(), SpawnError> {
+        self.threads.spawn_apart(housekeeping);
+        Ok(())
+    }
+
+    fn abandoned(&self) -> usize {
+        self.threads.abandoned()
+    }
+}
+
+impl<R, T, F> fmt::Debug for TaskRuntime<R, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskRuntime")
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}

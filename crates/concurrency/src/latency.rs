@@ -1,0 +1,247 @@
+//! Latencies over a sliding window, in slices: a slice that has left the window is dropped whole.
+//!
+//! The slice being written is small and closed ones are shared, so that a reader holds the lock for the copy of one
+//! slice and does its sums outside: whoever records never waits for a reader's arithmetic.
+
+use hdrhistogram::Histogram;
+use openclaw_core::Monotonic;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Slices a window is made of.
+const SLICES: u64 = 20;
+/// Two significant digits keep every percentile right to 1 %.
+const SIGNIFICANT_DIGITS: u8 = 2;
+/// Longer latencies are counted as this long.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const SECONDS: usize = 60;
+
+/// The recent past.
+#[derive(Debug)]
+pub(crate) struct LatencyWindow {
+    slice: Duration,
+    /// Guards the slices; held to record one value or to copy one slice.
+    slices: Mutex<Slices>,
+}
+
+/// What the window says.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Latencies {
+    pub(crate) avg_ms: f64,
+    pub(crate) p95_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) completed_last_minute: u64,
+}
+
+#[derive(Debug)]
+struct Slices {
+    current: Slice,
+    /// Closed slices, oldest first, at most [`SLICES`].
+    closed: VecDeque<Arc<Slice>>,
+    /// Completions per second: which second, and how many.
+    seconds: [(u64, u64); SECONDS],
+}
+
+#[derive(Clone, Debug)]
+struct Slice {
+    number: u64,
+    /// In microseconds. `None` until the first value, so that an idle pool holds no tables.
+    histogram: Option<Histogram<u32>>,
+    sum_micros: u64,
+    count: u64,
+}
+
+// === impl LatencyWindow ===
+
+impl LatencyWindow {
+    pub(crate) fn new(window: Duration) -> Self {
+        Self {
+            slice: (window / SLICES as u32).max(Duration::from_millis(1)),
+            slices: Mutex::new(Slices {
+                current: Slice::new(0),
+                closed: VecDeque::new(),
+                seconds: [(0, 0); SECONDS],
+            }),
+        }
+    }
+
+    /// Notes one request's latency; `completed` when its worker brought it to an end.
+    pub(crate) fn record(&self, now: Monotonic, latency: Duration, completed: bool) {
+        let number = self.slice_at(now);
+        let mut slices = self.slices.lock();
+        slices.move_on(number);
+        slices.current.record(latency);
+        if completed {
+            let second = now.since_origin().as_secs();
+            let at = (second % SECONDS as u64) as usize;
+            if let Some((whose, count)) = slices.seconds.get_mut(at) {
+                if *whose != second {
+                    (*whose, *count) = (second, 0);
+                }
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+
+    pub(crate) fn read(&self, now: Monotonic) -> Latencies {
+        let number = self.slice_at(now);
+        let (slices, completed_last_minute) = {
+            let mut slices = self.slices.lock();
+            slices.move_on(number);
+            let second = now.since_origin().as_secs();
+            let completed = slices
+                .seconds
+                .iter()
+                .filter(|(whose, _)| second.saturating_sub(*whose) < SECONDS as u64)
+                .map(|(_, count)| *count)
+                .sum();
+            let mut all: Vec<Arc<Slice>> = slices.closed.iter().cloned().collect();
+            all.push(Arc::new(slices.current.clone()));
+            (all, completed)
+        };
+        let (mut sum, mut count) = (0_u64, 0_u64);
+        let mut merged = Histogram::<u32>::new_with_bounds(1, micros(LONGEST), SIGNIFICANT_DIGITS).ok();
+        for slice in &slices {
+            sum = sum.saturating_add(slice.sum_micros);
+            count = count.saturating_add(slice.count);
+            if let (Some(merged), Some(histogram)) = (&mut merged, &slice.histogram) {
+                // All tables have the same bounds, so that none can be refused.
+                merged.add(histogram).ok();
+            }
+        }
+        let percentile = |quantile: f64| {
+            merged
+                .as_ref()
+                .filter(|merged| !merged.is_empty())
+                .map_or(0.0, |merged| merged.value_at_quantile(quantile) as f64 / 1000.0)
+        };
+        Latencies {
+            avg_ms: if count == 0 {
+                0.0
+            } else {
+                sum as f64 / count as f64 / 1000.0
+            },
+            p95_ms: percentile(0.95),
+            p99_ms: percentile(0.99),
+            completed_last_minute,
+        }
+    }
+
+    fn slice_at(&self, now: Monotonic) -> u64 {
+        u64::try_from(now.since_origin().as_nanos() / self.slice.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+// === impl Slices ===
+
+impl Slices {
+    /// Closes the current slice when its time is over and drops what has left the window.
+    fn move_on(&mut self, number: u64) {
+        if number > self.current.number {
+            let closed = std::mem::replace(&mut self.current, Slice::new(number));
+            if closed.count > 0 {
+                self.closed.push_back(Arc::new(closed));
+            }
+        }
+        while self
+            .closed
+            .front()
+            .is_some_and(|slice| slice.number.saturating_add(SLICES) <= number)
+        {
+            self.closed.pop_front();
+        }
+    }
+}
+
+// === impl Slice ===
+
+impl Slice {
+    fn new(number: u64) -> Self {
+        Self {
+            number,
+            histogram: None,
+            sum_micros: 0,
+            count: 0,
+        }
+    }
+
+    fn record(&mut self, latency: Duration) {
+        let value = micros(latency.min(LONGEST));
+        if self.histogram.is_none() {
+            self.histogram = Histogram::new_with_bounds(1, micros(LONGEST), SIGNIFICANT_DIGITS).ok();
+        }
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record(value);
+        }
+        self.sum_micros = self.sum_micros.saturating_add(value);
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn window() -> LatencyWindow {
+        LatencyWindow::new(Duration::from_secs(300))
+    }
+
+    #[test]
+    fn an_empty_window_says_zero() {
+        assert_eq!(window().read(at(1000)), Latencies::default());
+    }
+
+    #[test]
+    fn throughput_is_of_the_last_60_seconds_only() {
+        let window = window();
+        for second in 0..100 {
+            window.record(at(second), Duration::from_millis(1), true);
+            window.record(at(second), Duration::from_millis(1), false);
+        }
+        assert_eq!(window.read(at(99)).completed_last_minute, 60);
+        assert_eq!(window.read(at(129)).completed_last_minute, 30);
+        assert_eq!(window.read(at(1000)).completed_last_minute, 0);
+    }
+
+    #[test]
+    fn latencies_leave_with_their_slice() {
+        let window = window();
+        window.record(at(0), Duration::from_secs(9), true);
+        window.record(at(200), Duration::from_secs(1), true);
+        assert!((window.read(at(299)).avg_ms - 5000.0).abs() < 1e-6);
+        assert!((window.read(at(315)).avg_ms - 1000.0).abs() < 1e-6);
+        assert_eq!(window.read(at(2000)).p99_ms, 0.0);
+        assert!(window.slices.lock().closed.len() <= SLICES as usize);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn percentiles_are_right_to_one_percent(
+            mut values in proptest::collection::vec(1_u64..5_000_000, 1..300),
+        ) {
+            let window = window();
+            for (index, value) in values.iter().enumerate() {
+                window.record(at(index as u64 % 250), Duration::from_micros(*value), true);
+            }
+            let read = window.read(at(250));
+            values.sort_unstable();
+            for (quantile, measured) in [(0.95, read.p95_ms), (0.99, read.p99_ms)] {
+                let rank = ((values.len() as f64 * quantile).ceil() as usize).clamp(1, values.len());
+                let exact = values[rank - 1] as f64 / 1000.0;
+                prop_assert!((measured - exact).abs() <= exact * 0.01 + 1e-9, "{quantile}: {measured} for {exact}");
+            }
+        }
+    }
+}

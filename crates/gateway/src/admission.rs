@@ -1,0 +1,415 @@
+//! From the inbox into the pool, and what becomes of a turn whose worker does not come back.
+//!
+//! Accepted entries wait in a room of their own, in the order the pool's scheduler would serve them: by priority, tenants
+//! in turn, one session at a time. They enter the pool as its level falls, so that waiting outside is as fair as
+//! waiting inside. Nothing here is the truth: what waits is in the store, and a restart finds it there.
+
+use crate::error::Refusal;
+use crate::job::{Job, JobEnd, TurnJob};
+use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, StoreError};
+use crate::purse::Purse;
+use crate::services::Services;
+use crate::turn::parts_in_place;
+use crate::words;
+use openclaw_concurrency::{
+    Admission as Place, Canceller, Dequeued, Priority, PriorityScheduler, RequestError, Scheduled, Submission, Ticket,
+    WorkerPool,
+};
+use openclaw_core::{CodedError, Monotonic, TenantId};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+/// The pool the gateway works with.
+pub type TurnPool = WorkerPool<Job, JobEnd>;
+
+/// After a store failure, an entry is tried again this much later.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+/// Chats that are shown a typing indicator while they wait, at most, per round.
+const TYPING_AT_ONCE: usize = 64;
+
+/// The waiting room and its feeder.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    services: Arc<Services>,
+    pool: Arc<TurnPool>,
+    /// Guards the waiting room; never held across an await.
+    room: Mutex<Room>,
+    /// Entries that were accepted and have no end yet.
+    open: AtomicUsize,
+    /// Told when something waits that did not fit.
+    waiting: Notify,
+    closing: AtomicBool,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Room {
+    scheduler: PriorityScheduler<OpenEntry>,
+    /// Whose turn can be stopped, and how.
+    running: HashMap<Arc<str>, Canceller>,
+    /// What waits for each tenant, to be stopped with it.
+    waiting: HashMap<Arc<str>, Vec<openclaw_concurrency::EntryId>>,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    pub(crate) fn new(services: Arc<Services>, pool: Arc<TurnPool>, starvation_limit: Duration) -> Arc<Self> {
+        let room = Room {
+            scheduler: PriorityScheduler::new(services.config.max_open_entries, starvation_limit),
+            running: HashMap::new(),
+            waiting: HashMap::new(),
+        };
+        Arc::new(Self {
+            services,
+            pool,
+            room: Mutex::new(room),
+            open: AtomicUsize::new(0),
+            waiting: Notify::new(),
+            closing: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// From now on nothing is put back to wait: what has no end stays in the inbox for the next start.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn open_entries(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn waiting_entries(&self) -> usize {
+        self.room.lock().scheduler.len()
+    }
+
+    pub(crate) fn opened(&self, count: usize) {
+        self.open.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self) {
+        // Saturating: an entry that was ended twice must not wrap the count.
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1)).ok();
+    }
+
+    /// Runs a piece of work that ends an entry, on the server's own threads, to its end.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(work, &self.services.runtime);
+    }
+
+    /// Lets an entry wait for a worker. Its age counts from when it was accepted, its deadline from now.
+    pub(crate) fn enter(self: &Arc<Self>, entry: OpenEntry) {
+        let now = self.services.clock.monotonic();
+        let age = self.services.clock.now().saturating_since(entry.accepted_at);
+        let key = key_of(&entry.tenant.tenant_id);
+        let tenant = entry.tenant.tenant_id.clone();
+        let id = entry.id;
+        let submission = Submission {
+            priority: Priority::for_tier(entry.tenant.tier),
+            tenant: Arc::clone(&key),
+            exclusive: Some(Arc::clone(&key)),
+            accepted_at: now - age,
+            deadline: Some(now + self.services.config.admission_deadline),
+            correlation_id: Some(entry.correlation_id),
+            request: entry,
+        };
+        let refused = {
+            let mut room = self.room.lock();
+            match room.scheduler.enqueue(submission) {
+                Ok(scheduled) => {
+                    room.waiting.entry(key).or_default().push(scheduled);
+                    None
+                }
+                Err(rejected) => Some(rejected.submission.request),
+            }
+        };
+        if let Some(entry) = refused {
+            // The count of open entries keeps the room from filling; this is its second line.
+            let admission = Arc::clone(self);
+            self.spawn(async move { admission.refuse_late(entry).await });
+            return;
+        }
+        self.feed();
+        let place = self.waiting_entries();
+        if place > 0 && self.is_waiting(&tenant) {
+            self.services.show_waiting(&tenant, id, place);
+        }
+    }
+
+    fn is_waiting(&self, tenant: &TenantId) -> bool {
+        self.room.lock().waiting.contains_key(&*key_of(tenant))
+    }
+
+    /// Moves entries into the pool while it takes them.
+    pub(crate) fn feed(self: &Arc<Self>) {
+        loop {
+            if !self.room.lock().scheduler.has_ready() {
+                return;
+            }
+            // Asking first: a refusal would be counted and published as one, and nobody has been refused.
+            if !self.pool.would_admit() {
+                self.waiting.notify_one();
+                return;
+            }
+            let Ok(place) = self.pool.admit() else {
+                self.waiting.notify_one();
+                return;
+            };
+            let now = self.services.clock.monotonic();
+            let next = {
+                let mut room = self.room.lock();
+                let next = room.scheduler.dequeue(now);
+                match &next {
+                    Some(Dequeued::Ready(scheduled) | Dequeued::Expired(scheduled)) => room.left(scheduled),
+                    None => {}
+                }
+                next
+            };
+            match next {
+                Some(Dequeued::Ready(scheduled)) => self.start(scheduled.submission, place),
+                Some(Dequeued::Expired(scheduled)) => {
+                    let admission = Arc::clone(self);
+                    let entry = scheduled.submission.request;
+                    self.spawn(async move { admission.refuse_late(entry).await });
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Feeds whenever the pool has room again. Runs until it is dropped.
+    pub(crate) async fn keep_feeding(self: Arc<Self>) {
+        loop {
+            self.waiting.notified().await;
+            while self.room.lock().scheduler.has_ready() {
+                if self.pool.admissible().await.is_err() {
+                    // Shutting down: what waits stays in the inbox.
+                    return;
+                }
+                self.feed();
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, submission: Submission<OpenEntry>, place: Place<Job, JobEnd>) {
+        let key = Arc::clone(&submission.tenant);
+        let mut job = None;
+        let submission = Submission { deadline: None, ..submission }.map(|entry| {
+            let turn = TurnJob::new(entry);
+            job = Some(turn.clone());
+            Job::Turn(turn)
+        });
+        let ticket = place.submit(submission);
+        self.room.lock().running.insert(Arc::clone(&key), ticket.canceller());
+        let admission = Arc::clone(self);
+        if let Some(job) = job {
+            self.spawn(async move { admission.supervise(key, job, ticket).await });
+        }
+    }
+
+    /// Waits for a turn's worker and makes sure that the entry has an end, or is run again.
+    async fn supervise(self: Arc<Self>, key: Arc<str>, job: TurnJob, ticket: Ticket<JobEnd>) {
+        let ended = match ticket.await {
+            Ok(JobEnd::Ended) => true,
+            Ok(JobEnd::NotStored) => false,
+            Err(RequestError::ShuttingDown) => {
+                self.hand_back(&job).await;
+                false
+            }
+            Err(RequestError::Cancelled) => {
+                self.end(&job, Outcome::Stopped, None).await;
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, correlation_id = %job.entry.correlation_id, "turn ended from outside");
+                self.end(&job, Outcome::Failed, Some(&Refusal::Worker(error))).await;
+                true
+            }
+        };
+        {
+            let mut room = self.room.lock();
+            room.running.remove(&key);
+            room.scheduler.release(&key);
+        }
+        if ended {
+            self.ended();
+        } else if !self.is_closing() {
+            let admission = Arc::clone(&self);
+            let entry = OpenEntry::clone(&job.entry);
+            self.spawn(async move {
+                admission.services.clock.sleep(STORE_RETRY).await;
+                if !admission.is_closing() {
+                    admission.enter(entry);
+                }
+            });
+        }
+        self.feed();
+    }
+
+    /// Ends a turn whose worker is gone, with words in the place of what it has shown.
+    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) {
+        let services = &self.services;
+        let entry = &job.entry;
+        let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
+        let Some(ending) = job.progress.end() else {
+            // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
+            let words = text.unwrap_or_default();
+            services.close_with(entry, outcome, &words).await.unwrap_or_else(|error| lost(entry.id, &error));
+            return;
+        };
+        let settlement = ending.reservation.map(|reservation| {
+            let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
+            reservation.settle(spent)
+        });
+        let outbox = match (&text, services.has_chat(&entry.tenant.tenant_id)) {
+            (Some(text), true) => parts_in_place(entry, &ending.shown, text),
+            (Some(_) | None, _) => Vec::new(),
+        };
+        let commit = CommitTurn {
+            entry: entry.id,
+            fence: ending.fence,
+            now: services.clock.now(),
+            outcome,
+            history: Vec::new(),
+            usage: settlement.as_ref().map(Purse::delta),
+            outbox,
+            session_ttl: services.config.session_ttl,
+        };
+        match services.store.commit_turn(commit).await {
+            Ok(parts) => {
+                if let Some(settlement) = &settlement {
+                    services.purse.stored(settlement);
+                }
+                let text = text.unwrap_or_default();
+                services.tell_refused(entry, &text, refusal);
+                services.outbox.deliver(parts).await;
+            }
+            Err(error) => {
+                if let Some(settlement) = &settlement {
+                    services.purse.store_later(settlement);
+                }
+                if !matches!(error, StoreError::Stale) {
+                    lost(entry.id, &error);
+                }
+            }
+        }
+    }
+
+    async fn hand_back(&self, job: &TurnJob) {
+        if let Some(ending) = job.progress.end() {
+            let now = self.services.clock.now();
+            match self.services.store.release(job.entry.id, ending.fence, now).await {
+                Ok(()) | Err(StoreError::Stale) => {}
+                Err(error) => lost(job.entry.id, &error),
+            }
+        }
+    }
+
+    async fn refuse_late(&self, entry: OpenEntry) {
+        let words = words::too_busy(entry.message.language());
+        tracing::warn!(correlation_id = %entry.correlation_id, "no place in the pool within the admission deadline");
+        self.services
+            .close_with(&entry, Outcome::Refused, words)
+            .await
+            .unwrap_or_else(|error| lost(entry.id, &error));
+        self.ended();
+    }
+
+    /// Refuses what has waited past its deadline. Call it about once a second.
+    pub(crate) fn expire(self: &Arc<Self>) {
+        let now = self.services.clock.monotonic();
+        let late = {
+            let mut room = self.room.lock();
+            let late = room.scheduler.expire(now);
+            for scheduled in &late {
+                room.left(scheduled);
+            }
+            late
+        };
+        for scheduled in late {
+            let admission = Arc::clone(self);
+            let entry = scheduled.submission.request;
+            self.spawn(async move { admission.refuse_late(entry).await });
+        }
+    }
+
+    /// Stops a tenant's turn and ends what waits behind it. Returns whether there was anything.
+    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId) -> bool {
+        let key = key_of(tenant);
+        let (canceller, waiting) = {
+            let mut room = self.room.lock();
+            let ids = room.waiting.remove(&key).unwrap_or_default();
+            let waiting: Vec<_> = ids.into_iter().filter_map(|id| room.scheduler.remove(id)).collect();
+            (room.running.get(&key).cloned(), waiting)
+        };
+        let anything = canceller.is_some() || !waiting.is_empty();
+        if let Some(canceller) = canceller {
+            canceller.cancel();
+        }
+        for scheduled in waiting {
+            let entry = scheduled.submission.request;
+            let closed = self.services.close_with(&entry, Outcome::Stopped, "").await;
+            closed.unwrap_or_else(|error| lost(entry.id, &error));
+            self.ended();
+        }
+        anything
+    }
+
+    /// Shows the people who wait that they are not forgotten. Call it every few seconds.
+    pub(crate) fn show_typing(self: &Arc<Self>) {
+        let keys: Vec<Arc<str>> = self.room.lock().waiting.keys().take(TYPING_AT_ONCE).cloned().collect();
+        for tenant in keys.iter().filter_map(|key| key.parse::<TenantId>().ok()) {
+            let services = Arc::clone(&self.services);
+            self.spawn(async move {
+                services.dispatcher.typing(&tenant, openclaw_core::ChatKind::Private).await.ok();
+            });
+        }
+    }
+
+    /// Ends when nothing that ends an entry is under way any more.
+    pub(crate) async fn settle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// How long the entry that waits longest has waited for a worker.
+    pub(crate) fn oldest_waiting(&self) -> Option<Duration> {
+        let now = self.services.clock.monotonic();
+        self.room.lock().scheduler.oldest_ready().map(|since: Monotonic| now.saturating_since(since))
+    }
+}
+
+// === impl Room ===
+
+impl Room {
+    /// An entry has left the scheduler.
+    fn left(&mut self, scheduled: &Scheduled<OpenEntry>) {
+        let key = &scheduled.submission.tenant;
+        if let Some(ids) = self.waiting.get_mut(key) {
+            ids.retain(|id| *id != scheduled.id);
+            if ids.is_empty() {
+                self.waiting.remove(key);
+            }
+        }
+    }
+}
+
+fn key_of(tenant: &TenantId) -> Arc<str> {
+    Arc::from(tenant.to_string())
+}
+
+fn lost(entry: EntryId, error: &StoreError) {
+    // The entry is still open in the store and is taken up again at the next start.
+    tracing::error!(%error, entry = entry.0, "the end of an entry was not stored");
+}

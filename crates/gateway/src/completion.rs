@@ -1,0 +1,281 @@
+//! Stateless calls: a full turn without inbox, session and history. Its caller waits, and is told when there is no
+//! answer. Usage is settled at once in memory and stored shortly after.
+
+use crate::error::Refusal;
+use crate::job::JobEnd;
+use crate::purse::Want;
+use crate::services::{Needs, Services};
+use futures::StreamExt;
+use openclaw_ai_fabric::{ChatRequest, Reservation, RoutedEvent, RoutedRequest, RoutedStream};
+use openclaw_concurrency::{Ticket, WorkContext};
+use openclaw_core::{
+    AccessTier, ChatMessage, CorrelationId, Language, ModelEvent, ModelId, Role, TenantId, TokenUsage,
+};
+use openclaw_plugins::{HookContext, HookName};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Events a caller may be behind before the model has to wait.
+const EVENTS_AHEAD: usize = 256;
+
+/// A stateless call.
+#[derive(Clone, Debug)]
+pub struct CompletionRequest {
+    /// `api:{the key's user}:{the user field}`.
+    pub tenant: TenantId,
+    /// The key's tier.
+    pub tier: AccessTier,
+    /// Which model; `None` lets the platform choose.
+    pub model: Option<ModelId>,
+    /// The conversation and what is asked of the model. `max_output_tokens` 0 asks for the model's own limit.
+    pub chat: ChatRequest,
+    /// What the call is found by.
+    pub correlation_id: CorrelationId,
+    /// The language refusals are put in.
+    pub language: Language,
+}
+
+/// A stateless call on its way to a worker.
+#[derive(Debug)]
+pub struct CompletionJob {
+    pub(crate) request: CompletionRequest,
+    pub(crate) events: mpsc::Sender<CompletionEvent>,
+}
+
+/// What a caller hears.
+#[derive(Debug)]
+pub enum CompletionEvent {
+    /// A model answers.
+    Began {
+        /// Which.
+        model: ModelId,
+    },
+    /// A piece of the answer. [`ModelEvent::Usage`] comes once, as the last but one, whatever the provider sends.
+    Event(ModelEvent),
+    /// The answer is complete.
+    Done,
+    /// There is no answer, or no more of it.
+    Failed(Refusal),
+}
+
+/// The answer to a stateless call. Dropping it ends the call and closes the connection to the provider.
+#[derive(Debug)]
+pub struct CompletionStream {
+    pub(crate) events: mpsc::Receiver<CompletionEvent>,
+    /// Ends the request when dropped.
+    pub(crate) ticket: Option<Ticket<JobEnd>>,
+}
+
+// === impl CompletionStream ===
+
+impl CompletionStream {
+    /// The next event; `None` after the last. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<CompletionEvent> {
+        match self.events.recv().await {
+            Some(event) => Some(event),
+            // The worker is gone. If it did not end the call itself, its ticket knows why.
+            None => match self.ticket.take()?.await {
+                Ok(_) => None,
+                Err(error) => Some(CompletionEvent::Failed(Refusal::Worker(error))),
+            },
+        }
+    }
+
+    /// More events that already wait, up to `limit`, appended to `events`.
+    pub fn take_ready(&mut self, events: &mut Vec<CompletionEvent>, limit: usize) {
+        while events.len() < limit {
+            match self.events.try_recv() {
+                Ok(event) => events.push(event),
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+/// A channel of the size calls use.
+pub(crate) fn channel() -> (mpsc::Sender<CompletionEvent>, mpsc::Receiver<CompletionEvent>) {
+    mpsc::channel(EVENTS_AHEAD)
+}
+
+/// Runs stateless calls.
+#[derive(Clone, Debug)]
+pub(crate) struct CompletionRunner {
+    services: Arc<Services>,
+}
+
+// === impl CompletionRunner ===
+
+impl CompletionRunner {
+    pub(crate) fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
+    /// Answers the call.
+    pub(crate) async fn run(&self, job: CompletionJob, context: WorkContext) -> JobEnd {
+        let CompletionJob { request, events } = job;
+        tokio::select! {
+            biased;
+            // A caller that has gone wants nothing more; dropping the work closes the provider's connection.
+            () = context.cancelled() => {}
+            () = events.closed() => {}
+            ended = self.answer(request, &events, &context) => {
+                if let Err(refusal) = ended {
+                    context.mark_failed();
+                    events.send(CompletionEvent::Failed(refusal)).await.ok();
+                }
+            }
+        }
+        JobEnd::Ended
+    }
+
+    async fn answer(
+        &self,
+        mut request: CompletionRequest,
+        events: &mpsc::Sender<CompletionEvent>,
+        context: &WorkContext,
+    ) -> Result<(), Refusal> {
+        let services = &self.services;
+        self.received(&mut request).await?;
+        let (found, chain) = services.choose(&Needs {
+            model: request.model.clone(),
+            capabilities: request.chat.needs(),
+            tier: request.tier,
+            input_tokens: 0,
+            output_tokens: 1,
+        })?;
+        let model = &found.model;
+        let input = services.estimator.request(&model.id, &request.chat);
+        let asked = match request.chat.max_output_tokens {
+            0 => model.max_output_tokens,
+            asked => asked,
+        };
+        let account = services.budget.account_for(&request.tenant);
+        let want = Want { input, output: asked, model_limit: model.max_output_tokens };
+        let reservation =
+            services.purse.reserve(&account, request.tier, want, request.correlation_id).await?;
+        // Nothing is asked of the provider that the caller did not ask for, unless the budget demands it.
+        if request.chat.max_output_tokens != 0 || reservation.output_allowed() < model.max_output_tokens {
+            request.chat.max_output_tokens = reservation.output_allowed();
+        }
+        let mut spending = Spending {
+            services: Arc::clone(services),
+            reservation: Some(reservation),
+            stream: None,
+        };
+        let stream = spending.stream.insert(services.router.route(RoutedRequest {
+            chat: request.chat,
+            chain,
+            correlation_id: request.correlation_id,
+            deadline: context.deadline(),
+            may_restart: false,
+        }));
+        // A plugin that looks at answers must see the whole one before any of it is out.
+        let mut held_back = services.hooks.has(HookName::OnBeforeSend).then(String::new);
+        let mut stop = None;
+        let mut usage = TokenUsage::default();
+        while let Some(event) = stream.next().await {
+            match event? {
+                RoutedEvent::Began { model, .. } => send(events, CompletionEvent::Began { model }).await,
+                // A call that may not restart never does.
+                RoutedEvent::Restarted { .. } => {}
+                RoutedEvent::Event(ModelEvent::Usage(reported)) => usage = reported,
+                RoutedEvent::Event(ModelEvent::Stop(reason)) => stop = Some(reason),
+                RoutedEvent::Event(ModelEvent::TextDelta(text)) => {
+                    match &mut held_back {
+                        Some(held) => held.push_str(&text),
+                        None => send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await,
+                    }
+                }
+                RoutedEvent::Event(event) => send(events, CompletionEvent::Event(event)).await,
+            }
+        }
+        if let Some(text) = held_back {
+            let text = self.before_send(&request.tenant, request.tier, request.correlation_id, text).await?;
+            send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await;
+        }
+        spending.settle();
+        if let Some(reason) = stop {
+            send(events, CompletionEvent::Event(ModelEvent::Stop(reason))).await;
+        }
+        send(events, CompletionEvent::Event(ModelEvent::Usage(usage))).await;
+        send(events, CompletionEvent::Done).await;
+        Ok(())
+    }
+
+    /// Runs the hooks for the caller's last message.
+    async fn received(&self, request: &mut CompletionRequest) -> Result<(), Refusal> {
+        if !self.services.hooks.has(HookName::OnMessageReceived) {
+            return Ok(());
+        }
+        let Some(last) = request.chat.messages.iter().rposition(|message| message.role == Role::User) else {
+            return Ok(());
+        };
+        let before = request.chat.messages[last].joined_text();
+        let context = HookContext::OnMessageReceived {
+            tenant: request.tenant.clone(),
+            text: before.clone(),
+            language: request.language,
+            attachments: 0,
+        };
+        let outcome = self
+            .services
+            .hooks
+            .dispatch(HookName::OnMessageReceived, context, request.tier, Some(request.correlation_id))
+            .await;
+        match (outcome.cancelled, outcome.context) {
+            (Some(reason), _) => Err(Refusal::CancelledByPlugin { plugin: reason.plugin, text: reason.text }),
+            (None, HookContext::OnMessageReceived { text, .. }) if text != before => {
+                request.chat.messages[last] = ChatMessage::text(Role::User, text);
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    async fn before_send(
+        &self,
+        tenant: &TenantId,
+        tier: AccessTier,
+        correlation_id: CorrelationId,
+        text: String,
+    ) -> Result<String, Refusal> {
+        let context = HookContext::OnBeforeSend { tenant: tenant.clone(), text, is_final: true };
+        let outcome = self.services.hooks.dispatch(HookName::OnBeforeSend, context, tier, Some(correlation_id)).await;
+        match (outcome.cancelled, outcome.context) {
+            (Some(reason), _) => Err(Refusal::CancelledByPlugin { plugin: reason.plugin, text: reason.text }),
+            (None, HookContext::OnBeforeSend { text, .. }) => Ok(text),
+            (None, _) => Ok(String::new()),
+        }
+    }
+}
+
+/// Hands an event to the caller. One that has gone is noticed by `run`, which drops the whole work.
+async fn send(events: &mpsc::Sender<CompletionEvent>, event: CompletionEvent) {
+    events.send(event).await.ok();
+}
+
+/// What a call spends. Settled when it ends, whichever way, with what the providers were asked for until then; a call that
+/// reached no model costs nothing.
+struct Spending {
+    services: Arc<Services>,
+    reservation: Option<Reservation>,
+    stream: Option<RoutedStream>,
+}
+
+// === impl Spending ===
+
+impl Spending {
+    fn settle(&mut self) {
+        let spent = self.stream.as_ref().map_or(0, |stream| stream.spent().total());
+        if let (Some(reservation), true) = (self.reservation.take(), spent > 0) {
+            let settlement = reservation.settle(spent);
+            self.services.purse.store_later(&settlement);
+        }
+    }
+}
+
+impl Drop for Spending {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}

@@ -1,0 +1,168 @@
+//! What was said and what was used.
+
+use super::{DAY, Store, StoreUnderTest, accept_one, answer, begin, commit, said, t};
+use crate::ports::{AccountUsage, CommitTurn, StoreError, Sweep, UsageDelta};
+use openclaw_session::TenantKey;
+
+async fn texts(store: &dyn Store, tenant: TenantKey, max_messages: usize, max_tokens: u64) -> Vec<String> {
+    let history = store.history(tenant, max_messages, max_tokens).await.unwrap();
+    assert!(
+        history.windows(2).all(|pair| pair[0].seq < pair[1].seq),
+        "{history:?}"
+    );
+    history.iter().map(|said| said.message.joined_text()).collect()
+}
+
+async fn say(store: &dyn Store, user: &str, seconds: i64, text: &str, tokens: u64) -> TenantKey {
+    let entry = accept_one(store, user, &format!("{user}-{seconds}"), t(seconds)).await;
+    commit(store, entry.id, t(seconds), text, tokens).await.unwrap();
+    entry.key
+}
+
+fn usage(window: i64, tokens: u64) -> UsageDelta {
+    UsageDelta {
+        account: "account".into(),
+        window_started_at: t(window),
+        tokens,
+    }
+}
+
+async fn account(store: &dyn Store) -> Option<AccountUsage> {
+    store.usage("account").await.unwrap()
+}
+
+fn stored(window: i64, used: u64) -> Option<AccountUsage> {
+    Some(AccountUsage {
+        account: "account".into(),
+        window_started_at: t(window),
+        used,
+    })
+}
+
+/// Both limits hold; the newest are kept, oldest first.
+pub async fn history_grows_in_order_and_is_read_newest_first_within_limits<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    let grant = begin(store, entry.id, t(1)).await;
+    let first = CommitTurn {
+        history: vec![said("a", 10), said("b", 20)],
+        ..answer(entry.id, grant.fence, t(1))
+    };
+    store.commit_turn(first).await.unwrap();
+    let key = say(store, "1", 2, "c", 30).await;
+    assert_eq!(texts(store, key, 99, 99).await, ["a", "b", "c"]);
+    assert_eq!(texts(store, key, 2, 99).await, ["b", "c"]);
+    assert_eq!(texts(store, key, 99, 50).await, ["b", "c"]);
+    assert_eq!(texts(store, key, 99, 49).await, ["c"]);
+    let newest = &store.history(key, 1, 99).await.unwrap()[0];
+    assert_eq!((newest.at, newest.tokens, newest.generation), (t(2), 30, 1));
+    assert_eq!(newest.model, Some("model-1".parse().unwrap()));
+    assert_eq!(newest.message, said("c", 30).message);
+}
+
+/// However small the limits.
+pub async fn history_gives_at_least_the_newest_message<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let key = say(store, "1", 0, "a", 100).await;
+    say(store, "1", 1, "b", 1_000).await;
+    assert_eq!(texts(store, key, 0, 0).await, ["b"]);
+    assert_eq!(texts(store, key, 9, 1_099).await, ["b"]);
+    assert_eq!(texts(store, TenantKey(key.0 + 5), 9, 9).await, [""; 0]);
+}
+
+/// Only what is said afterwards is told again.
+pub async fn starting_over_hides_what_was_said<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let key = say(under_test.store(), "1", 0, "before", 1).await;
+    under_test.store().start_over(key, t(1)).await.unwrap();
+    assert_eq!(texts(under_test.store(), key, 9, 9).await, [""; 0]);
+    let under_test = under_test.crash().await;
+    let store = under_test.store();
+    say(store, "1", 2, "after", 1).await;
+    assert_eq!(texts(store, key, 9, 9).await, ["after"]);
+    let absent = store.start_over(TenantKey(key.0 + 5), t(3)).await;
+    assert!(matches!(absent, Err(StoreError::NotFound { .. })), "{absent:?}");
+}
+
+/// The answer belongs to the conversation it was asked in.
+pub async fn starting_over_during_a_turn_hides_its_answer_too<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    let grant = begin(store, entry.id, t(1)).await;
+    assert!(store.start_over(entry.key, t(2)).await.unwrap().is_some());
+    let end = CommitTurn {
+        history: vec![said("answer", 1)],
+        ..answer(entry.id, grant.fence, t(3))
+    };
+    store.commit_turn(end).await.unwrap();
+    assert_eq!(texts(store, entry.key, 9, 9).await, [""; 0]);
+    say(store, "1", 4, "anew", 1).await;
+    assert_eq!(texts(store, entry.key, 9, 9).await, ["anew"]);
+    assert_eq!(store.history(entry.key, 9, 9).await.unwrap()[0].generation, 2);
+}
+
+/// Promise 4.
+pub async fn histories_of_tenants_are_apart<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let one = say(store, "1", 0, "mine", 1).await;
+    let other = say(store, "2", 1, "theirs", 1).await;
+    assert_eq!(texts(store, one, 9, 9).await, ["mine"]);
+    store.start_over(one, t(2)).await.unwrap();
+    assert_eq!(texts(store, other, 9, 9).await, ["theirs"]);
+}
+
+/// Windows are told apart by their beginning.
+pub async fn a_newer_window_replaces_and_an_older_adds_nothing<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    assert_eq!(account(under_test.store()).await, None);
+    let deltas = vec![usage(100, 5), usage(100, 7)];
+    under_test.store().add_usage(deltas).await.unwrap();
+    assert_eq!(account(under_test.store()).await, stored(100, 12));
+    under_test
+        .store()
+        .add_usage(vec![usage(99, 1_000)])
+        .await
+        .unwrap();
+    assert_eq!(account(under_test.store()).await, stored(100, 12));
+    under_test.store().add_usage(vec![usage(200, 3)]).await.unwrap();
+    let under_test = under_test.crash().await;
+    assert_eq!(account(under_test.store()).await, stored(200, 3));
+}
+
+/// No sum wraps or fails.
+pub async fn sums_of_usage_saturate<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    store
+        .add_usage(vec![usage(1, u64::MAX), usage(1, u64::MAX), usage(1, 1)])
+        .await
+        .unwrap();
+    let used = account(store).await.unwrap().used;
+    assert!(used >= i64::MAX.unsigned_abs(), "{used}");
+}
+
+/// Retention, a batch at a time.
+pub async fn old_messages_are_swept<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let key = say(store, "1", 0, "a", 1).await;
+    for (seconds, text) in [(1, "b"), (2, "c"), (3, "d")] {
+        say(store, "1", seconds, text, 1).await;
+    }
+    let sweep = Sweep {
+        now: t(4),
+        closed_before: t(0) - DAY,
+        history_before: t(3),
+        limit: 2,
+    };
+    let swept = store.sweep(sweep).await.unwrap();
+    assert_eq!((swept.history, swept.entries, swept.more), (2, 0, true));
+    assert_eq!(texts(store, key, 9, 9).await, ["c", "d"]);
+    let swept = store.sweep(sweep).await.unwrap();
+    assert_eq!((swept.history, swept.more), (1, false));
+    assert_eq!(texts(store, key, 9, 9).await, ["d"]);
+}

@@ -1,0 +1,149 @@
+//! What the use cases work with, wired once.
+
+use crate::config::GatewayConfig;
+use crate::feed::ChatFeeds;
+use crate::outbox::Outbox;
+use crate::ports::TurnStore;
+use crate::purse::Purse;
+use crate::error::Refusal;
+use openclaw_ai_fabric::{
+    Estimator, FallbackChain, FallbackRouter, FoundModel, ModelCapability, ModelSelector, SelectionError,
+    SelectionRequest, TokenBudget, Verdict,
+};
+use openclaw_core::{AccessTier, BotId, Clock, EventContext, ModelId, Platform, Random};
+use openclaw_messenger::MessageDispatcher;
+use openclaw_plugins::HookDispatcher;
+use openclaw_streaming::StreamConfig;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Everything the gateway is built from. Held by the composition root until [`crate::Gateway::new`].
+#[derive(Debug)]
+pub struct GatewayParts {
+    /// Settings.
+    pub config: GatewayConfig,
+    /// How answers are shown, by platform.
+    pub streaming: HashMap<Platform, StreamConfig>,
+    /// Platforms on which answers are not shown while they are written.
+    pub quiet_platforms: HashSet<Platform>,
+    /// Which models are tried, in order, when the request names none; `None` lets the selector choose.
+    pub default_chain: Option<FallbackChain>,
+    /// Inbox, session, history, budget and outbox.
+    pub store: Arc<dyn TurnStore>,
+    /// Chooses among them.
+    pub selector: Arc<ModelSelector>,
+    /// Calls them.
+    pub router: Arc<FallbackRouter>,
+    /// Decides what may be spent.
+    pub budget: Arc<TokenBudget>,
+    /// Guesses what a text costs.
+    pub estimator: Arc<Estimator>,
+    /// Plugins.
+    pub hooks: Arc<HookDispatcher>,
+    /// Messengers.
+    pub dispatcher: Arc<MessageDispatcher>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// Where events go.
+    pub events: EventContext,
+}
+
+/// The same, as the use cases share it.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) config: GatewayConfig,
+    pub(crate) streaming: HashMap<Platform, StreamConfig>,
+    pub(crate) quiet_platforms: HashSet<Platform>,
+    pub(crate) default_chain: Option<FallbackChain>,
+    pub(crate) store: Arc<dyn TurnStore>,
+    pub(crate) selector: Arc<ModelSelector>,
+    pub(crate) router: Arc<FallbackRouter>,
+    pub(crate) budget: Arc<TokenBudget>,
+    pub(crate) purse: Purse,
+    pub(crate) estimator: Arc<Estimator>,
+    pub(crate) hooks: Arc<HookDispatcher>,
+    pub(crate) dispatcher: Arc<MessageDispatcher>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) feeds: Arc<ChatFeeds>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// In the name of `session`; the contexts' own services publish in theirs.
+    pub(crate) session_events: EventContext,
+    pub(crate) messenger_events: EventContext,
+    pub(crate) bot: BotId,
+    /// The server's own threads. What must outlive a worker runs here.
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+/// What a request needs of the model that answers it.
+#[derive(Debug)]
+pub(crate) struct Needs {
+    /// The model asked for by name.
+    pub(crate) model: Option<ModelId>,
+    pub(crate) capabilities: Vec<ModelCapability>,
+    pub(crate) tier: AccessTier,
+    pub(crate) input_tokens: u64,
+    pub(crate) output_tokens: u64,
+}
+
+/// How many other models stand in when the selector chooses.
+const STAND_INS: usize = 2;
+
+impl Services {
+    /// Chooses the model and who stands in for it. A model asked for by name has nobody to stand in: its caller wanted
+    /// that one. Of a configured chain the first that can serve the request leads.
+    pub(crate) fn choose(&self, needs: &Needs) -> Result<(FoundModel, FallbackChain), Refusal> {
+        let request = |model: Option<ModelId>| SelectionRequest {
+            capabilities: needs.capabilities.clone(),
+            input_tokens: needs.input_tokens,
+            output_tokens: needs.output_tokens,
+            tier: needs.tier,
+            model,
+        };
+        if let Some(model) = &needs.model {
+            let chosen = self.selector.select(&request(Some(model.clone())))?.chosen;
+            return Ok((chosen, self.chain_of(model.clone(), Vec::new())));
+        }
+        let Some(configured) = &self.default_chain else {
+            let selection = self.selector.select(&request(None))?;
+            let chosen = selection.chosen.model.id.clone();
+            let others = selection.explanation.candidates.into_iter().filter(|candidate| {
+                candidate.model != chosen && matches!(candidate.verdict, Verdict::Scored { .. })
+            });
+            let fallbacks = others.take(STAND_INS).map(|candidate| candidate.model).collect();
+            return Ok((selection.chosen, self.chain_of(chosen, fallbacks)));
+        };
+        let mut first_error = None;
+        let mut index = 0;
+        while let Some(model) = configured.model(index) {
+            match self.selector.select(&request(Some(model.clone()))) {
+                Ok(selection) => {
+                    let rest = configured.fallbacks.iter().skip(index).cloned().collect();
+                    return Ok((selection.chosen, self.chain_of(model.clone(), rest)));
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+            index += 1;
+        }
+        Err(first_error.unwrap_or(SelectionError::NoneSuitable).into())
+    }
+
+    fn chain_of(&self, primary_model: ModelId, fallbacks: Vec<ModelId>) -> FallbackChain {
+        let retries = self.default_chain.clone().unwrap_or_else(|| FallbackChain::new(primary_model.clone()));
+        FallbackChain { primary_model, fallbacks, ..retries }
+    }
+
+    /// How answers are shown on a platform.
+    pub(crate) fn stream_config(&self, platform: Platform) -> StreamConfig {
+        self.streaming.get(&platform).copied().unwrap_or_else(|| StreamConfig::for_platform(platform))
+    }
+
+    /// Whether answers are shown in the platform's chats while they are being written.
+    pub(crate) fn streams_in_chat(&self, platform: Platform) -> bool {
+        !self.quiet_platforms.contains(&platform)
+    }
+}

@@ -1,0 +1,474 @@
+//! One turn: from an inbox entry to its end.
+//!
+//! The order is the one of a promise: tokens are set aside before the turn begins, the turn is written down before a
+//! model is asked, a message's id is written down before it is edited, and the result is written down together with
+//! what is still to be delivered. Every await is a place where the worker may be killed; what then remains is ended by
+//! the supervisor in `admission`, with what [`TurnProgress`] knows.
+
+use crate::error::Refusal;
+use crate::job::{JobEnd, TurnJob, TurnProgress};
+use crate::ports::{
+    BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome, ReservationRecord,
+    StoreError, TurnGrant,
+};
+use crate::purse::{Purse, Want};
+use crate::reply::{Address, Closing, Reply};
+use crate::services::{Needs, Services};
+use crate::step::{Followed, Step, ToolCall};
+use crate::words;
+use openclaw_ai_fabric::{
+    ChatRequest, FallbackChain, FoundModel, OUTPUT_FLOOR, Reservation, RoutedRequest, estimate_tokens,
+};
+use openclaw_concurrency::WorkContext;
+use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TextFormat, TokenUsage};
+use openclaw_plugins::{HookContext, HookName, SessionEndReason};
+use crate::shim::{SessionActivated, SessionCreated, SessionExpired, trim_history};
+use std::sync::Arc;
+
+/// Model calls of one turn; a model that still calls tools after that has its last text taken for the answer.
+const MAX_STEPS: usize = 10;
+/// Messages of the conversation that are read at most.
+const MAX_HISTORY_MESSAGES: usize = 400;
+
+/// Runs turns.
+#[derive(Clone, Debug)]
+pub(crate) struct TurnRunner {
+    services: Arc<Services>,
+}
+
+/// What a turn needs before it may begin.
+struct Plan {
+    chain: FallbackChain,
+    model: FoundModel,
+    request: ChatRequest,
+    reservation: Reservation,
+}
+
+/// The same, once the reservation is in the hands of whoever ends the turn.
+struct Begun {
+    chain: FallbackChain,
+    model: FoundModel,
+    request: ChatRequest,
+}
+
+/// How an answer ended.
+struct Answer {
+    outcome: Outcome,
+    finish_reason: &'static str,
+    closing: Closing,
+    usage: TokenUsage,
+    /// What the model said, to be remembered.
+    said: Vec<NewHistoryMessage>,
+    refusal: Option<Refusal>,
+}
+
+// === impl TurnRunner ===
+
+impl TurnRunner {
+    pub(crate) fn new(services: Arc<Services>) -> Self {
+        Self { services }
+    }
+
+    /// Answers the entry's message and ends the entry.
+    pub(crate) async fn run(&self, job: TurnJob, context: WorkContext) -> JobEnd {
+        let entry = job.entry;
+        match self.turn(&entry, &job.progress, &context).await {
+            Ok(()) => JobEnd::Ended,
+            Err(error) => {
+                context.mark_failed();
+                tracing::error!(%error, correlation_id = %entry.correlation_id, entry = entry.id.0, "turn not stored");
+                JobEnd::NotStored
+            }
+        }
+    }
+
+    async fn turn(
+        &self,
+        entry: &Arc<OpenEntry>,
+        progress: &Arc<TurnProgress>,
+        context: &WorkContext,
+    ) -> Result<(), StoreError> {
+        let services = &self.services;
+        let plan = match self.plan(entry).await {
+            Ok(plan) => plan,
+            Err(Refusal::Store(error)) => return Err(error),
+            Err(refusal) => {
+                context.mark_failed();
+                return services.refuse(entry, Outcome::Refused, &refusal).await;
+            }
+        };
+        let grant = match services.store.begin_turn(self.begin(entry, &plan)).await {
+            Ok(grant) => grant,
+            Err(BeginError::Closed) => return Ok(()),
+            Err(BeginError::TooManyAttempts { attempts }) => {
+                context.mark_failed();
+                tracing::error!(correlation_id = %entry.correlation_id, entry = entry.id.0, attempts, "entry set aside");
+                return services.close_with(entry, Outcome::DeadLettered, words::set_aside(entry.message.language())).await;
+            }
+            Err(BeginError::Suspended) => return services.refuse(entry, Outcome::Refused, &Refusal::TenantSuspended).await,
+            Err(BeginError::Store(error)) => return Err(error),
+        };
+        let Plan { chain, model, request, reservation } = plan;
+        let mut plan = Begun { chain, model, request };
+        progress.update(|progress| {
+            progress.fence = Some(grant.fence);
+            progress.reservation = Some(reservation);
+            progress.shown = entry.shown.iter().map(|shown| (shown.part, shown.message_id.clone())).collect();
+        });
+        self.announce(entry, &grant).await;
+        let answer = self.answer(entry, &mut plan, &grant, progress, context).await;
+        let Some(answer) = answer else { return Ok(()) };
+        if matches!(answer.outcome, Outcome::Failed) {
+            context.mark_failed();
+        }
+        self.commit(entry, plan, progress, answer).await
+    }
+
+    /// Chooses the model, reads the conversation, and sets the tokens aside.
+    async fn plan(&self, entry: &OpenEntry) -> Result<Plan, Refusal> {
+        let services = &self.services;
+        let tenant = &entry.tenant;
+        let asked = services.config.max_reply_tokens;
+        let own = ChatMessage::text(Role::User, entry.message.text.clone());
+        let own_tokens = estimate_tokens(&entry.message.text);
+        let (model, chain) = services.choose(&Needs {
+            model: None,
+            capabilities: Vec::new(),
+            tier: tenant.tier,
+            input_tokens: own_tokens,
+            output_tokens: asked.min(OUTPUT_FLOOR),
+        })?;
+        let room = model.model.context_window.saturating_sub(asked.min(model.model.max_output_tokens));
+        if own_tokens >= room {
+            return Err(Refusal::TooLong { needed: own_tokens, available: room });
+        }
+        let limit = services.config.max_history_tokens.min(room);
+        let remembered = services.store.history(entry.key, MAX_HISTORY_MESSAGES, limit).await?;
+        let mut messages = Vec::with_capacity(remembered.len() + 2);
+        if !services.config.system_prompt.is_empty() {
+            messages.push(ChatMessage::text(Role::System, services.config.system_prompt.clone()));
+        }
+        messages.extend(remembered.into_iter().map(|message| message.message));
+        messages.push(own);
+        let tokens = |message: &ChatMessage| estimate_tokens(&message.joined_text()) + 4;
+        let messages = trim_history(messages, limit, tokens);
+        let mut request = ChatRequest::new(messages, 0);
+        let account = services.budget.account_for(&tenant.tenant_id);
+        let want = |input| Want { input, output: asked, model_limit: model.model.max_output_tokens };
+        // A long conversation must not shut a small budget out: what does not fit is left out, oldest first.
+        let reservation = loop {
+            let input = services.estimator.request(&model.model.id, &request);
+            match services.purse.reserve(&account, tenant.tier, want(input), entry.correlation_id).await {
+                Ok(reservation) => break reservation,
+                Err(refusal @ Refusal::Budget { .. }) => {
+                    let shorter = trim_history(request.messages.clone(), input / 2, tokens);
+                    if shorter.len() == request.messages.len() {
+                        return Err(refusal);
+                    }
+                    request.messages = shorter;
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        };
+        request.max_output_tokens = reservation.output_allowed();
+        Ok(Plan { chain, model, request, reservation })
+    }
+
+    fn begin(&self, entry: &OpenEntry, plan: &Plan) -> BeginTurn {
+        BeginTurn {
+            entry: entry.id,
+            now: self.services.clock.now(),
+            session_ttl: self.services.config.session_ttl,
+            reservation: Some(ReservationRecord {
+                account: plan.reservation.account().to_owned(),
+                tokens: plan.reservation.tokens(),
+                input_estimate: plan.reservation.input_estimate(),
+            }),
+            max_attempts: self.services.config.max_attempts,
+        }
+    }
+
+    /// Tells of sessions that ended and opened.
+    async fn announce(&self, entry: &OpenEntry, grant: &TurnGrant) {
+        let services = &self.services;
+        let correlation_id = entry.correlation_id;
+        let tenant = &entry.tenant.tenant_id;
+        if let Some(ended) = &grant.ended {
+            services.session_events.publish(Some(correlation_id), || SessionExpired::of(ended));
+            services
+                .session_hook(
+                    HookName::OnSessionEnd,
+                    || HookContext::OnSessionEnd {
+                        tenant: tenant.clone(),
+                        session: ended.id.clone(),
+                        generation: ended.generation,
+                        reason: SessionEndReason::Expired,
+                    },
+                    entry,
+                )
+                .await;
+        }
+        if grant.opened {
+            services.session_events.publish(Some(correlation_id), || SessionCreated::of(&grant.session));
+            services.session_events.publish(Some(correlation_id), || SessionActivated::of(&grant.session));
+            services
+                .session_hook(
+                    HookName::OnSessionStart,
+                    || HookContext::OnSessionStart {
+                        tenant: tenant.clone(),
+                        session: grant.session.id.clone(),
+                        generation: grant.session.generation,
+                    },
+                    entry,
+                )
+                .await;
+        }
+    }
+
+    /// Runs the hooks and the loop of model steps. `None` when another turn has taken over.
+    async fn answer(
+        &self,
+        entry: &Arc<OpenEntry>,
+        plan: &mut Begun,
+        grant: &TurnGrant,
+        progress: &Arc<TurnProgress>,
+        context: &WorkContext,
+    ) -> Option<Answer> {
+        let services = &self.services;
+        let language = entry.message.language();
+        let mut reply = Reply::new(services, entry, grant.fence, progress);
+        if let Err(refusal) = self.received(entry, plan, progress).await {
+            let outcome = match refusal {
+                Refusal::CancelledByPlugin { .. } => Outcome::Cancelled,
+                _ => Outcome::Refused,
+            };
+            reply.replace(&refusal.user_message(language));
+            let closing = reply.close().await.ok()?;
+            return Some(Answer {
+                outcome,
+                finish_reason: "cancelled",
+                closing,
+                usage: TokenUsage::default(),
+                said: Vec::new(),
+                refusal: Some(refusal),
+            });
+        }
+        let mut spent = TokenUsage::default();
+        let mut said = Vec::new();
+        let mut finish_reason = StopReason::EndTurn.as_openai();
+        let mut outcome = Outcome::Answered;
+        let mut refusal = None;
+        for _ in 0..MAX_STEPS {
+            let mut step = Step::default();
+            let mut stream = services.router.route(RoutedRequest {
+                chat: plan.request.clone(),
+                chain: plan.chain.clone(),
+                correlation_id: entry.correlation_id,
+                deadline: context.deadline(),
+                may_restart: true,
+            });
+            let followed = reply.follow(&mut stream, &mut step, context).await;
+            // Failed attempts cost as well: what counts is everything the providers were asked for.
+            let usage = stream.spent();
+            drop(stream);
+            spent.input_tokens = spent.input_tokens.saturating_add(usage.input_tokens);
+            spent.output_tokens = spent.output_tokens.saturating_add(usage.output_tokens);
+            spent.estimated |= usage.estimated;
+            match followed {
+                Followed::Superseded => return None,
+                Followed::Failed(error) => {
+                    let error = Refusal::from(error);
+                    reply.replace(&error.user_message(language));
+                    tracing::warn!(%error, correlation_id = %entry.correlation_id, "no model answered");
+                    outcome = Outcome::Failed;
+                    refusal = Some(error);
+                    break;
+                }
+                Followed::Stopped => {
+                    if !step.text.is_empty() {
+                        said.push(remembered(&step, usage));
+                    }
+                    outcome = Outcome::Stopped;
+                    finish_reason = "stopped";
+                    break;
+                }
+                Followed::Complete => {}
+            }
+            let stop = step.stop.unwrap_or(StopReason::EndTurn);
+            finish_reason = stop.as_openai();
+            if !step.text.is_empty() || !step.tool_calls.is_empty() {
+                said.push(remembered(&step, usage));
+            }
+            if step.tool_calls.is_empty() {
+                if said.iter().all(|message| message.message.joined_text().is_empty()) {
+                    reply.replace(words::empty_answer(language));
+                    outcome = Outcome::Failed;
+                }
+                break;
+            }
+            let results = self.call_tools(entry, &step.tool_calls).await;
+            plan.request.messages.push(step.message());
+            for message in results {
+                said.push(NewHistoryMessage {
+                    tokens: estimate_tokens(&message.joined_text()) + 16,
+                    message: message.clone(),
+                    model: None,
+                });
+                plan.request.messages.push(message);
+            }
+        }
+        let mut closing = reply.close().await.ok()?;
+        if let Some(cancelled) = closing.cancelled.take() {
+            // The answer must not be seen; what a plugin says in its place may be.
+            outcome = Outcome::Cancelled;
+            finish_reason = "cancelled";
+            said.clear();
+            let words = cancelled.text.unwrap_or_else(|| words::cancelled_by_plugin(language).to_owned());
+            closing = self.words_in_place(entry, progress, words);
+        }
+        Some(Answer { outcome, finish_reason, closing, usage: spent, said, refusal })
+    }
+
+    /// Runs the hooks for a message; takes over its changed text.
+    async fn received(&self, entry: &OpenEntry, plan: &mut Begun, progress: &TurnProgress) -> Result<(), Refusal> {
+        let services = &self.services;
+        if !services.hooks.has(HookName::OnMessageReceived) {
+            return Ok(());
+        }
+        let context = HookContext::OnMessageReceived {
+            tenant: entry.tenant.tenant_id.clone(),
+            text: entry.message.text.clone(),
+            language: entry.message.language(),
+            attachments: entry.message.attachments.len(),
+        };
+        let outcome = services
+            .hooks
+            .dispatch(HookName::OnMessageReceived, context, entry.tenant.tier, Some(entry.correlation_id))
+            .await;
+        if let Some(reason) = outcome.cancelled {
+            return Err(Refusal::CancelledByPlugin { plugin: reason.plugin, text: reason.text });
+        }
+        let HookContext::OnMessageReceived { text, .. } = outcome.context else { return Ok(()) };
+        if text == entry.message.text {
+            return Ok(());
+        }
+        if let Some(last) = plan.request.messages.last_mut() {
+            *last = ChatMessage::text(Role::User, text);
+        }
+        // A longer message lowers what the answer may cost, so that the reservation holds.
+        let input = services.estimator.request(&plan.model.model.id, &plan.request);
+        let mut refitted = None;
+        progress.update(|progress| {
+            if let Some(reservation) = &mut progress.reservation {
+                let available = reservation.tokens();
+                let fitted = reservation.refit(input, plan.model.model.max_output_tokens);
+                refitted = Some(fitted.map_err(|error| Refusal::TooLong { needed: error.requested, available }));
+            }
+        });
+        if let Some(allowed) = refitted {
+            plan.request.max_output_tokens = allowed?;
+        }
+        Ok(())
+    }
+
+    /// Answers the model's tool calls. No tool is offered yet, so a call is answered with an error the model can read.
+    async fn call_tools(&self, entry: &OpenEntry, calls: &[ToolCall]) -> Vec<ChatMessage> {
+        calls
+            .iter()
+            .map(|call| {
+                tracing::info!(correlation_id = %entry.correlation_id, tool = %call.name, "the model called a tool that is not offered");
+                ChatMessage {
+                    role: Role::Tool,
+                    content: vec![ContentBlock::ToolResult {
+                        id: call.id.clone(),
+                        content: format!("there is no tool named {:?}; answer without tools", call.name),
+                        is_error: true,
+                    }],
+                }
+            })
+            .collect()
+    }
+
+    /// Words that take the place of whatever was shown.
+    fn words_in_place(&self, entry: &OpenEntry, progress: &TurnProgress, text: String) -> Closing {
+        Closing { outbox: progress.read(|progress| parts_in_place(entry, &progress.shown, &text)), text, ..Closing::default() }
+    }
+
+    /// Writes the turn's end and hands over what is to be delivered. Runs to its end on the server's own threads, also
+    /// when the worker is killed meanwhile: a result that is stored must be delivered.
+    async fn commit(
+        &self,
+        entry: &Arc<OpenEntry>,
+        plan: Begun,
+        progress: &Arc<TurnProgress>,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        let Some(ending) = progress.end() else { return Ok(()) };
+        let services = Arc::clone(&self.services);
+        let entry = Arc::clone(entry);
+        let question = plan.request.messages.iter().rfind(|message| message.role == Role::User).cloned();
+        let committing = self.services.runtime.spawn(async move {
+            let settlement = ending.reservation.map(|reservation| reservation.settle(answer.usage.total()));
+            let mut history = Vec::new();
+            if let (Some(question), false, true) = (question, answer.said.is_empty(), services.config.store_texts) {
+                history.push(NewHistoryMessage {
+                    tokens: estimate_tokens(&question.joined_text()) + 4,
+                    message: question,
+                    model: None,
+                });
+                history.extend(answer.said);
+            }
+            let committed = services
+                .store
+                .commit_turn(CommitTurn {
+                    entry: entry.id,
+                    fence: ending.fence,
+                    now: services.clock.now(),
+                    outcome: answer.outcome,
+                    history,
+                    usage: settlement.as_ref().map(Purse::delta),
+                    outbox: answer.closing.outbox,
+                    session_ttl: services.config.session_ttl,
+                })
+                .await;
+            match committed {
+                Ok(parts) => {
+                    if let Some(settlement) = &settlement {
+                        services.purse.stored(settlement);
+                    }
+                    services.tell_end(&entry, &answer.closing.text, answer.finish_reason, answer.usage, answer.refusal.as_ref());
+                    services.outbox.deliver(parts).await;
+                    services.remove(&entry, answer.closing.surplus).await;
+                    Ok(())
+                }
+                Err(error) => {
+                    // The tokens are spent whatever the store says; they are stored with the next usage.
+                    if let Some(settlement) = &settlement {
+                        services.purse.store_later(settlement);
+                    }
+                    if matches!(error, StoreError::Stale) { Ok(()) } else { Err(error) }
+                }
+            }
+        });
+        committing.await.unwrap_or_else(|error| Err(StoreError::Unknown { reason: error.to_string() }))
+    }
+}
+
+/// The words as parts of a reply: the first message shown is edited, the others say no more.
+pub(crate) fn parts_in_place(
+    entry: &OpenEntry,
+    shown: &[(u32, openclaw_core::MessageId)],
+    text: &str,
+) -> Vec<NewOutboxPart> {
+    let address = Address::of(entry);
+    let first = shown.iter().min_by_key(|(part, _)| *part);
+    vec![NewOutboxPart {
+        part: 0,
+        message: address.message(text.to_owned(), TextFormat::Plain),
+        edits: first.map(|(_, id)| id.clone()),
+    }]
+}
+
+fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
+    NewHistoryMessage { message: step.message(), tokens: usage.output_tokens.max(1), model: step.model.clone() }
+}

@@ -1,0 +1,4 @@
+//! Tenants and sessions from outside.
+
+mod sessions;
+mod tenants;

@@ -1,0 +1,91 @@
+//! `cargo xtask bench`: the server, a bare relay and the mock provider itself, measured in one run.
+//!
+//! Wall times drift on a shared machine, so what is compared is taken side by side: every measurement is made on all
+//! targets before the next one begins, and costs are processor time per request. Where `taskset` exists and there are
+//! two processors, mock and load generator share the first and the target has the second.
+
+mod functions;
+mod process;
+mod report;
+mod run;
+
+use crate::toolbox;
+use anyhow::{Result, bail};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// A second per measurement with unoptimised programs: shows that it runs, not how fast; writes nothing.
+    #[arg(long)]
+    smoke: bool,
+    /// Leave the server out: what the harness itself can do.
+    #[arg(long)]
+    no_server: bool,
+    /// Leave the benchmarks of single functions out.
+    #[arg(long)]
+    no_functions: bool,
+    /// Seconds per measurement.
+    #[arg(long, default_value_t = 8.0)]
+    secs: f64,
+    /// How often the low-rate measurements are repeated; the figure is the median round.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// Builds, measures, prints the table and writes docs/benchmarks.md.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        bail!("the figures come from /proc: measure on Linux");
+    }
+    let (profile, place) = if options.smoke {
+        ("dev", "debug")
+    } else {
+        ("release", "release")
+    };
+    let mut build = toolbox::cargo();
+    build
+        .current_dir(root)
+        .args(["build", "--profile", profile, "--package=openclaw-bench"]);
+    if !options.no_server {
+        build.arg("--package=openclaw-server");
+    }
+    toolbox::run(&mut build)?;
+    let programs = toolbox::target(root)?.join(place);
+    let plan = run::Plan {
+        secs: if options.smoke { 1.0 } else { options.secs },
+        warm: if options.smoke { 0.2 } else { 1.5 },
+        rounds: if options.smoke { 1 } else { options.rounds.max(1) },
+        server: !options.no_server,
+    };
+    let figures = run::measure(&programs, &plan)?;
+    let table = report::table(&figures);
+    println!("{table}");
+    if options.smoke {
+        if !options.no_functions {
+            functions::try_all(root)?;
+        }
+        println!("it runs; docs/benchmarks.md is unchanged");
+        return Ok(());
+    }
+    let functions = if options.no_functions {
+        BTreeMap::new()
+    } else {
+        functions::measure_all(root)?
+    };
+    let functions = functions::table(&functions);
+    println!("{functions}");
+    if options.no_server || options.no_functions {
+        println!("docs/benchmarks.md is unchanged: this was not a whole run");
+        return Ok(());
+    }
+    let path = root.join("docs/benchmarks.md");
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::write(&path, report::page(root, &table, &functions))?;
+    println!("written: docs/benchmarks.md");
+    Ok(())
+}
