@@ -464,3 +464,37 @@ fn what_a_model_reports_corrects_its_later_estimates() {
     assert!(world.estimator.factor(&model("a")) > 1.5);
     assert_eq!(world.circuits.snapshot().len(), 1);
 }
+
+#[test]
+fn the_providers_window_is_settled_to_what_each_call_really_cost() {
+    let rate_limit = ProviderRateLimit {
+        tokens_per_minute: NonZeroU64::new(10_000),
+        ..ProviderRateLimit::default()
+    };
+    let world = World::with(RouterConfig::default(), CircuitConfig::default(), rate_limit);
+    let left = || {
+        world
+            .limiter
+            .remaining_quota(&"p".parse().unwrap())
+            .unwrap()
+            .tokens
+    };
+    let usage = TokenUsage {
+        input_tokens: 5,
+        output_tokens: 2,
+        estimated: false,
+    };
+    let said = vec![text("x"), ModelEvent::Usage(usage)];
+    world.port.script([
+        Turn::Refuse(ModelError::ContentRefused),
+        Turn::Say(said.clone(), Ending::Fail(ModelError::Cut)),
+        Turn::Say(
+            [said, vec![ModelEvent::Stop(StopReason::EndTurn)]].concat(),
+            Ending::End,
+        ),
+    ]);
+    let (_, error, stream) = run(&world, world.router.route(request(&["b", "c"])));
+    assert_eq!(error, None);
+    assert_eq!(left(), Some(10_000 - 14));
+    assert_eq!(stream.spent().total(), 14);
+}
