@@ -470,7 +470,7 @@ fn whole_ms_floor(at: Monotonic) -> u64 {
 /// Rounded up, so that what was taken never leaves the window too early.
 fn whole_ms_ceil(at: Monotonic) -> u64 {
     let floor = whole_ms_floor(at);
-    if at.since_origin().subsec_nanos() % 1_000_000 == 0 {
+    if at.since_origin().subsec_nanos().is_multiple_of(1_000_000) {
         floor
     } else {
         floor + 1

@@ -5,30 +5,29 @@
 //! works — in the language it was asked in.
 //!
 //! ```
-//! use futures::{StreamExt, executor::block_on};
+//! use futures::StreamExt;
 //! use openclaw_ai_fabric::{ChatRequest, ModelPort};
 //! use openclaw_core::testing::{ManualClock, SeededRandom};
 //! use openclaw_core::{ChatMessage, Clock, CorrelationId, ModelEvent, Role};
 //! use openclaw_demo::DemoModel;
 //! use std::time::Duration;
 //!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let clock = ManualClock::new();
 //! let id = CorrelationId::new(clock.now(), &SeededRandom::new(1));
 //! let demo = DemoModel::new(clock).with_word_delay(Duration::ZERO);
 //! let request = ChatRequest::new(vec![ChatMessage::text(Role::User, "Good morning")], 100);
-//! let answer: String = block_on(async {
-//!     let stream = demo.stream(&"demo".parse().unwrap(), &request, id).await.unwrap();
-//!     stream
-//!         .filter_map(|event| async {
-//!             match event {
-//!                 Ok(ModelEvent::TextDelta(text)) => Some(text),
-//!                 _ => None,
-//!             }
-//!         })
-//!         .collect()
-//!         .await
-//! });
+//! let mut stream = demo.stream(&"demo".parse()?, &request, id).await?;
+//! let mut answer = String::new();
+//! while let Some(event) = stream.next().await {
+//!     if let ModelEvent::TextDelta(word) = event? {
+//!         answer.push_str(&word);
+//!     }
+//! }
 //! assert!(answer.contains("Good morning"));
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Invariants: the same conversation has the same answer; the words joined are the answer; no answer has more tokens

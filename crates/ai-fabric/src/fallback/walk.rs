@@ -43,7 +43,6 @@ pub(super) struct Walk {
 }
 
 /// An answer that has begun.
-
 pub(super) struct Begun {
     pub(super) call: Call,
     pub(super) stream: ModelStream,

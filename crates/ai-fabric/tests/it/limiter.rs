@@ -215,3 +215,42 @@ proptest! {
         prop_assert_eq!(limiter.remaining_quota(&id).unwrap().in_flight, held.len() as u64);
     }
 }
+
+#[test]
+fn not_even_a_fraction_of_a_millisecond_leaves_the_window_too_early() {
+    let (clock, limiter, id) = limiter(1, 0, 0);
+    clock.advance(Duration::from_micros(500));
+    drop(limiter.acquire(&id, 0).unwrap());
+    clock.advance(Duration::from_micros(59_999_800));
+    let refused = limiter.acquire(&id, 0).unwrap_err();
+    clock.advance(Duration::from_millis(refused.retry_after_ms));
+    assert!(limiter.acquire(&id, 0).is_ok());
+}
+
+#[test]
+fn a_provider_without_a_limit_of_ours_is_believed_when_it_has_nothing_left() {
+    let (clock, limiter, id) = limiter(0, 0, 0);
+    let report = QuotaReport {
+        remaining_tokens: Some(0),
+        tokens_reset: Some(Duration::from_millis(250)),
+        ..QuotaReport::default()
+    };
+    limiter.observe(&id, report);
+    let refused = limiter.acquire(&id, 1).unwrap_err();
+    assert_eq!(
+        (refused.retry_after_ms, refused.limit),
+        (250, RateLimitKind::Provider)
+    );
+    clock.advance(Duration::from_millis(250));
+    assert!(limiter.acquire(&id, 1).is_ok());
+}
+
+#[test]
+fn a_call_that_was_never_made_lets_a_waiter_through() {
+    let (_, limiter, id) = limiter(0, 100, 0);
+    let held = limiter.acquire(&id, 100).unwrap();
+    let mut waiter = Box::pin(limiter.acquire_by(&id, 50, at(120_000)));
+    assert!((&mut waiter).now_or_never().is_none());
+    held.refund();
+    assert!(waiter.now_or_never().unwrap().is_ok());
+}

@@ -413,7 +413,11 @@ fn an_outage_is_not_answered_with_a_storm() {
         failure_threshold: 1_000,
         ..CircuitConfig::default()
     };
-    let world = World::with(config, circuit, ProviderRateLimit::default());
+    let rate_limit = ProviderRateLimit {
+        requests_per_minute: NonZeroU64::new(100),
+        ..ProviderRateLimit::default()
+    };
+    let world = World::with(config, circuit, rate_limit);
     world.port.script((0..100).map(|_| server_error()));
     let mut no_delay = request(&["b"]);
     no_delay.chain.retry_delay = Duration::ZERO;
@@ -423,6 +427,8 @@ fn an_outage_is_not_answered_with_a_storm() {
     }
     // Ten requests and three retries; a fifth of ten would be two.
     assert_eq!(world.port.called().len(), 13);
+    let left = world.limiter.remaining_quota(&"p".parse().unwrap()).unwrap();
+    assert_eq!(left.requests, Some(87), "a call that was not made does not count");
 }
 
 #[test]
@@ -463,4 +469,51 @@ fn what_a_model_reports_corrects_its_later_estimates() {
     run(&world, world.router.route(request));
     assert!(world.estimator.factor(&model("a")) > 1.5);
     assert_eq!(world.circuits.snapshot().len(), 1);
+}
+
+#[test]
+fn the_providers_window_is_settled_to_what_each_call_really_cost() {
+    let rate_limit = ProviderRateLimit {
+        tokens_per_minute: NonZeroU64::new(10_000),
+        ..ProviderRateLimit::default()
+    };
+    let world = World::with(RouterConfig::default(), CircuitConfig::default(), rate_limit);
+    let left = || {
+        world
+            .limiter
+            .remaining_quota(&"p".parse().unwrap())
+            .unwrap()
+            .tokens
+    };
+    let usage = TokenUsage {
+        input_tokens: 5,
+        output_tokens: 2,
+        estimated: false,
+    };
+    let said = vec![text("x"), ModelEvent::Usage(usage)];
+    world.port.script([
+        Turn::Refuse(ModelError::ContentRefused),
+        Turn::Say(said.clone(), Ending::Fail(ModelError::Cut)),
+        Turn::Say(
+            [said, vec![ModelEvent::Stop(StopReason::EndTurn)]].concat(),
+            Ending::End,
+        ),
+    ]);
+    let (_, error, stream) = run(&world, world.router.route(request(&["b", "c"])));
+    assert_eq!(error, None);
+    assert_eq!(left(), Some(10_000 - 14));
+    assert_eq!(stream.spent().total(), 14);
+}
+
+#[test]
+fn a_slow_answer_is_not_a_silent_one() {
+    let world = World::new();
+    let mut pieces = vec![text("a"); 5];
+    pieces.push(ModelEvent::Stop(StopReason::EndTurn));
+    world
+        .port
+        .script([Turn::Say(pieces, Ending::Slowly(Duration::from_secs(20)))]);
+    let (events, error, _) = run(&world, world.router.route(request(&[])));
+    assert_eq!((error, said(&events)), (None, "aaaaa".to_owned()));
+    assert_eq!(world.clock.monotonic(), at(120_000));
 }

@@ -30,6 +30,8 @@ pub(crate) enum Ending {
     End,
     Fail(ModelError),
     Silence,
+    /// Ends, with this much time before each piece.
+    Slowly(Duration),
 }
 
 /// A provider that follows a script, and answers `ok` when that is at its end.
@@ -166,6 +168,17 @@ impl ModelPort for Scripted {
                 Ok(match ending {
                     Ending::End => said.boxed(),
                     Ending::Fail(error) => said.chain(futures::stream::iter([Err(error)])).boxed(),
+                    Ending::Slowly(pause) => {
+                        let clock = Arc::clone(&self.clock);
+                        said.then(move |event| {
+                            let sleep = clock.sleep(pause);
+                            async move {
+                                sleep.await;
+                                event
+                            }
+                        })
+                        .boxed()
+                    }
                     Ending::Silence => said.chain(futures::stream::pending()).boxed(),
                 })
             }

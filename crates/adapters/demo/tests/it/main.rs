@@ -1,5 +1,10 @@
 //! The demo model as its callers see it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test they are called from"
+)]
+
 use futures::{FutureExt, StreamExt};
 use openclaw_ai_fabric::{ChatRequest, ModelPort, ModelStream};
 use openclaw_core::testing::{ManualClock, SeededRandom};
