@@ -204,7 +204,7 @@ impl Reader<'_> {
                 .identity
                 .zip(entity.user.as_ref())
                 .is_some_and(|(us, user)| us.id == user.id),
-            "bot_command" if entity.offset == 0 => words
+            "bot_command" if entity.offset == 0 && words.starts_with('/') => words
                 .split_once('@')
                 .is_none_or(|(_, name)| self.is_our_name(name)),
             _ => false,

@@ -79,6 +79,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     };
     let parameters = parameters(&query, &body, is_json);
     let (index, fault, latency) = note(&shared, method, &parameters);
+    shared.changed.notify_waiters();
     let _in_flight = InFlight(Arc::clone(&shared));
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
