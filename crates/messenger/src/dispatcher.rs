@@ -433,10 +433,10 @@ impl Moves {
         if self.to.insert(from.clone(), to).is_none() {
             self.order.push_back(from);
         }
-        if self.order.len() > MAX_MOVES {
-            if let Some(oldest) = self.order.pop_front() {
-                self.to.remove(&oldest);
-            }
+        if self.order.len() > MAX_MOVES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.to.remove(&oldest);
         }
     }
 }

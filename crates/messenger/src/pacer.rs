@@ -390,10 +390,10 @@ impl State {
             self.strikes.pop_front();
         }
         self.strikes.push_back((now, key));
-        if whole_bot || self.strikes.len() >= STRIKES_FOR_ALL {
-            if let Some(bot) = &mut self.bot {
-                bot.penalise(until);
-            }
+        if (whole_bot || self.strikes.len() >= STRIKES_FOR_ALL)
+            && let Some(bot) = &mut self.bot
+        {
+            bot.penalise(until);
         }
     }
 

@@ -176,7 +176,13 @@ mod tests {
             let (mut bucket, mut now) = (TokenBucket::new(limit), at(1_000_000));
             // The level, in nanoseconds of refill; negative while a penalty lasts.
             let (mut level, full) = (interval * i128::from(burst), interval * i128::from(burst));
-            let (mut taken, mut barred) = (0_u32, now);
+            let (mut taken, mut barred) = (0_u32, None::<Monotonic>);
+            // What a penalty leaves: one token at its end, growing from there.
+            let ceiling = |barred: Option<Monotonic>, now: Monotonic| barred.map_or(full, |barred| {
+                let left = barred.saturating_since(now).as_nanos() as i128;
+                let since = now.saturating_since(barred).as_nanos() as i128;
+                (interval - left + since).min(full)
+            });
             for step in steps {
                 match step {
                     Step::Wait(millis) => {
@@ -202,22 +208,14 @@ mod tests {
                     Step::Refund if taken > 0 => {
                         bucket.refund();
                         taken -= 1;
-                        let penalty = barred.saturating_since(now).as_nanos() as i128;
-                        let cap = if barred > at(1_000_000) { interval - penalty } else { full };
-                        // While a penalty counts, the level cannot rise above what it leaves.
-                        let ceiling = if barred > at(1_000_000) {
-                            cap + now.saturating_since(barred).as_nanos() as i128
-                        } else { full };
-                        level = (level + interval).min(ceiling.min(full));
+                        level = (level + interval).min(ceiling(barred, now));
                     }
                     Step::Refund => {}
                     Step::Penalise(millis) => {
                         let until = now + Duration::from_millis(millis);
                         bucket.penalise(until);
-                        barred = barred.max(until);
-                        let left = barred.saturating_since(now).as_nanos() as i128;
-                        let since = now.saturating_since(barred).as_nanos() as i128;
-                        level = level.min(interval - left + since);
+                        barred = barred.max(Some(until));
+                        level = level.min(ceiling(barred, now));
                     }
                 }
                 let whole = level.max(0) / interval;

@@ -165,7 +165,11 @@ impl FakeTelegram {
 
     /// The next call of `method` fails so. Faults of one method happen in the order they were added.
     pub fn fault(&self, method: &str, fault: Fault) {
-        self.fault_times(method, 1, &fault);
+        self.lock()
+            .faults
+            .entry(method.to_owned())
+            .or_default()
+            .push_back(fault);
     }
 
     /// The next `times` calls of `method` fail so.

@@ -129,7 +129,7 @@ impl<'a> Writer<'a> {
         if self.table {
             if matches!(event, Event::End(TagEnd::Table)) {
                 self.table = false;
-                self.written_to = end;
+                self.block_ends(end);
             }
             return;
         }
@@ -148,7 +148,7 @@ impl<'a> Writer<'a> {
             }
             Event::Html(html) | Event::InlineHtml(html) => {
                 self.push(&html);
-                self.written_to = end;
+                self.block_ends(end);
             }
             Event::SoftBreak | Event::HardBreak => {
                 self.push("\n");
@@ -157,7 +157,7 @@ impl<'a> Writer<'a> {
             Event::Rule => {
                 self.separate(start);
                 self.push("———");
-                self.written_to = end;
+                self.block_ends(end);
             }
             Event::TaskListMarker(done) => {
                 self.push(if done { "[x] " } else { "[ ] " });
@@ -306,7 +306,13 @@ impl<'a> Writer<'a> {
             Some(Open::Link { url, offset, at_byte }) => self.close_link(url, offset, at_byte),
             Some(Open::Entity { kind: None, .. }) | None => {}
         }
-        self.written_to = self.written_to.max(end);
+        self.block_ends(end);
+    }
+
+    /// A block's range may hold its line break, which separates it from what follows.
+    fn block_ends(&mut self, end: usize) {
+        let closed = self.source.get(..end).unwrap_or_default();
+        self.written_to = self.written_to.max(closed.trim_end_matches(['\n', '\r']).len());
     }
 
     /// Closes a block whose last line break belongs to what follows.
@@ -367,6 +373,8 @@ impl<'a> Writer<'a> {
             entity.length = entity.length.min(units.saturating_sub(entity.offset));
         }
         entities.retain(|entity| entity.length > 0);
+        // What was closed last holds what was closed before it, also where both cover the same.
+        entities.reverse();
         entities.sort_by(|a, b| a.offset.cmp(&b.offset).then(b.length.cmp(&a.length)));
         entities.truncate(MAX_ENTITIES);
         Rendered {

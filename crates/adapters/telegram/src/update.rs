@@ -43,8 +43,8 @@ pub fn parse_update(
         update_id: update.update_id,
     };
     match update.content {
-        Content::Message(message) => reader.message(*message, IncomingKind::Message),
-        Content::Edited(message) => reader.message(*message, IncomingKind::Edited),
+        Content::Message(message) => reader.message(&message, IncomingKind::Message),
+        Content::Edited(message) => reader.message(&message, IncomingKind::Edited),
         Content::Callback(query) => reader.callback(*query),
         Content::Stopped(stopped) => reader.stopped(&stopped),
         Content::Other(kind) => Ok(ignored(kind)),
@@ -69,7 +69,7 @@ struct Reader<'a> {
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn message(&self, message: Message, kind: IncomingKind) -> Result<Parsed, ParseError> {
+    fn message(&self, message: &Message, kind: IncomingKind) -> Result<Parsed, ParseError> {
         if let Some(to) = message.migrate_to_chat_id {
             return migrated(message.chat.id, to);
         }
@@ -91,7 +91,7 @@ impl Reader<'_> {
         if chat_kind == ChatKind::Channel {
             return Ok(ignored("channel_post"));
         }
-        let attachments = attachments(&message);
+        let attachments = attachments(message);
         let (text, entities) = match (&message.text, &message.caption) {
             (Some(text), _) => (text.as_str(), message.entities.as_slice()),
             (None, Some(caption)) => (caption.as_str(), message.caption_entities.as_slice()),
@@ -100,16 +100,14 @@ impl Reader<'_> {
         };
         if chat_kind == ChatKind::Group
             && self.config.groups == GroupMode::Addressed
-            && !self.is_addressed(&message, text, entities)
+            && !self.is_addressed(message, text, entities)
         {
             return Ok(ignored("not_addressed"));
         }
         let reply_to = message
             .reply_to_message
             .as_ref()
-            .filter(|reply| {
-                !is_topic_start(&message, reply.message_id) && reply.forum_topic_created.is_none()
-            })
+            .filter(|reply| !is_topic_start(message, reply.message_id) && reply.forum_topic_created.is_none())
             .map(|reply| message_id(reply.message_id))
             .transpose()?;
         let language = message
@@ -204,7 +202,7 @@ impl Reader<'_> {
                 .identity
                 .zip(entity.user.as_ref())
                 .is_some_and(|(us, user)| us.id == user.id),
-            "bot_command" if entity.offset == 0 => words
+            "bot_command" if entity.offset == 0 && words.starts_with('/') => words
                 .split_once('@')
                 .is_none_or(|(_, name)| self.is_our_name(name)),
             _ => false,

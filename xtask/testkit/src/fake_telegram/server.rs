@@ -79,15 +79,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     };
     let parameters = parameters(&query, &body, is_json);
     let (index, fault, latency) = note(&shared, method, &parameters);
+    shared.changed.notify_waiters();
     let _in_flight = InFlight(Arc::clone(&shared));
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
     let result = faulty(&shared, method, &parameters, fault).await;
-    if let Some(index) = index {
-        if let Some(call) = shared.state.lock().calls.get_mut(index) {
-            call.status = result.as_ref().map_or(0, |response| response.status().as_u16());
-        }
+    if let Some(index) = index
+        && let Some(call) = shared.state.lock().calls.get_mut(index)
+    {
+        call.status = result.as_ref().map_or(0, |response| response.status().as_u16());
     }
     shared.changed.notify_waiters();
     result

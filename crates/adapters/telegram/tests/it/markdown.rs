@@ -60,11 +60,7 @@ fn links_lead_to_the_web_only() {
         "alt",
         &["link:https://a.b/i.png@0+3"],
     );
-    check(
-        "**[x](http://y)**",
-        "x",
-        &["bold@0+1", "link:http://y@0+1"].as_slice(),
-    );
+    check("**[x](http://y)**", "x", &["bold@0+1", "link:http://y@0+1"]);
 }
 
 #[test]

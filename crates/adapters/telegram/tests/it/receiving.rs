@@ -136,3 +136,43 @@ async fn webhook_secrets_are_kept_as_every_adapter_must() {
     openclaw_messenger::contract::webhook_secrets(&adapter, openclaw_telegram::adapter::SECRET_HEADER);
     assert_eq!(adapter.platform(), openclaw_core::Platform::Telegram);
 }
+
+#[tokio::test]
+async fn the_fakes_webhook_request_is_one_the_adapter_believes() {
+    use openclaw_messenger::WebhookSecrets;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let World { fake, adapter } = world().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/webhook/telegram", listener.local_addr().unwrap());
+    fake.set_webhook(&url, Some("webhook-secret"));
+    adapter.set_webhook_secrets(WebhookSecrets::one(Secret::new("webhook-secret")));
+    let update = fake.private_text(42, "hello");
+    let length = update.to_string().len();
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        loop {
+            stream.read_buf(&mut request).await.unwrap();
+            let text = String::from_utf8_lossy(&request).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n")
+                && body.len() == length
+            {
+                let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                return (head.to_owned(), body.to_owned());
+            }
+        }
+    };
+    let (status, (head, body)) = tokio::join!(fake.deliver_update(&update), serve);
+    assert_eq!(status.unwrap(), 204);
+    let value = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case(openclaw_telegram::adapter::SECRET_HEADER))
+        .map(|(_, value)| value.as_bytes().to_vec())
+        .unwrap();
+    let headers: [(&str, &[u8]); 1] = [(openclaw_telegram::adapter::SECRET_HEADER, &value)];
+    assert_eq!(adapter.validate_webhook_signature(&headers, NOW), Ok(()));
+    let parsed = adapter.parse_webhook(body.as_bytes(), NOW);
+    assert!(matches!(parsed, Ok(Parsed::Messages(messages)) if messages[0].text == "hello"));
+}

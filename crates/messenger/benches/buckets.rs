@@ -1,0 +1,54 @@
+//! What a decision of the limiters costs: one bucket, one of many by key, one pass through the pacer.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use openclaw_core::testing::ManualClock;
+use openclaw_core::{Clock, Monotonic};
+use openclaw_messenger::pacer::{Pacer, PacerLimits, Passing};
+use openclaw_messenger::{RateLimit, RateLimiter, TokenBucket};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn buckets(criterion: &mut Criterion) {
+    let limit = RateLimit::per_second(100, 100);
+    criterion.bench_function("token_bucket/acquire", |bencher| {
+        let (mut bucket, mut now) = (TokenBucket::new(limit), Monotonic::ZERO);
+        bencher.iter(|| {
+            now = now + Duration::from_millis(7);
+            black_box(bucket.acquire(now))
+        });
+    });
+
+    criterion.bench_function("rate_limiter/10000_keys", |bencher| {
+        let clock = ManualClock::new();
+        let limiter = RateLimiter::new(limit, 100_000, Arc::clone(&clock) as Arc<dyn Clock>);
+        let keys: Vec<String> = (0..10_000).map(|key| format!("visitor-{key}")).collect();
+        let mut next = keys.iter().cycle();
+        bencher.iter(|| {
+            clock.advance(Duration::from_micros(10));
+            black_box(next.next().map(|key| limiter.acquire(key)))
+        });
+    });
+
+    criterion.bench_function("pacer/pass_1000_chats", |bencher| {
+        let clock = ManualClock::new();
+        let limits = PacerLimits {
+            chat: limit,
+            bot: Some(RateLimit::per_second(100_000, 100_000)),
+            draft: None,
+            max_waiting_per_chat: 64,
+            max_waiting: 10_000,
+            max_chats: 100_000,
+        };
+        let pacer = Pacer::new(limits, Arc::clone(&clock) as Arc<dyn Clock>);
+        let chats: Vec<String> = (0..1_000).map(|chat| chat.to_string()).collect();
+        let mut next = chats.iter().cycle();
+        bencher.iter(|| {
+            clock.advance(Duration::from_micros(10));
+            black_box(next.next().map(|chat| pacer.pass(chat, None, Passing::Interim)))
+        });
+    });
+}
+
+criterion_group!(benches, buckets);
+criterion_main!(benches);
