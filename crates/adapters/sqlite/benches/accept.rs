@@ -1,4 +1,5 @@
-//! How many messages a second are accepted durably, with 64 callers waiting at any time.
+//! How many messages a second are accepted durably, with 64 callers waiting at any time, and how long a large store
+//! takes to open.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use openclaw_core::Timestamp;
@@ -56,5 +57,37 @@ fn accept(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, accept);
+/// Every tenant has a message that waits.
+fn open(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut group = criterion.benchmark_group("open");
+    group.sample_size(10);
+    for tenants in [1_000_u64, 10_000, 100_000] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let start = || SqliteStore::open(dir.path(), SqliteOptions::default(), Timestamp::from_millis(0));
+        let store = start().expect("a store");
+        for first in (0..tenants).step_by(1_000) {
+            let entries = (first..first + 1_000)
+                .map(|user| entry_from(&user.to_string(), &format!("o{user}"), Timestamp::from_millis(1)));
+            runtime
+                .block_on(store.accept(entries.collect()))
+                .expect("accepted");
+        }
+        drop(store);
+        group.bench_function(format!("{tenants} tenants"), |bencher| {
+            bencher.iter_custom(|count| {
+                (0..count).fold(Duration::ZERO, |sum, _| {
+                    let begun = Instant::now();
+                    let store = start().expect("a store");
+                    let took = begun.elapsed();
+                    assert_eq!(store.recovery().open_entries, tenants);
+                    sum + took
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, accept, open);
 criterion_main!(benches);

@@ -147,7 +147,7 @@ impl CodedError for OpenError {
 // === impl OpError ===
 
 impl OpError {
-    pub(crate) fn corrupt(what: &'static str, reason: impl ToString) -> Self {
+    pub(crate) fn corrupt(what: &'static str, reason: &dyn std::fmt::Display) -> Self {
         Self::Store(StoreError::Corrupt {
             what,
             reason: reason.to_string(),

@@ -102,7 +102,7 @@ impl SqliteStore {
             source,
         };
         let readers = Arc::new(Readers::start(opened.readers).map_err(in_dir)?);
-        let (queue, jobs) = writer::queue();
+        let (queue, jobs) = mpsc::channel();
         let lock = opened.lock;
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -141,7 +141,7 @@ impl SqliteStore {
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
-        let (job, answer) = Task::new(work, place);
+        let (job, answer) = Task::queued(work, place);
         self.queue
             .lock()
             .as_ref()

@@ -140,7 +140,7 @@ fn session_state(name: &str) -> Result<SessionState, OpError> {
     SessionState::ALL
         .into_iter()
         .find(|state| state.as_str() == name)
-        .ok_or_else(|| OpError::corrupt("session", format!("unknown state `{name}`")))
+        .ok_or_else(|| OpError::corrupt("session", &format_args!("unknown state `{name}`")))
 }
 
 /// A column that holds the text of an identifier or name.
@@ -152,16 +152,16 @@ where
     let value = row.get_ref(at)?;
     value
         .as_str()
-        .map_err(|error| OpError::corrupt(what, error))?
+        .map_err(|error| OpError::corrupt(what, &error))?
         .parse()
-        .map_err(|error| OpError::corrupt(what, error))
+        .map_err(|error| OpError::corrupt(what, &error))
 }
 
 /// A column that holds JSON.
 pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, at: usize, what: &'static str) -> Result<T, OpError> {
     let value = row.get_ref(at)?;
-    let value = value.as_str().map_err(|error| OpError::corrupt(what, error))?;
-    from_str(value).map_err(|error| OpError::corrupt(what, error))
+    let value = value.as_str().map_err(|error| OpError::corrupt(what, &error))?;
+    from_str(value).map_err(|error| OpError::corrupt(what, &error))
 }
 
 pub(crate) fn time(row: &Row<'_>, at: usize) -> Result<Timestamp, OpError> {
@@ -189,7 +189,7 @@ pub(crate) fn limit(number: usize) -> i64 {
 
 /// Something as JSON for a column.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T, what: &'static str) -> Result<String, OpError> {
-    serde_json::to_string(value).map_err(|error| OpError::corrupt(what, error))
+    serde_json::to_string(value).map_err(|error| OpError::corrupt(what, &error))
 }
 
 /// A column that may be null.

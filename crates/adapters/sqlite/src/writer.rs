@@ -14,8 +14,8 @@ use crate::error::OpError;
 use crate::health::{Health, unavailable};
 use openclaw_gateway::ports::StoreError;
 use rusqlite::{Connection, ErrorCode, ffi};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -65,7 +65,7 @@ where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T, OpError> + Send + 'static,
 {
-    pub(crate) fn new(
+    pub(crate) fn queued(
         work: F,
         place: OwnedSemaphorePermit,
     ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, OpError>>) {
@@ -351,11 +351,6 @@ impl Drop for Sentinel {
     }
 }
 
-/// The queue to a writer.
-pub(crate) fn queue() -> (mpsc::Sender<Box<dyn Job>>, Receiver<Box<dyn Job>>) {
-    mpsc::channel()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,7 +377,7 @@ mod tests {
 
     /// Writes the row, then fails if asked to.
     fn insert(id: i64, fails: bool) -> (Box<dyn Job>, Answer) {
-        Task::new(
+        Task::queued(
             move |connection: &Connection| {
                 connection.execute("INSERT INTO rows (id) VALUES (?1)", [id])?;
                 if fails {
@@ -523,7 +518,7 @@ mod tests {
             connection.execute_batch("COMMIT")
         });
         let writer = Writer::with_commit(database(), Arc::new(Health::new()), commit);
-        let (queue, jobs) = queue();
+        let (queue, jobs) = std::sync::mpsc::channel();
         for id in 0..3 {
             let (job, answer) = insert(id, false);
             answers.lock().expect("unpoisoned").push(answer);
@@ -539,7 +534,7 @@ mod tests {
     #[test]
     fn a_transaction_that_ended_early_keeps_nothing_of_the_group() {
         let mut writer = Writer::new(database(), Arc::new(Health::new()));
-        let (ender, answer) = Task::new(
+        let (ender, answer) = Task::queued(
             |connection: &Connection| -> Result<i64, OpError> {
                 connection.execute_batch("ROLLBACK")?;
                 Err(OpError::Store(StoreError::Stale))

@@ -440,21 +440,21 @@ pub async fn every_call_after_the_end_is_unavailable<U: StoreUnderTest>() {
     let entry = accept_one(store, "1", "a", t(0)).await;
     store.shut_down().await;
     store.shut_down().await;
-    fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    fn refused<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
         assert!(
             matches!(result, Err(StoreError::Unavailable { .. })),
             "{result:?}"
         );
     }
-    refused(store.accept(vec![super::entry_from("1", "b", t(0))]).await);
-    refused(store.open_entries(None, 1).await);
-    refused(store.put_meta("k", "v").await);
+    refused(&store.accept(vec![super::entry_from("1", "b", t(0))]).await);
+    refused(&store.open_entries(None, 1).await);
+    refused(&store.put_meta("k", "v").await);
     refused(
-        store
+        &store
             .find(&super::bot(), &message_from("1", "b", "").tenant_id())
             .await,
     );
-    refused(store.writable());
+    refused(&store.writable());
     let begun = begin_with(store, entry.id, t(1), None).await;
     assert!(
         matches!(begun, Err(BeginError::Store(StoreError::Unavailable { .. }))),

@@ -64,7 +64,7 @@ pub(crate) fn history(
             break;
         }
         let model = rows::optional::<String>(row, 4)?
-            .map(|name| name.parse().map_err(|error| OpError::corrupt("message", error)))
+            .map(|name| name.parse().map_err(|error| OpError::corrupt("message", &error)))
             .transpose()?;
         newest.push(HistoryMessage {
             seq: row.get(0)?,
