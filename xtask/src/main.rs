@@ -20,6 +20,7 @@ mod tree;
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// House tools of OpenClaw Platform.
 #[derive(Debug, Parser)]
@@ -47,16 +48,27 @@ fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_path_buf()
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: where the tool was when a check failed is of no use to the reader.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
     let root = root();
-    match Cli::parse().command {
+    match command {
         Command::Check => {
             let faults = check::faults(&root)?;
             for fault in &faults {
                 eprintln!("{fault}");
             }
             if !faults.is_empty() {
-                bail!("{} rules broken", faults.len());
+                bail!("rules broken: {}", faults.len());
             }
             println!("checked: layers, manifests, sources, documents");
             Ok(())

@@ -136,7 +136,7 @@ fn source(path: &str, text: &str, faults: &mut Vec<String>) {
             faults.push(format!("{path}:{number}: `{mark}` is not finished work"));
         }
     }
-    if is_inside(path) && !path.ends_with("/ports.rs") {
+    if is_inside(path) && !is_home_of_ports(path) {
         for (number, name) in async_traits(text) {
             faults.push(format!("{path}:{number}: the port `{name}` must be in ports.rs"));
         }
@@ -146,6 +146,14 @@ fn source(path: &str, text: &str, faults: &mut Vec<String>) {
 /// Whether a source file belongs to the kernel, a domain crate or the gateway.
 fn is_inside(path: &str) -> bool {
     path.starts_with("crates/") && !path.starts_with("crates/adapters/") && path.contains("/src/")
+}
+
+/// Ports live in `ports.rs`; a contract suite asks its caller for what it tests through a trait of its own.
+fn is_home_of_ports(path: &str) -> bool {
+    ["/ports.rs", "/contract.rs"]
+        .iter()
+        .any(|end| path.ends_with(end))
+        || path.contains("/contract/")
 }
 
 /// Public traits with asynchronous methods, with their lines.
@@ -319,6 +327,7 @@ mod tests {
             let fault = format!("crates/session/src/store.rs:{line}: the port `Store` must be in ports.rs");
             refused("crates/session/src/store.rs", text, &fault);
             assert_eq!(check(&[("crates/session/src/ports.rs", text)]), [""; 0]);
+            assert_eq!(check(&[("crates/session/src/contract.rs", text)]), [""; 0]);
             assert_eq!(check(&[("crates/adapters/memory/src/store.rs", text)]), [""; 0]);
         }
     }
