@@ -1,0 +1,1 @@
+//! A message comes in, a streamed answer goes out.
