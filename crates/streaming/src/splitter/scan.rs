@@ -292,11 +292,16 @@ impl Scan<'_> {
         };
         self.at = from + run;
         let was_open = !self.open.is_empty();
-        match (class, self.open.last().copied()) {
-            (Class::Backtick, Some(Open::Code(length))) => {
-                if length == run {
-                    self.open.pop();
-                }
+        let innermost = self.open.last().copied();
+        if class == Class::Colon
+            && !matches!(innermost, Some(Open::Code(_) | Open::Target(_)))
+            && self.address(from, was_open)
+        {
+            return;
+        }
+        match (class, innermost) {
+            (Class::Backtick, Some(Open::Code(length))) if length == run => {
+                self.open.pop();
             }
             (_, Some(Open::Code(_))) => {}
             (Class::ParenOpen, Some(Open::Target(depth))) => self.reopen(Open::Target(depth + 1)),
@@ -317,11 +322,6 @@ impl Scan<'_> {
                 }
             }
             (Class::BracketClose, _) => self.close_bracket(),
-            (Class::Colon, _) => {
-                if self.address(from, was_open) {
-                    return;
-                }
-            }
             _ => {}
         }
         if was_open && self.open.is_empty() {

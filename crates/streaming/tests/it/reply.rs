@@ -14,7 +14,7 @@ fn at(millis: u64) -> Monotonic {
 }
 
 fn id(number: u64) -> MessageId {
-    MessageId::parse(number.to_string()).unwrap()
+    MessageId::parse(number.to_string()).expect("digits are an id")
 }
 
 fn config(max: usize, mode: ReplyMode) -> ReplyConfig {
@@ -395,7 +395,7 @@ impl Chat {
         }
         match action {
             Action::Typing => None,
-            _ if kind % 5 == 0 => Some(Outcome::Throttled { until }),
+            _ if kind.is_multiple_of(5) => Some(Outcome::Throttled { until }),
             _ if kind % 31 == 1 => Some(Outcome::Failed { permanent: false }),
             Action::Send { text, .. } => {
                 self.sent += 1;
