@@ -21,7 +21,7 @@ use openclaw_core::{
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
+use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -36,7 +36,7 @@ use openclaw_system::{SystemClock, SystemRandom};
 use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ pub(crate) async fn build(
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
         streaming,
-        quiet_platforms: quiet_platforms(sections),
+        show: show(sections),
         default_chain: default_chain(&sections.ai_fabric)?,
         retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
@@ -361,11 +361,14 @@ fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, Str
         .collect()
 }
 
-fn quiet_platforms(sections: &Sections) -> HashSet<Platform> {
-    match sections.messenger.telegram.stream_mode {
-        StreamMode::Off => HashSet::from([Platform::Telegram]),
-        StreamMode::Auto | StreamMode::Draft | StreamMode::Edit => HashSet::new(),
-    }
+fn show(sections: &Sections) -> HashMap<Platform, ShowMode> {
+    let mode = match sections.messenger.telegram.stream_mode {
+        StreamMode::Auto => ShowMode::Auto,
+        StreamMode::Draft => ShowMode::Draft,
+        StreamMode::Edit => ShowMode::Edit,
+        StreamMode::Off => ShowMode::Off,
+    };
+    HashMap::from([(Platform::Telegram, mode)])
 }
 
 fn rate(field: &str, fields: &RateLimitFields, default: RateLimit) -> anyhow::Result<RateLimit> {

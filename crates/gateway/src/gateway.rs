@@ -111,7 +111,7 @@ impl JobRunner {
             runtime: tokio::runtime::Handle::current(),
             config: parts.config,
             streaming: parts.streaming,
-            quiet_platforms: parts.quiet_platforms,
+            show: parts.show,
             default_chain: parts.default_chain,
             retries: parts.retries,
             store: parts.store,

@@ -19,6 +19,7 @@ pub mod completion;
 pub mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod draft;
 mod ending;
 pub mod error;
 pub mod feed;
@@ -42,4 +43,4 @@ pub use feed::{ChatFeeds, FeedEvent, FeedRead, FeedReader};
 pub use gateway::{Gateway, JobRunner, Receipt, Resumed};
 pub use job::{Job, JobEnd};
 pub use outbox::OutboxCounts;
-pub use services::{GatewayParts, Retries};
+pub use services::{GatewayParts, Retries, ShowMode};
