@@ -51,11 +51,13 @@ impl KeyRing {
     /// The operator's key and token, and the key of the web platform where one is configured.
     pub(crate) fn new(admin: &Secret, operator: &Secret, web: Option<&Secret>, now: Timestamp) -> Self {
         let operator = fixed_key(operator, OPERATOR, Platform::Api, now);
-        let web = web.and_then(|key| fixed_key(key, WEB_EMBEDDER, Platform::Web, now)).map(|key| ApiKeyRecord {
-            tier: AccessTier::Standard,
-            limited: true,
-            ..key
-        });
+        let web = web
+            .and_then(|key| fixed_key(key, WEB_EMBEDDER, Platform::Web, now))
+            .map(|key| ApiKeyRecord {
+                tier: AccessTier::Standard,
+                limited: true,
+                ..key
+            });
         let ring = Self {
             keys: RwLock::default(),
             admin: digest(admin.expose()),
@@ -73,7 +75,9 @@ impl KeyRing {
 
     fn replace(&self, stored: &[ApiKeyRecord]) {
         let valid = stored.iter().filter(|key| key.revoked_at.is_none());
-        let by_digest = valid.chain(&self.fixed).filter_map(|key| Some((parse_hex(&key.hash)?, Arc::new(key.clone()))));
+        let by_digest = valid
+            .chain(&self.fixed)
+            .filter_map(|key| Some((parse_hex(&key.hash)?, Arc::new(key.clone()))));
         *self.keys.write() = by_digest.collect();
     }
 
@@ -106,18 +110,28 @@ mod tests {
 
     fn ring() -> KeyRing {
         let key = Secret::new("oc_live_operator-key");
-        KeyRing::new(&Secret::new("admin-token-123456"), &key, None, Timestamp::from_millis(0))
+        KeyRing::new(
+            &Secret::new("admin-token-123456"),
+            &key,
+            None,
+            Timestamp::from_millis(0),
+        )
     }
 
     #[test]
     fn the_operators_key_is_known_and_others_are_not() {
         let ring = ring();
         let now = Timestamp::from_millis(1);
-        let found = ring.find("oc_live_operator-key", now).expect("the operator's key");
+        let found = ring
+            .find("oc_live_operator-key", now)
+            .expect("the operator's key");
         assert_eq!((found.tier, found.limited), (AccessTier::Admin, false));
         assert!(ring.find("oc_live_operator-ke", now).is_none());
         assert!(ring.is_admin("admin-token-123456"));
-        assert!(!ring.is_admin("oc_live_operator-key"), "a key is not the admin token");
+        assert!(
+            !ring.is_admin("oc_live_operator-key"),
+            "a key is not the admin token"
+        );
     }
 
     #[test]

@@ -33,7 +33,11 @@ fn main() -> ExitCode {
     match run(&cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let code = if error.is::<config::fault::ConfigError>() { EXIT_CONFIG } else { 1 };
+            let code = if error.is::<config::fault::ConfigError>() {
+                EXIT_CONFIG
+            } else {
+                1
+            };
             // The chain is said outermost first; each part without repeating the next.
             writeln!(std::io::stderr().lock(), "openclaw: {error:#}").ok();
             ExitCode::from(code)
@@ -64,7 +68,9 @@ fn run(command: &Command) -> anyhow::Result<u8> {
             let loaded = serve::load(from)?;
             match loaded.settings.explain(field) {
                 Ok(text) => print(&text),
-                Err(Some(near)) => anyhow::bail!("there is no field {field}\n  next  openclaw config explain {near}"),
+                Err(Some(near)) => {
+                    anyhow::bail!("there is no field {field}\n  next  openclaw config explain {near}")
+                }
                 Err(None) => anyhow::bail!("there is no field {field}\n  next  openclaw config show"),
             }
         }

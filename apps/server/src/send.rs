@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
     let text = if args.text == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("standard input cannot be read")?;
         text
     } else {
         args.text.clone()
@@ -23,7 +25,9 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
         None => running_server(&data_dir)?,
     };
     let key = api_key(&data_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(send(&url, &key, &args.model, &text))
 }
 
@@ -41,10 +45,15 @@ pub(crate) fn data_dir(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// The address of the server that runs on a data directory.
 pub(crate) fn running_server(data_dir: &Path) -> anyhow::Result<String> {
     let path = data_dir.join(ADDRESS_FILE);
-    let address = std::fs::read_to_string(&path).with_context(|| {
-        format!("no server runs on {}\n  next  openclaw serve", data_dir.display())
-    })?;
-    Ok(format!("http://{}", address.trim().replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")))
+    let address = std::fs::read_to_string(&path)
+        .with_context(|| format!("no server runs on {}\n  next  openclaw serve", data_dir.display()))?;
+    Ok(format!(
+        "http://{}",
+        address
+            .trim()
+            .replace("0.0.0.0", "127.0.0.1")
+            .replace("[::]", "[::1]")
+    ))
 }
 
 fn api_key(data_dir: &Path) -> anyhow::Result<String> {
@@ -52,8 +61,12 @@ fn api_key(data_dir: &Path) -> anyhow::Result<String> {
         return Ok(key.trim().to_owned());
     }
     let path = data_dir.join(API_KEY_FILE);
-    let key = std::fs::read_to_string(&path)
-        .with_context(|| format!("{} cannot be read\n  next  set OPENCLAW_API_KEY to the server's key", path.display()))?;
+    let key = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "{} cannot be read\n  next  set OPENCLAW_API_KEY to the server's key",
+            path.display()
+        )
+    })?;
     Ok(key.trim().to_owned())
 }
 
@@ -64,7 +77,10 @@ async fn send(url: &str, key: &str, model: &str, text: &str) -> anyhow::Result<u
         "stream": true,
         "messages": [{ "role": "user", "content": text }],
     });
-    let request = client.post(format!("{url}/v1/chat/completions")).bearer_auth(key).json(&body);
+    let request = client
+        .post(format!("{url}/v1/chat/completions"))
+        .bearer_auth(key)
+        .json(&body);
     let mut response = request
         .send()
         .await
@@ -73,7 +89,10 @@ async fn send(url: &str, key: &str, model: &str, text: &str) -> anyhow::Result<u
     if !response.status().is_success() {
         let status = response.status();
         let error: serde_json::Value = response.json().await.unwrap_or_default();
-        bail!("{}", error["error"]["message"].as_str().unwrap_or(status.as_str()));
+        bail!(
+            "{}",
+            error["error"]["message"].as_str().unwrap_or(status.as_str())
+        );
     }
     let mut out = std::io::stdout().lock();
     let mut line = Vec::new();
@@ -93,7 +112,13 @@ async fn send(url: &str, key: &str, model: &str, text: &str) -> anyhow::Result<u
                     writeln!(out)?;
                     bail!("{message}");
                 }
-                write!(out, "{}", event["choices"][0]["delta"]["content"].as_str().unwrap_or_default())?;
+                write!(
+                    out,
+                    "{}",
+                    event["choices"][0]["delta"]["content"]
+                        .as_str()
+                        .unwrap_or_default()
+                )?;
                 out.flush()?;
             }
             line.clear();

@@ -56,12 +56,17 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
 pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
     let text = match config_file(args)? {
         Some(path) => {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
             Some(text)
         }
         None => None,
     };
-    Ok(config::load(text.as_deref(), &ProcessEnvironment, &args.overrides())?)
+    Ok(config::load(
+        text.as_deref(),
+        &ProcessEnvironment,
+        &args.overrides(),
+    )?)
 }
 
 /// The file that was named, else `openclaw.toml` in the data directory, if there is one.
@@ -69,7 +74,10 @@ fn config_file(args: &ServeArgs) -> anyhow::Result<Option<PathBuf>> {
     if let Some(path) = &args.config {
         return Ok(Some(path.clone()));
     }
-    let Ok(path) = std::env::var("OPENCLAW_DATA_DIR").map(PathBuf::from).or_else(|_| default_data_path()) else {
+    let Ok(path) = std::env::var("OPENCLAW_DATA_DIR")
+        .map(PathBuf::from)
+        .or_else(|_| default_data_path())
+    else {
         return Ok(None);
     };
     let path = path.join("openclaw.toml");
@@ -98,10 +106,19 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let built = wire::build(loaded, data_dir.path(), &admin.secret, &api_key.secret).await?;
-    let resumed = built.gateway.start().await.context("the inbox could not be read")?;
+    let resumed = built
+        .gateway
+        .start()
+        .await
+        .context("the inbox could not be read")?;
     let listener = TcpListener::bind(loaded.sections.server.listen)
         .await
-        .with_context(|| format!("{} cannot be listened on; set PORT to another port", loaded.sections.server.listen))?;
+        .with_context(|| {
+            format!(
+                "{} cannot be listened on; set PORT to another port",
+                loaded.sections.server.listen
+            )
+        })?;
     let address = listener.local_addr()?;
     write_address(data_dir.path(), address)?;
 
@@ -139,7 +156,11 @@ async fn serve(
         reason = store_failed => Some(reason),
     };
     if let Some(reason) = failed {
-        tracing::error!(fatal = true, reason, "the store has failed; what was acknowledged is there, nothing more is taken");
+        tracing::error!(
+            fatal = true,
+            reason,
+            "the store has failed; what was acknowledged is there, nothing more is taken"
+        );
         kill.cancel();
         return Ok(EXIT_STORE_FAILED);
     }
@@ -162,12 +183,18 @@ async fn serve(
     std::fs::remove_file(data_dir.path().join(ADDRESS_FILE)).ok();
     match report {
         Some(report) => {
-            tracing::info!(finished = report.finished, returned = report.returned.len(), "stopped");
+            tracing::info!(
+                finished = report.finished,
+                returned = report.returned.len(),
+                "stopped"
+            );
             Ok(0)
         }
         None => {
             kill.cancel();
-            tracing::warn!("stopped before everything had ended; what has no answer is answered at the next start");
+            tracing::warn!(
+                "stopped before everything had ended; what has no answer is answered at the next start"
+            );
             Ok(0)
         }
     }
@@ -192,13 +219,23 @@ fn banner(
     began: Instant,
 ) {
     let mut text = format!("OpenClaw Platform {}\n", env!("CARGO_PKG_VERSION"));
-    let new = if matches!(api_key.source, KeySource::Created(_)) { " (new)" } else { "" };
+    let new = if matches!(api_key.source, KeySource::Created(_)) {
+        " (new)"
+    } else {
+        ""
+    };
     let mut line = |name: &str, value: String| {
         text.push_str(&format!("  {name:<11}{value}\n"));
     };
     line("listening", format!("http://{address}"));
-    line("data", format!("{}{new}   storage {}", data_dir.path().display(), built.storage));
-    line("model", format!("{}: {}", built.model.models.join(", "), built.model.why));
+    line(
+        "data",
+        format!("{}{new}   storage {}", data_dir.path().display(), built.storage),
+    );
+    line(
+        "model",
+        format!("{}: {}", built.model.models.join(", "), built.model.why),
+    );
     line(
         "telegram",
         match &built.telegram {
@@ -212,10 +249,25 @@ fn banner(
             },
         },
     );
-    line("API", format!("http://{address}/v1   key: {}", where_from(&api_key.source, "OPENCLAW_API_KEY")));
-    line("admin", format!("http://{address}/admin/api/v1   token: {}", where_from(&admin.source, "OPENCLAW_ADMIN_TOKEN")));
+    line(
+        "API",
+        format!(
+            "http://{address}/v1   key: {}",
+            where_from(&api_key.source, "OPENCLAW_API_KEY")
+        ),
+    );
+    line(
+        "admin",
+        format!(
+            "http://{address}/admin/api/v1   token: {}",
+            where_from(&admin.source, "OPENCLAW_ADMIN_TOKEN")
+        ),
+    );
     line("try", "openclaw send \"hello\"".to_owned());
-    text.push_str(&format!("ready in {:.2} s · Ctrl-C stops after running turns\n", began.elapsed().as_secs_f64()));
+    text.push_str(&format!(
+        "ready in {:.2} s · Ctrl-C stops after running turns\n",
+        began.elapsed().as_secs_f64()
+    ));
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
 }
 

@@ -1,8 +1,8 @@
 //! The composition root: every part of the server, built in the order in which they depend on each other.
 
 use crate::config::sections::{
-    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection, RateLimitFields,
-    Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
+    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection,
+    RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
 use crate::http::{App, HttpLimits, PoolBounds};
@@ -10,13 +10,14 @@ use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
 use openclaw_ai_fabric::{
-    BudgetScope, CircuitBreakers, CircuitConfig, Estimator, FallbackChain, FallbackRouter, ModelCapability, ModelDefinition,
-    ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry, RateLimiter as ProviderLimiter, RouterConfig,
-    RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
+    BudgetScope, CircuitBreakers, CircuitConfig, Estimator, FallbackChain, FallbackRouter, ModelCapability,
+    ModelDefinition, ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry,
+    RateLimiter as ProviderLimiter, RouterConfig, RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
 };
 use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, WorkerPool};
 use openclaw_core::{
-    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random, Secret,
+    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random,
+    Secret,
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
@@ -24,7 +25,8 @@ use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
-    DispatchLimits, MessageDispatcher, MessengerPort, RateLimit, RateLimiter, RateLimits, WebhookRouter, WebhookSecrets,
+    DispatchLimits, MessageDispatcher, MessengerPort, RateLimit, RateLimiter, RateLimits, WebhookRouter,
+    WebhookSecrets,
 };
 use openclaw_openai::{OpenAiConfig, OpenAiModel};
 use openclaw_plugins::{HookDispatcher, PluginRegistry};
@@ -94,19 +96,30 @@ struct Stores {
 }
 
 /// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's.
-pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_key: &Secret) -> anyhow::Result<Built> {
+pub(crate) async fn build(
+    loaded: &Loaded,
+    data_dir: &Path,
+    admin: &Secret,
+    api_key: &Secret,
+) -> anyhow::Result<Built> {
     let sections = &loaded.sections;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let bus = InProcessEventBus::new();
-    let events = EventContext::new(Arc::clone(&bus) as Arc<dyn EventBus>, Arc::clone(&clock), "gateway");
+    let events = EventContext::new(
+        Arc::clone(&bus) as Arc<dyn EventBus>,
+        Arc::clone(&clock),
+        "gateway",
+    );
 
     let concurrency = concurrency(&sections.concurrency)?;
     let gateway_config = gateway_config(sections)?;
     let streaming = streaming(&sections.streaming)?;
     let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
 
-    let http = HttpClientConfig::default().build().context("the HTTP client could not be built")?;
+    let http = HttpClientConfig::default()
+        .build()
+        .context("the HTTP client could not be built")?;
     let registry = Arc::new(ProviderRegistry::new());
     let limiter = Arc::new(ProviderLimiter::new(Arc::clone(&clock)));
     let model = providers(loaded, &registry, &limiter, &http, &clock)?;
@@ -128,8 +141,10 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
 
     let rates = rate_limits(sections)?;
     let telegram = telegram(loaded, http)?;
-    let adapters: Vec<Arc<dyn MessengerPort>> =
-        telegram.iter().map(|telegram| Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>).collect();
+    let adapters: Vec<Arc<dyn MessengerPort>> = telegram
+        .iter()
+        .map(|telegram| Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>)
+        .collect();
     let dispatcher = Arc::new(MessageDispatcher::new(
         adapters,
         dispatch_limits(sections, rates)?,
@@ -146,7 +161,11 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
         webhooks.register(Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>, secrets);
     }
     let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
-    let hooks = Arc::new(HookDispatcher::new(plugins, Arc::clone(&clock), events.for_source("plugins")));
+    let hooks = Arc::new(HookDispatcher::new(
+        plugins,
+        Arc::clone(&clock),
+        events.for_source("plugins"),
+    ));
 
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
@@ -165,16 +184,27 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
         events: events.clone(),
     });
     let work = runner.clone();
-    let runtime = TaskRuntime::new(TaskRuntimeConfig::default(), Arc::clone(&clock), move |job, context| {
-        let runner = work.clone();
-        async move { runner.run(job, context).await }
-    })
+    let runtime = TaskRuntime::new(
+        TaskRuntimeConfig::default(),
+        Arc::clone(&clock),
+        move |job, context| {
+            let runner = work.clone();
+            async move { runner.run(job, context).await }
+        },
+    )
     .context("the workers' threads could not be started")?;
-    let pool = WorkerPool::new(concurrency.clone(), runtime, Arc::clone(&clock), events.for_source("concurrency"))?;
+    let pool = WorkerPool::new(
+        concurrency.clone(),
+        runtime,
+        Arc::clone(&clock),
+        events.for_source("concurrency"),
+    )?;
     let gateway = Gateway::new(&runner, pool, concurrency.starvation_limit);
 
     let keys = KeyRing::new(admin, api_key, loaded.secrets.web_api_key.as_ref(), clock.now());
-    keys.reload(&*stores.keys).await.context("the stored API keys could not be read")?;
+    keys.reload(&*stores.keys)
+        .await
+        .context("the stored API keys could not be read")?;
     let app = Arc::new(App {
         gateway: gateway.clone(),
         store: stores.turns,
@@ -223,7 +253,11 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
             }
         }
         StorageKind::Sqlite => {
-            let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::default(), clock.now())?);
+            let store = Arc::new(SqliteStore::open(
+                data_dir,
+                SqliteOptions::default(),
+                clock.now(),
+            )?);
             Stores {
                 turns: Arc::clone(&store) as _,
                 directory: Arc::clone(&store) as _,
@@ -238,7 +272,8 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
 
 /// Reads a name of the configuration as the type that has it, in the type's own words.
 fn named<T: DeserializeOwned>(field: &str, name: &str) -> anyhow::Result<T> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).with_context(|| format!("{field} = {name:?}"))
+    serde_json::from_value(serde_json::Value::String(name.to_owned()))
+        .with_context(|| format!("{field} = {name:?}"))
 }
 
 fn count(field: &str, value: u64) -> anyhow::Result<usize> {
@@ -248,7 +283,11 @@ fn count(field: &str, value: u64) -> anyhow::Result<usize> {
 fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig> {
     let size = |field: &str, value: Option<u64>| value.map(|value| count(field, value)).transpose();
     let options = ConcurrencyOptions {
-        preset: section.preset.as_deref().map(|name| named("concurrency.preset", name)).transpose()?,
+        preset: section
+            .preset
+            .as_deref()
+            .map(|name| named("concurrency.preset", name))
+            .transpose()?,
         min_workers: size("concurrency.minWorkers", section.min_workers)?,
         max_workers: size("concurrency.maxWorkers", section.max_workers)?,
         max_queue_size: size("concurrency.maxQueueSize", section.max_queue_size)?,
@@ -268,7 +307,11 @@ fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig
 fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
     let session = &sections.session;
     let defaults = GatewayConfig::default();
-    let tier = session.default_tier.as_deref().map(str::parse::<AccessTier>).transpose();
+    let tier = session
+        .default_tier
+        .as_deref()
+        .map(str::parse::<AccessTier>)
+        .transpose();
     Ok(GatewayConfig {
         admission_deadline: sections.inbox.admission_deadline,
         replay_max_age: sections.inbox.replay_max_age,
@@ -279,14 +322,20 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
         store_texts: sections.storage.store_texts,
         max_history_tokens: session.max_history_tokens.unwrap_or(defaults.max_history_tokens),
         session_ttl: session.ttl_ms.map_or(defaults.session_ttl, Duration::from_millis),
-        default_tier: tier.context("session.defaultTier")?.unwrap_or(defaults.default_tier),
+        default_tier: tier
+            .context("session.defaultTier")?
+            .unwrap_or(defaults.default_tier),
         history_retention: sections.storage.text_retention,
         ..defaults
     })
 }
 
 fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, StreamConfig>> {
-    let length = |value: Option<u64>| value.map(|value| count("streaming.maxMessageLength", value)).transpose();
+    let length = |value: Option<u64>| {
+        value
+            .map(|value| count("streaming.maxMessageLength", value))
+            .transpose()
+    };
     let overrides = |own: &StreamOverrides| -> anyhow::Result<Option<StreamOptions>> {
         Ok(Some(StreamOptions {
             flush_token_threshold: own.flush_token_threshold,
@@ -305,7 +354,10 @@ fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, Str
         web: overrides(&section.web)?,
         api: overrides(&section.api)?,
     };
-    Platform::ALL.into_iter().map(|platform| Ok((platform, options.resolve(platform)?))).collect()
+    Platform::ALL
+        .into_iter()
+        .map(|platform| Ok((platform, options.resolve(platform)?)))
+        .collect()
 }
 
 fn quiet_platforms(sections: &Sections) -> HashSet<Platform> {
@@ -329,7 +381,11 @@ fn rate_limits(sections: &Sections) -> anyhow::Result<RateLimits> {
     let fields = &sections.messenger.rate_limits;
     let defaults = RateLimits::default();
     let limits = RateLimits {
-        telegram: rate("messenger.rateLimits.telegram", &fields.telegram, defaults.telegram)?,
+        telegram: rate(
+            "messenger.rateLimits.telegram",
+            &fields.telegram,
+            defaults.telegram,
+        )?,
         max: rate("messenger.rateLimits.max", &fields.max, defaults.max)?,
         web: rate("messenger.rateLimits.web", &fields.web, defaults.web)?,
         api: rate("messenger.rateLimits.api", &fields.api, defaults.api)?,
@@ -356,7 +412,9 @@ fn dispatch_limits(sections: &Sections, rates: RateLimits) -> anyhow::Result<Dis
 
 fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Result<Option<Telegram>> {
     let section = &loaded.sections.messenger.telegram;
-    let Some(token) = loaded.secrets.telegram_token.clone() else { return Ok(None) };
+    let Some(token) = loaded.secrets.telegram_token.clone() else {
+        return Ok(None);
+    };
     let intake = match section.mode {
         IntakeMode::Polling => Intake::Polling,
         IntakeMode::Webhook => Intake::Webhook,
@@ -365,7 +423,9 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     };
     let secret = loaded.secrets.telegram_secret.clone();
     if intake == Intake::Webhook && secret.is_none() {
-        bail!("messenger.telegram.mode is webhook and no secret is set; set WEBHOOK_SECRET to 1–256 characters of A–Z a–z 0–9 _ -");
+        bail!(
+            "messenger.telegram.mode is webhook and no secret is set; set WEBHOOK_SECRET to 1–256 characters of A–Z a–z 0–9 _ -"
+        );
     }
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
@@ -377,7 +437,11 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
         ..TelegramConfig::new(token)
     };
     let adapter = Arc::new(TelegramAdapter::new(config, http));
-    Ok(Some(Telegram { adapter, intake, secret }))
+    Ok(Some(Telegram {
+        adapter,
+        intake,
+        secret,
+    }))
 }
 
 fn budgets(section: &AiFabricSection) -> anyhow::Result<TokenBudgetConfig> {
@@ -388,7 +452,10 @@ fn budgets(section: &AiFabricSection) -> anyhow::Result<TokenBudgetConfig> {
         Some(own) => u64::try_from(own).ok(),
     };
     let own = &section.budgets;
-    let scope = section.budget_scope.as_deref().map(|name| named::<BudgetScope>("ai-fabric.budgetScope", name));
+    let scope = section
+        .budget_scope
+        .as_deref()
+        .map(|name| named::<BudgetScope>("ai-fabric.budgetScope", name));
     Ok(TokenBudgetConfig {
         limits: TierLimits {
             free: limit(own.free, defaults.limits.free),
@@ -409,7 +476,10 @@ fn circuit(section: &AiFabricSection) -> CircuitConfig {
             .failures
             .and_then(|failures| u32::try_from(failures).ok())
             .unwrap_or(defaults.failure_threshold),
-        open_for: section.circuit.open_ms.map_or(defaults.open_for, Duration::from_millis),
+        open_for: section
+            .circuit
+            .open_ms
+            .map_or(defaults.open_for, Duration::from_millis),
         ..defaults
     }
 }
@@ -417,14 +487,18 @@ fn circuit(section: &AiFabricSection) -> CircuitConfig {
 fn router_config(section: &AiFabricSection) -> RouterConfig {
     let defaults = RouterConfig::default();
     RouterConfig {
-        first_token_timeout: section.first_token_timeout_ms.map_or(defaults.first_token_timeout, Duration::from_millis),
+        first_token_timeout: section
+            .first_token_timeout_ms
+            .map_or(defaults.first_token_timeout, Duration::from_millis),
         ..defaults
     }
 }
 
 fn default_chain(section: &AiFabricSection) -> anyhow::Result<Option<FallbackChain>> {
     let own = &section.fallback;
-    let Some(primary) = &own.primary_model else { return Ok(None) };
+    let Some(primary) = &own.primary_model else {
+        return Ok(None);
+    };
     let mut chain = FallbackChain::new(ModelId::parse(primary)?);
     for name in own.fallbacks.iter().flatten() {
         chain.fallbacks.push(ModelId::parse(name)?);
@@ -462,16 +536,32 @@ fn providers(
                         .iter()
                         .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
                         .collect(),
-                    ..OpenAiConfig::new(provider.id.clone(), provider.base_url.clone().unwrap_or_default(), key)
+                    ..OpenAiConfig::new(
+                        provider.id.clone(),
+                        provider.base_url.clone().unwrap_or_default(),
+                        key,
+                    )
                 };
-                registry.register(provider, Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?))?;
+                registry.register(
+                    provider,
+                    Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
+                )?;
             }
         }
     }
     if !configured.is_empty() {
-        let models = configured.iter().flat_map(|provider| provider.models.iter().map(|model| model.id.clone())).collect();
-        let is_demo = configured.iter().all(|provider| provider.kind == ProviderKind::Demo);
-        return Ok(ModelChoice { models, why: "configured".to_owned(), is_demo });
+        let models = configured
+            .iter()
+            .flat_map(|provider| provider.models.iter().map(|model| model.id.clone()))
+            .collect();
+        let is_demo = configured
+            .iter()
+            .all(|provider| provider.kind == ProviderKind::Demo);
+        return Ok(ModelChoice {
+            models,
+            why: "configured".to_owned(),
+            is_demo,
+        });
     }
     found_provider(&loaded.found, registry, http, clock)
 }
@@ -484,7 +574,10 @@ fn found_provider(
 ) -> anyhow::Result<ModelChoice> {
     if found.openai_api_key.is_some() || found.openai_base_url.is_some() {
         let id = ProviderId::parse("openai")?;
-        let base_url = found.openai_base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
+        let base_url = found
+            .openai_base_url
+            .clone()
+            .unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
         let model = ModelId::parse(found.openai_model.as_deref().unwrap_or("gpt-4o-mini"))?;
         let provider = ModelProvider {
             name: "OpenAI-compatible".to_owned(),
@@ -496,9 +589,20 @@ fn found_provider(
             id: id.clone(),
         };
         let config = OpenAiConfig::new(id, base_url, found.openai_api_key.clone());
-        registry.register(provider, Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?))?;
-        let why = if found.openai_api_key.is_some() { "OPENAI_API_KEY is set" } else { "OPENAI_BASE_URL is set" };
-        return Ok(ModelChoice { models: vec![model.to_string()], why: why.to_owned(), is_demo: false });
+        registry.register(
+            provider,
+            Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
+        )?;
+        let why = if found.openai_api_key.is_some() {
+            "OPENAI_API_KEY is set"
+        } else {
+            "OPENAI_BASE_URL is set"
+        };
+        return Ok(ModelChoice {
+            models: vec![model.to_string()],
+            why: why.to_owned(),
+            is_demo: false,
+        });
     }
     registry.register(DemoModel::provider()?, demo(None, clock))?;
     Ok(ModelChoice {
@@ -519,9 +623,21 @@ fn demo(word_delay_ms: Option<u64>, clock: &Arc<dyn Clock>) -> Arc<DemoModel> {
 
 fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
     let id = ProviderId::parse(&section.id)?;
-    let mut models = section.models.iter().map(|model| self::model(model, &id)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut models = section
+        .models
+        .iter()
+        .map(|model| self::model(model, &id))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     if models.is_empty() && section.kind == ProviderKind::Demo {
-        models.extend(DemoModel::provider()?.models.into_iter().map(|model| ModelDefinition { provider: id.clone(), ..model }));
+        models.extend(
+            DemoModel::provider()?
+                .models
+                .into_iter()
+                .map(|model| ModelDefinition {
+                    provider: id.clone(),
+                    ..model
+                }),
+        );
     }
     let limit = |value: Option<u64>| value.and_then(NonZeroU64::new);
     Ok(ModelProvider {
@@ -533,7 +649,9 @@ fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
             tokens_per_minute: limit(section.rate_limit.tokens_per_minute),
             concurrent_requests: limit(section.rate_limit.concurrent_requests),
         },
-        priority: section.priority.map_or(0, |priority| i32::try_from(priority).unwrap_or(0)),
+        priority: section
+            .priority
+            .map_or(0, |priority| i32::try_from(priority).unwrap_or(0)),
         any_model: section.any_model,
         id,
     })
@@ -553,7 +671,11 @@ fn model(section: &ModelSection, provider: &ProviderId) -> anyhow::Result<ModelD
             capabilities
         }
     };
-    let tier = section.required_tier.as_deref().map(str::parse::<AccessTier>).transpose()?;
+    let tier = section
+        .required_tier
+        .as_deref()
+        .map(str::parse::<AccessTier>)
+        .transpose()?;
     Ok(ModelDefinition {
         name: section.name.clone().unwrap_or_else(|| section.id.clone()),
         context_window: section.context_window.unwrap_or(unlisted.context_window),
