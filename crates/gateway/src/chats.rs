@@ -309,9 +309,9 @@ impl Chats {
         self.gateway.feeds().subscribe(tenant, last_seen)
     }
 
-    /// Whether an answer is being written in a chat, or a message waits for one.
-    pub fn is_busy(&self, tenant: &TenantId) -> bool {
-        self.gateway.feeds().is_busy(tenant)
+    /// Whether an answer is being written in a chat.
+    pub fn is_answering(&self, tenant: &TenantId) -> bool {
+        self.gateway.feeds().is_answering(tenant)
     }
 
     /// Stops what is being answered and whatever waits behind it. Returns whether there was anything.
@@ -401,6 +401,17 @@ impl Chats {
     pub async fn usage(&self, tenant: &TenantId) -> Result<BudgetUsage, ChatError> {
         let stored = self.find(tenant).await?;
         Ok(self.gateway.usage(tenant, stored.tenant.tier).await?)
+    }
+
+    /// What the budget of a tenant has used that needs no chat, such as that of stateless calls. `tier` is what it is
+    /// granted; `None` for the configured one.
+    pub async fn usage_as(
+        &self,
+        tenant: &TenantId,
+        tier: Option<AccessTier>,
+    ) -> Result<BudgetUsage, ChatError> {
+        let tier = tier.unwrap_or(self.gateway.services().config.default_tier);
+        Ok(self.gateway.usage(tenant, tier).await?)
     }
 
     /// Runs a change of state to its end, also when nobody waits for it any more.

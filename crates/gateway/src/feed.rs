@@ -322,13 +322,10 @@ impl ChatFeeds {
         FeedState { id: ring.last_id, live: ring.live.clone(), asked: ring.asked.iter().cloned().collect() }
     }
 
-    /// Whether an answer is being written in a chat, or a message waits for one.
-    pub fn is_busy(&self, tenant: &TenantId) -> bool {
+    /// Whether an answer is being written in a chat.
+    pub fn is_answering(&self, tenant: &TenantId) -> bool {
         let feed = self.feeds.lock().get(tenant).cloned();
-        feed.is_some_and(|feed| {
-            let ring = feed.ring.lock();
-            ring.live.is_some() || !ring.asked.is_empty()
-        })
+        feed.is_some_and(|feed| feed.ring.lock().live.is_some())
     }
 
     /// Forgets a chat at once and tells its readers.
@@ -472,23 +469,21 @@ mod tests {
         feeds.publish(&chat, delta("three"));
         assert_eq!(live(&feeds).as_deref(), Some("three"));
         feeds.publish(&chat, failed("turn_2"));
-        assert!(live(&feeds).is_some(), "another message was refused meanwhile");
+        assert!(feeds.is_answering(&chat), "another message was refused meanwhile");
         feeds.publish(&chat, failed("turn_1"));
-        assert_eq!(live(&feeds), None);
+        assert!(!feeds.is_answering(&chat));
     }
 
     #[test]
     fn a_question_is_known_until_its_turn_ends() {
         let (_, feeds, chat) = feeds();
-        assert!(!feeds.is_busy(&chat));
         feeds.asked(&chat, "turn_1".into(), "first".into());
         feeds.asked(&chat, "turn_2".into(), "second".into());
         feeds.publish(&chat, failed("turn_1"));
         let asked = feeds.state(&chat).asked;
         assert_eq!(asked, [Asked { turn_id: "turn_2".into(), text: "second".into() }]);
-        assert!(feeds.is_busy(&chat));
         feeds.publish(&chat, failed("turn_2"));
-        assert!(!feeds.is_busy(&chat));
+        assert!(feeds.state(&chat).asked.is_empty());
     }
 
     #[test]
