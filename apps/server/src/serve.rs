@@ -6,6 +6,7 @@ use crate::config::{self, Loaded, environment::ProcessEnvironment};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::http;
 use crate::intake;
+use crate::observer;
 use crate::telemetry::{self, LogFilter};
 use crate::wire::{self, Built, Intake};
 use anyhow::Context;
@@ -114,6 +115,7 @@ async fn serve(
         visitor_key,
     )
     .await?;
+    observer::start(&built.bus, Arc::clone(&built.app.counters));
     let resumed = built
         .gateway
         .start()
@@ -138,7 +140,7 @@ async fn serve(
         http::router(Arc::clone(&built.app)),
         AcceptConfig {
             header_timeout: server.header_timeout,
-            max_connections: server.max_connections,
+            max_connections: accept::descriptor_bound(server.max_connections),
             max_connections_per_address: server.max_connections_per_address,
             exempt: server.trusted_proxies.clone(),
             grace: server.shutdown_grace,

@@ -22,7 +22,7 @@ use openclaw_core::{
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner};
+use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -175,6 +175,7 @@ pub(crate) async fn build(
         streaming,
         quiet_platforms: quiet_platforms(sections),
         default_chain: default_chain(&sections.ai_fabric)?,
+        retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
         selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits)),
         router: Arc::new(router),
@@ -230,7 +231,7 @@ pub(crate) async fn build(
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
         inbound_limit: rates.api.burst(),
-        counters: Counters::default(),
+        counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,
         limits: HttpLimits::of(&sections.server),
@@ -446,7 +447,8 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
         groups: match section.groups {
-            GroupMode::Addressed | GroupMode::Off => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Addressed => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Off => openclaw_telegram::GroupMode::Off,
             GroupMode::All => openclaw_telegram::GroupMode::All,
         },
         drafts: matches!(section.stream_mode, StreamMode::Auto | StreamMode::Draft),
@@ -519,13 +521,21 @@ fn default_chain(section: &AiFabricSection) -> anyhow::Result<Option<FallbackCha
     for name in own.fallbacks.iter().flatten() {
         chain.fallbacks.push(ModelId::parse(name)?);
     }
-    if let Some(retries) = own.max_retries {
-        chain.max_retries = u32::try_from(retries).context("ai-fabric.fallback.maxRetries is too large")?;
-    }
-    if let Some(delay) = own.retry_delay_ms {
-        chain.retry_delay = Duration::from_millis(delay);
-    }
     Ok(Some(chain))
+}
+
+fn retries(section: &AiFabricSection) -> anyhow::Result<Retries> {
+    let defaults = FallbackChain::new(ModelId::parse("any")?);
+    let own = &section.fallback;
+    let max_retries = own.max_retries.map(u32::try_from).transpose();
+    Ok(Retries {
+        max_retries: max_retries
+            .context("ai-fabric.fallback.maxRetries is too large")?
+            .unwrap_or(defaults.max_retries),
+        retry_delay: own
+            .retry_delay_ms
+            .map_or(defaults.retry_delay, Duration::from_millis),
+    })
 }
 
 /// Registers the configured providers, else the one the environment names, else the built-in one.

@@ -206,7 +206,9 @@ impl FeedEvent {
 
     fn bytes(&self) -> usize {
         64 + match self {
-            Self::TextDelta { text, .. } | Self::TextReplace { text, .. } | Self::TurnFinished { text, .. } => text.len(),
+            Self::TextDelta { text, .. }
+            | Self::TextReplace { text, .. }
+            | Self::TurnFinished { text, .. } => text.len(),
             Self::TurnStarted { .. }
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. }
@@ -226,7 +228,11 @@ pub fn turn_id(entry: EntryId) -> String {
 impl ChatFeeds {
     /// Chats keep their ring for `resume_window` after the last event.
     pub fn new(clock: Arc<dyn Clock>, resume_window: Duration) -> Self {
-        Self { feeds: Mutex::default(), clock, resume_window }
+        Self {
+            feeds: Mutex::default(),
+            clock,
+            resume_window,
+        }
     }
 
     fn feed(&self, tenant: &TenantId) -> Arc<Feed> {
@@ -235,7 +241,9 @@ impl ChatFeeds {
             return Arc::clone(feed);
         }
         // Ids start from the time, so that those of an earlier process are never mistaken for this one's.
-        let start = u64::try_from(self.clock.now().as_millis()).unwrap_or(0).saturating_mul(1_000);
+        let start = u64::try_from(self.clock.now().as_millis())
+            .unwrap_or(0)
+            .saturating_mul(1_000);
         let feed = Arc::new(Feed {
             ring: Mutex::new(Ring {
                 events: VecDeque::new(),
@@ -263,7 +271,11 @@ impl ChatFeeds {
             match &event {
                 FeedEvent::TurnStarted { turn_id } => {
                     let started_at = self.clock.now();
-                    ring.live = Some(LiveAnswer { turn_id: turn_id.clone(), text: String::new(), started_at });
+                    ring.live = Some(LiveAnswer {
+                        turn_id: turn_id.clone(),
+                        text: String::new(),
+                        started_at,
+                    });
                 }
                 FeedEvent::TextDelta { text, .. } => {
                     if let Some(live) = &mut ring.live {
@@ -282,12 +294,15 @@ impl ChatFeeds {
                     }
                     ring.asked.retain(|asked| asked.turn_id != *turn_id);
                 }
-                FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {}
+                FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {
+                }
             }
             ring.bytes += event.bytes();
             ring.events.push_back((id, Arc::new(event)));
             while ring.events.len() > RING_EVENTS || ring.bytes > RING_BYTES {
-                let Some((_, oldest)) = ring.events.pop_front() else { break };
+                let Some((_, oldest)) = ring.events.pop_front() else {
+                    break;
+                };
                 ring.bytes -= oldest.bytes();
             }
         }
@@ -319,7 +334,11 @@ impl ChatFeeds {
     pub fn state(&self, tenant: &TenantId) -> FeedState {
         let feed = self.feed(tenant);
         let ring = feed.ring.lock();
-        FeedState { id: ring.last_id, live: ring.live.clone(), asked: ring.asked.iter().cloned().collect() }
+        FeedState {
+            id: ring.last_id,
+            live: ring.live.clone(),
+            asked: ring.asked.iter().cloned().collect(),
+        }
     }
 
     /// Whether an answer is being written in a chat.
@@ -382,7 +401,10 @@ impl FeedReader {
         let offset = usize::try_from(self.position + 1 - first).unwrap_or(usize::MAX);
         let (id, event) = ring.events.get(offset)?;
         self.position = *id;
-        Some(FeedRead::Event { id: *id, event: Arc::clone(event) })
+        Some(FeedRead::Event {
+            id: *id,
+            event: Arc::clone(event),
+        })
     }
 
     /// The next event. Dropping the future loses nothing: the position moves only when an event is returned.
@@ -407,11 +429,17 @@ mod tests {
     use openclaw_core::testing::ManualClock;
 
     fn delta(text: &str) -> FeedEvent {
-        FeedEvent::TextDelta { turn_id: "turn_1".into(), text: text.into() }
+        FeedEvent::TextDelta {
+            turn_id: "turn_1".into(),
+            text: text.into(),
+        }
     }
 
     fn failed(turn: &str) -> FeedEvent {
-        FeedEvent::TurnFailed { turn_id: turn.into(), problem: serde_json::Value::Null }
+        FeedEvent::TurnFailed {
+            turn_id: turn.into(),
+            problem: serde_json::Value::Null,
+        }
     }
 
     fn feeds() -> (Arc<ManualClock>, ChatFeeds, TenantId) {
@@ -440,7 +468,9 @@ mod tests {
         for text in ["a", "b", "c"] {
             feeds.publish(&chat, delta(text));
         }
-        let Some(FeedRead::Event { id, .. }) = reader.try_next() else { panic!("no first event") };
+        let Some(FeedRead::Event { id, .. }) = reader.try_next() else {
+            panic!("no first event")
+        };
         drop(reader);
         assert_eq!(texts(&mut feeds.subscribe(&chat, Some(id))), ["b", "c"]);
         assert_eq!(texts(&mut feeds.subscribe(&chat, None)), [""; 0]);
@@ -449,23 +479,42 @@ mod tests {
     #[test]
     fn a_position_the_ring_no_longer_holds_is_reset() {
         let (_, feeds, chat) = feeds();
-        assert_eq!(texts(&mut feeds.subscribe(&chat, Some(5))), ["reset"], "an id of an earlier process");
+        assert_eq!(
+            texts(&mut feeds.subscribe(&chat, Some(5))),
+            ["reset"],
+            "an id of an earlier process"
+        );
         let mut reader = feeds.subscribe(&chat, None);
         for _ in 0..=RING_EVENTS {
             feeds.publish(&chat, delta("x"));
         }
-        assert_eq!(texts(&mut reader), ["reset"], "one event more than the ring holds");
+        assert_eq!(
+            texts(&mut reader),
+            ["reset"],
+            "one event more than the ring holds"
+        );
     }
 
     #[test]
     fn the_live_text_follows_deltas_and_replacements() {
         let (_, feeds, chat) = feeds();
         let live = |feeds: &ChatFeeds| feeds.state(&chat).live.map(|live| live.text);
-        feeds.publish(&chat, FeedEvent::TurnStarted { turn_id: "turn_1".into() });
+        feeds.publish(
+            &chat,
+            FeedEvent::TurnStarted {
+                turn_id: "turn_1".into(),
+            },
+        );
         feeds.publish(&chat, delta("one "));
         feeds.publish(&chat, delta("two"));
         assert_eq!(live(&feeds).as_deref(), Some("one two"));
-        feeds.publish(&chat, FeedEvent::TextReplace { turn_id: "turn_1".into(), text: String::new() });
+        feeds.publish(
+            &chat,
+            FeedEvent::TextReplace {
+                turn_id: "turn_1".into(),
+                text: String::new(),
+            },
+        );
         feeds.publish(&chat, delta("three"));
         assert_eq!(live(&feeds).as_deref(), Some("three"));
         feeds.publish(&chat, failed("turn_2"));
@@ -481,7 +530,13 @@ mod tests {
         feeds.asked(&chat, "turn_2".into(), "second".into());
         feeds.publish(&chat, failed("turn_1"));
         let asked = feeds.state(&chat).asked;
-        assert_eq!(asked, [Asked { turn_id: "turn_2".into(), text: "second".into() }]);
+        assert_eq!(
+            asked,
+            [Asked {
+                turn_id: "turn_2".into(),
+                text: "second".into()
+            }]
+        );
         feeds.publish(&chat, failed("turn_2"));
         assert!(feeds.state(&chat).asked.is_empty());
     }
@@ -489,12 +544,20 @@ mod tests {
     #[test]
     fn a_reader_that_starts_after_a_state_misses_nothing_and_sees_nothing_twice() {
         let (_, feeds, chat) = feeds();
-        feeds.publish(&chat, FeedEvent::TurnStarted { turn_id: "turn_1".into() });
+        feeds.publish(
+            &chat,
+            FeedEvent::TurnStarted {
+                turn_id: "turn_1".into(),
+            },
+        );
         feeds.publish(&chat, delta("one "));
         let state = feeds.state(&chat);
         feeds.publish(&chat, delta("two"));
         let rest = texts(&mut feeds.subscribe(&chat, Some(state.id))).concat();
-        assert_eq!(state.live.map(|live| live.text + &rest).as_deref(), Some("one two"));
+        assert_eq!(
+            state.live.map(|live| live.text + &rest).as_deref(),
+            Some("one two")
+        );
     }
 
     #[tokio::test]

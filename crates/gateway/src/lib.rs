@@ -44,4 +44,4 @@ pub use feed::{Asked, ChatFeeds, FeedEvent, FeedRead, FeedReader, LiveAnswer};
 pub use gateway::{Gateway, JobRunner, Receipt, Resumed};
 pub use job::{Job, JobEnd};
 pub use outbox::OutboxCounts;
-pub use services::GatewayParts;
+pub use services::{GatewayParts, Retries};

@@ -56,8 +56,8 @@ async fn sdk_gets_answers(sdk: Sdk) {
             "messages": [{ "role": "user", "content": "tell me about rivers" }],
         });
         let answer = sdk.chat(&endpoint, &body).await.unwrap();
-        assert_eq!(answer.text, "echo: tell me about rivers", "stream: {stream}");
-        assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
+        assert_eq!(answer["text"], "echo: tell me about rivers", "stream: {stream}");
+        assert_eq!(answer["finish_reason"], "stop");
     }
 }
 
@@ -350,7 +350,7 @@ async fn a_failing_model_is_answered_with_words() {
     let world =
         world(|setup| without_limits(setup).env("OPENCLAW__AI_FABRIC__FALLBACK__MAX_RETRIES", "0")).await;
     world.provider.answer_with(|_| Some(Answer::fault(500)));
-    assert_eq!(world.say(1, "привет").await, 200);
+    assert_eq!(world.say_in("ru", 1, "привет").await, 200);
     world
         .hears(
             1,

@@ -11,9 +11,9 @@ async fn a_spent_free_budget_is_refused_in_the_senders_language_with_the_time_it
     world
         .provider
         .script(Answer::text("готово").with_usage(4_900, 5_000));
-    assert_eq!(world.say(1, "сделай").await, 200);
+    assert_eq!(world.say_in("ru", 1, "сделай").await, 200);
     world.hears(1, "готово").await;
-    assert_eq!(world.say(1, "ещё").await, 200);
+    assert_eq!(world.say_in("ru", 1, "ещё").await, 200);
     let refused = |state: &openclaw_testkit::fake_telegram::State| {
         state.chat(1).texts().iter().any(|text| {
             text.starts_with("Ваш дневной лимит в 10\u{202f}000 токенов исчерпан. Обновится через")

@@ -73,6 +73,13 @@ impl World {
             .unwrap()
     }
 
+    /// The same from somebody whose Telegram is in another language.
+    pub(crate) async fn say_in(&self, language: &str, user: i64, text: &str) -> u16 {
+        let mut update = self.telegram.private_text(user, text);
+        update["message"]["from"]["language_code"] = language.into();
+        self.telegram.deliver_update(&update).await.unwrap()
+    }
+
     /// Waits until some message of the chat reads exactly so.
     #[track_caller]
     pub(crate) fn hears(&self, user: i64, text: &str) -> impl Future<Output = ()> {

@@ -204,12 +204,14 @@ impl Scan<'_> {
                 self.line_start = true;
             }
         }
+        if feeds == 0 && from <= self.quarter {
+            // Too early for any cut; most spaces of a part are not looked at further.
+            return;
+        }
         let pause = match feeds {
             0 if self.block > 0 => Pause::Word,
-            0 if self.is_list_marker(from) => {
-                return;
-            }
-            0 if self.ends_sentence(from) => Pause::Sentence,
+            0 if self.is_list_marker(from) => return,
+            0 if from > self.third && self.ends_sentence(from) => Pause::Sentence,
             0 => Pause::Word,
             1 => Pause::Sentence,
             _ if self.block > 0 => Pause::Sentence,
