@@ -212,10 +212,12 @@ pub(crate) async fn build(
     let public_url = sections.server.public_url.as_deref();
     let native = Native::new(
         Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
-        Visitors::new(
-            visitor_key,
-            public_url.is_some_and(|url| url.starts_with("https://")),
-        ),
+        sections.messenger.web.enabled.then(|| {
+            Visitors::new(
+                visitor_key,
+                public_url.is_some_and(|url| url.starts_with("https://")),
+            )
+        }),
         (rates.web, rates.api),
         sections.server.trusted_proxies.clone(),
         public_url,

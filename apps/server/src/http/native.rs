@@ -43,7 +43,8 @@ const MAX_VISITORS: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Native {
     pub(crate) chats: Chats,
-    pub(crate) visitors: Visitors,
+    /// `None` when the chat page is switched off: then only keys are let in.
+    pub(crate) visitors: Option<Visitors>,
     /// Requests of visitors, and of keys of the web platform: `messenger.rateLimits.web`.
     pub(crate) web: RateLimiter,
     pub(crate) web_limit: RateLimit,
@@ -75,7 +76,7 @@ type Answer = Result<Response, Problem>;
 impl Native {
     pub(crate) fn new(
         chats: Chats,
-        visitors: Visitors,
+        visitors: Option<Visitors>,
         limits: (RateLimit, RateLimit),
         trusted_proxies: Vec<IpAddr>,
         public_url: Option<&str>,
@@ -120,10 +121,9 @@ pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Respo
             .await;
         let chat = opened.map_err(|error| refused(&app, &caller, &error, language))?;
         let mut response = (StatusCode::CREATED, Json(json!({ "chatId": chat }))).into_response();
-        if caller.is_visitor() {
-            response
-                .headers_mut()
-                .insert(header::SET_COOKIE, app.native.visitors.cookie(&caller.user));
+        if let (true, Some(visitors)) = (caller.is_visitor(), &app.native.visitors) {
+            let cookie = visitors.cookie(&caller.user);
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
         }
         Ok(response)
     })

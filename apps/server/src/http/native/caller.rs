@@ -71,10 +71,17 @@ pub(super) fn identify(
         };
         return Err(Problem::new("FORBIDDEN", detail));
     }
-    let user = match (app.native.visitors.find(&parts.headers), purpose) {
-        (Some(user), _) => user,
-        (None, Purpose::Open) => app.native.visitors.create(&SystemRandom),
-        (None, Purpose::Read | Purpose::Change) => {
+    let visitor = app
+        .native
+        .visitors
+        .as_ref()
+        .and_then(|visitors| match visitors.find(&parts.headers) {
+            None if purpose == Purpose::Open => Some(visitors.create(&SystemRandom)),
+            found => found,
+        });
+    let user = match visitor {
+        Some(user) => user,
+        None => {
             let detail = match language {
                 Language::En => {
                     "No API key was sent, and no visitor's cookie; a visitor gets one with the first chat."
