@@ -106,7 +106,15 @@ async fn serve(
 ) -> anyhow::Result<u8> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let built = wire::build(loaded, data_dir.path(), &admin.secret, &api_key.secret).await?;
+    let visitor_key = data_dir.visitor_key(&SystemRandom)?;
+    let built = wire::build(
+        loaded,
+        data_dir.path(),
+        &admin.secret,
+        &api_key.secret,
+        visitor_key,
+    )
+    .await?;
     observer::start(&built.bus, Arc::clone(&built.app.counters));
     let resumed = built
         .gateway
@@ -169,6 +177,7 @@ async fn serve(
 
     tracing::info!("stopping: running turns may finish");
     built.app.draining.store(true, Ordering::Release);
+    built.app.native.closing.cancel();
     drain.cancel();
     intake.stop().await;
     let grace = server.shutdown_grace;

@@ -5,6 +5,7 @@ use crate::config::sections::{
     RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
+use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
@@ -21,7 +22,7 @@ use openclaw_core::{
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries, ShowMode};
+use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, Retries, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -95,12 +96,14 @@ struct Stores {
     name: &'static str,
 }
 
-/// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's.
+/// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's;
+/// `visitor_key` signs the cookies of visitors.
 pub(crate) async fn build(
     loaded: &Loaded,
     data_dir: &Path,
     admin: &Secret,
     api_key: &Secret,
+    visitor_key: Secret,
 ) -> anyhow::Result<Built> {
     let sections = &loaded.sections;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -206,6 +209,20 @@ pub(crate) async fn build(
     keys.reload(&*stores.keys)
         .await
         .context("the stored API keys could not be read")?;
+    let public_url = sections.server.public_url.as_deref();
+    let native = Native::new(
+        Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
+        sections.messenger.web.enabled.then(|| {
+            Visitors::new(
+                visitor_key,
+                public_url.is_some_and(|url| url.starts_with("https://")),
+            )
+        }),
+        (rates.web, rates.api),
+        sections.server.trusted_proxies.clone(),
+        public_url,
+        &clock,
+    );
     let app = Arc::new(App {
         gateway: gateway.clone(),
         store: stores.turns,
@@ -227,6 +244,7 @@ pub(crate) async fn build(
             max_queue_size: concurrency.max_queue_size,
             threshold: concurrency.backpressure_threshold,
         },
+        native,
     });
     Ok(Built {
         app,

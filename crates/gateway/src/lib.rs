@@ -14,6 +14,7 @@
 
 mod admission;
 mod caller;
+pub mod chats;
 mod commands;
 pub mod completion;
 pub mod config;
@@ -36,10 +37,11 @@ pub mod words;
 
 pub use admission::TurnPool;
 pub use caller::caller_chat;
+pub use chats::{ChatError, ChatSnapshot, Chats, Draft, Posted, SaidMessage};
 pub use completion::{CompletionEvent, CompletionRequest, CompletionStream};
 pub use config::GatewayConfig;
 pub use error::Refusal;
-pub use feed::{ChatFeeds, FeedEvent, FeedRead, FeedReader};
+pub use feed::{Asked, ChatFeeds, FeedEvent, FeedRead, FeedReader, LiveAnswer};
 pub use gateway::{Gateway, JobRunner, Receipt, Resumed};
 pub use job::{Job, JobEnd};
 pub use outbox::OutboxCounts;
