@@ -3,7 +3,7 @@
 //! Handlers translate; the gateway decides. Each surface answers errors in its own form: OpenAI's under `/v1`, RFC 9457
 //! elsewhere.
 
-mod admin;
+pub(crate) mod admin;
 mod body;
 mod health;
 mod openai;
@@ -19,7 +19,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use openclaw_ai_fabric::ProviderRegistry;
 use openclaw_core::{Clock, CorrelationId, Language};
 use openclaw_gateway::Gateway;
@@ -48,6 +48,8 @@ pub(crate) struct App {
     /// Set when the server stops: it is alive and no longer ready.
     pub(crate) draining: AtomicBool,
     pub(crate) pool: PoolBounds,
+    /// What was built, for `openclaw status`.
+    pub(crate) facts: admin::status::Facts,
 }
 
 /// The bounds of what is read.
@@ -93,6 +95,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/models/{*id}", get(openai::model))
         .route("/admin/api/v1/metrics/concurrency", get(admin::concurrency))
         .route("/admin/api/v1/metrics", get(admin::metrics))
+        .route("/admin/api/v1/status", get(admin::status::show))
+        .route("/admin/api/v1/keys", get(admin::keys::list).post(admin::keys::create))
+        .route("/admin/api/v1/keys/{id}", delete(admin::keys::revoke))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe))
