@@ -14,8 +14,8 @@ pub(crate) mod sections;
 pub(crate) mod show;
 mod tree;
 
-use environment::Environment;
 use crate::wire;
+use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
 use openclaw_core::Secret;
 use secrets::Secrets;
@@ -99,7 +99,12 @@ pub(crate) fn load(
     check::parts(&mut tree, wire::broken_rules(&sections));
     let later = tree.faults.split_off(direct);
     for fault in later {
-        if !tree.faults.iter().take(direct).any(|cause| follows(&fault, cause)) {
+        if !tree
+            .faults
+            .iter()
+            .take(direct)
+            .any(|cause| follows(&fault, cause))
+        {
             tree.fault(fault);
         }
     }
@@ -126,7 +131,9 @@ fn is_syntax(fault: &Fault) -> bool {
 
 /// Whether a rule seems broken only because a field it names could not be read.
 fn follows(fault: &Fault, cause: &Fault) -> bool {
-    let Some(name) = cause.path.rsplit('.').next().filter(|name| !name.is_empty()) else { return false };
+    let Some(name) = cause.path.rsplit('.').next().filter(|name| !name.is_empty()) else {
+        return false;
+    };
     let mut words = fault.message.split(|c: char| !c.is_ascii_alphanumeric());
     fault.path == cause.path || words.any(|word| word == name)
 }

@@ -72,7 +72,9 @@ pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 impl HttpLimits {
     pub(crate) fn of(section: &ServerSection) -> Self {
-        Self { body_bytes: section.body_limit.0 }
+        Self {
+            body_bytes: section.body_limit.0,
+        }
     }
 }
 
@@ -96,7 +98,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/admin/api/v1/metrics/concurrency", get(admin::concurrency))
         .route("/admin/api/v1/metrics", get(admin::metrics))
         .route("/admin/api/v1/status", get(admin::status::show))
-        .route("/admin/api/v1/keys", get(admin::keys::list).post(admin::keys::create))
+        .route(
+            "/admin/api/v1/keys",
+            get(admin::keys::list).post(admin::keys::create),
+        )
         .route("/admin/api/v1/keys/{id}", delete(admin::keys::revoke))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
@@ -113,7 +118,9 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let mut response = next.run(request).await;
     let status = status_label(response.status());
     app.counters.http_requests.bump([route, status]);
-    app.counters.http_duration.observe([route, status], app.clock.monotonic().saturating_since(began));
+    app.counters
+        .http_duration
+        .observe([route, status], app.clock.monotonic().saturating_since(began));
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -148,7 +155,11 @@ async fn not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 
 /// The path as it may be repeated in an answer: bounded, and nothing that is not plain.
 fn shown_path(uri: &Uri) -> String {
-    uri.path().chars().filter(|c| c.is_ascii_graphic()).take(120).collect()
+    uri.path()
+        .chars()
+        .filter(|c| c.is_ascii_graphic())
+        .take(120)
+        .collect()
 }
 
 fn refuse(uri: &Uri, _headers: &HeaderMap, code: &'static str, detail: String) -> Response {
@@ -161,7 +172,11 @@ fn refuse(uri: &Uri, _headers: &HeaderMap, code: &'static str, detail: String) -
 
 /// The correlation id `observe` gave the request.
 pub(crate) fn correlation_id(app: &App, request: &Request) -> CorrelationId {
-    request.extensions().get().copied().unwrap_or_else(|| app.gateway.correlation_id())
+    request
+        .extensions()
+        .get()
+        .copied()
+        .unwrap_or_else(|| app.gateway.correlation_id())
 }
 
 /// The language a caller reads.
@@ -175,11 +190,19 @@ pub(crate) fn language(headers: &HeaderMap) -> Language {
 
 /// The credential of a request: `Authorization: Bearer …`, else `X-API-Key`.
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
+    let bearer = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+    bearer.or_else(|| {
+        headers
+            .get("x-api-key")
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    })
 }
 
 /// Whose key a request carries.

@@ -35,14 +35,24 @@ impl Running {
 
 /// Starts what the configuration asks for.
 pub(crate) fn start(built: &Built, public_url: Option<&str>) -> Running {
-    let running = Running { closing: CancellationToken::new(), tasks: TaskTracker::new() };
-    let Some(telegram) = built.telegram.clone() else { return running };
+    let running = Running {
+        closing: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let Some(telegram) = built.telegram.clone() else {
+        return running;
+    };
     let closing = running.closing.clone();
     let clock = Arc::clone(&built.app.clock);
     match telegram.intake {
         Intake::Polling => {
-            let poller =
-                Poller { telegram, gateway: built.gateway.clone(), meta: Arc::clone(&built.meta), clock, closing };
+            let poller = Poller {
+                telegram,
+                gateway: built.gateway.clone(),
+                meta: Arc::clone(&built.meta),
+                clock,
+                closing,
+            };
             running.tasks.spawn(poller.run());
         }
         Intake::Webhook => {
@@ -54,10 +64,17 @@ pub(crate) fn start(built: &Built, public_url: Option<&str>) -> Running {
 }
 
 /// Learns who the bot is, and tells Telegram where its webhook is where that is known.
-async fn register(telegram: Telegram, url: Option<String>, clock: Arc<dyn Clock>, closing: CancellationToken) {
+async fn register(
+    telegram: Telegram,
+    url: Option<String>,
+    clock: Arc<dyn Clock>,
+    closing: CancellationToken,
+) {
     let registering = async {
         connect(&telegram, &*clock).await;
-        let (Some(url), Some(secret)) = (url, &telegram.secret) else { return };
+        let (Some(url), Some(secret)) = (url, &telegram.secret) else {
+            return;
+        };
         let mut wait = FIRST_WAIT;
         while let Err(error) = telegram.adapter.set_webhook(&url, secret).await {
             tracing::warn!(%error, url, "the webhook is not registered yet");
@@ -115,7 +132,12 @@ impl Poller {
         let mut offset = self.stored_offset().await;
         let mut wait = FIRST_WAIT;
         loop {
-            match self.telegram.adapter.get_updates(offset, 100, POLL_TIME, self.clock.now()).await {
+            match self
+                .telegram
+                .adapter
+                .get_updates(offset, 100, POLL_TIME, self.clock.now())
+                .await
+            {
                 Ok(updates) => {
                     wait = FIRST_WAIT;
                     match self.take(updates).await {
@@ -139,16 +161,23 @@ impl Poller {
 
     /// Makes a batch durable; the offset that confirms it. Tries until it is: what is not confirmed comes again.
     async fn take(&self, updates: Vec<openclaw_telegram::PolledUpdate>) -> Option<i64> {
-        let next = updates.iter().map(|update| update.update_id).max()?.checked_add(1)?;
+        let next = updates
+            .iter()
+            .map(|update| update.update_id)
+            .max()?
+            .checked_add(1)?;
         let mut messages = Vec::new();
         for update in updates {
             match update.parsed {
                 Ok(Parsed::Messages(parsed)) => messages.extend(parsed),
                 Ok(Parsed::Ignored { .. }) => {}
                 Ok(Parsed::Migrated { from, to }) => {
-                    self.gateway.chat_moved(openclaw_core::Platform::Telegram, &from, &to);
+                    self.gateway
+                        .chat_moved(openclaw_core::Platform::Telegram, &from, &to);
                 }
-                Err(error) => tracing::warn!(%error, update = update.update_id, "an update cannot be understood"),
+                Err(error) => {
+                    tracing::warn!(%error, update = update.update_id, "an update cannot be understood")
+                }
             }
         }
         let mut wait = FIRST_WAIT;
@@ -157,7 +186,9 @@ impl Poller {
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(%error, "updates are not taken yet");
-                    self.clock.sleep(error.retry_after().unwrap_or(wait).min(LONGEST_WAIT)).await;
+                    self.clock
+                        .sleep(error.retry_after().unwrap_or(wait).min(LONGEST_WAIT))
+                        .await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
             }

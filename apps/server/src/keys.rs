@@ -65,11 +65,13 @@ impl KeyRing {
     /// The operator's key and token, and the key of the web platform where one is configured.
     pub(crate) fn new(admin: &Secret, operator: &Secret, web: Option<&Secret>, now: Timestamp) -> Self {
         let operator = fixed_key(operator, OPERATOR, Platform::Api, now);
-        let web = web.and_then(|key| fixed_key(key, WEB_EMBEDDER, Platform::Web, now)).map(|key| ApiKeyRecord {
-            tier: AccessTier::Standard,
-            limited: true,
-            ..key
-        });
+        let web = web
+            .and_then(|key| fixed_key(key, WEB_EMBEDDER, Platform::Web, now))
+            .map(|key| ApiKeyRecord {
+                tier: AccessTier::Standard,
+                limited: true,
+                ..key
+            });
         let ring = Self {
             keys: RwLock::default(),
             readings: AtomicU64::new(0),
@@ -90,7 +92,9 @@ impl KeyRing {
     /// Takes what a reading found, unless a later one was faster: it has seen all that this one has, and more.
     fn replace(&self, reading: u64, stored: &[ApiKeyRecord]) {
         let valid = stored.iter().filter(|key| key.revoked_at.is_none());
-        let by_digest = valid.chain(&self.fixed).filter_map(|key| Some((parse_hex(&key.hash)?, Arc::new(key.clone()))));
+        let by_digest = valid
+            .chain(&self.fixed)
+            .filter_map(|key| Some((parse_hex(&key.hash)?, Arc::new(key.clone()))));
         let by_digest = by_digest.collect();
         let mut known = self.keys.write();
         if known.reading <= reading {
@@ -101,7 +105,11 @@ impl KeyRing {
     /// How many keys are valid, the operator's included.
     pub(crate) fn count(&self, now: Timestamp) -> usize {
         let known = self.keys.read();
-        known.by_digest.values().filter(|key| key.expires_at.is_none_or(|end| now < end)).count()
+        known
+            .by_digest
+            .values()
+            .filter(|key| key.expires_at.is_none_or(|end| now < end))
+            .count()
     }
 
     /// Whose key this is, if it is valid now.
@@ -133,18 +141,28 @@ mod tests {
 
     fn ring() -> KeyRing {
         let key = Secret::new("oc_live_operator-key");
-        KeyRing::new(&Secret::new("admin-token-123456"), &key, None, Timestamp::from_millis(0))
+        KeyRing::new(
+            &Secret::new("admin-token-123456"),
+            &key,
+            None,
+            Timestamp::from_millis(0),
+        )
     }
 
     #[test]
     fn the_operators_key_is_known_and_others_are_not() {
         let ring = ring();
         let now = Timestamp::from_millis(1);
-        let found = ring.find("oc_live_operator-key", now).expect("the operator's key");
+        let found = ring
+            .find("oc_live_operator-key", now)
+            .expect("the operator's key");
         assert_eq!((found.tier, found.limited), (AccessTier::Admin, false));
         assert!(ring.find("oc_live_operator-ke", now).is_none());
         assert!(ring.is_admin("admin-token-123456"));
-        assert!(!ring.is_admin("oc_live_operator-key"), "a key is not the admin token");
+        assert!(
+            !ring.is_admin("oc_live_operator-key"),
+            "a key is not the admin token"
+        );
     }
 
     #[test]

@@ -54,11 +54,17 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.exit_code();
     }
-    if error.is::<serve::InvalidConfig>() { EXIT_CONFIG } else { 1 }
+    if error.is::<serve::InvalidConfig>() {
+        EXIT_CONFIG
+    } else {
+        1
+    }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 fn run(command: &Command) -> anyhow::Result<u8> {

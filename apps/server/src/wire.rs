@@ -5,8 +5,8 @@ mod rules;
 pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
 
 use crate::config::sections::{
-    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection, RateLimitFields,
-    Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
+    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection,
+    RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
 use crate::http::admin::status::Facts;
@@ -15,13 +15,14 @@ use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
 use openclaw_ai_fabric::{
-    BudgetScope, CircuitBreakers, CircuitConfig, Estimator, FallbackChain, FallbackRouter, ModelCapability, ModelDefinition,
-    ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry, RateLimiter as ProviderLimiter, RouterConfig,
-    RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
+    BudgetScope, CircuitBreakers, CircuitConfig, Estimator, FallbackChain, FallbackRouter, ModelCapability,
+    ModelDefinition, ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry,
+    RateLimiter as ProviderLimiter, RouterConfig, RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
 };
 use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
 use openclaw_core::{
-    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random, Secret,
+    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random,
+    Secret,
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
@@ -29,7 +30,8 @@ use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
-    DispatchLimits, MessageDispatcher, MessengerPort, RateLimit, RateLimiter, RateLimits, WebhookRouter, WebhookSecrets,
+    DispatchLimits, MessageDispatcher, MessengerPort, RateLimit, RateLimiter, RateLimits, WebhookRouter,
+    WebhookSecrets,
 };
 use openclaw_openai::{OpenAiConfig, OpenAiModel};
 use openclaw_plugins::{HookDispatcher, PluginRegistry};
@@ -112,19 +114,30 @@ struct Stores {
 }
 
 /// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's.
-pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_key: &Secret) -> anyhow::Result<Built> {
+pub(crate) async fn build(
+    loaded: &Loaded,
+    data_dir: &Path,
+    admin: &Secret,
+    api_key: &Secret,
+) -> anyhow::Result<Built> {
     let sections = &loaded.sections;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let bus = InProcessEventBus::new();
-    let events = EventContext::new(Arc::clone(&bus) as Arc<dyn EventBus>, Arc::clone(&clock), "gateway");
+    let events = EventContext::new(
+        Arc::clone(&bus) as Arc<dyn EventBus>,
+        Arc::clone(&clock),
+        "gateway",
+    );
 
     let concurrency = concurrency(&sections.concurrency)?;
     let gateway_config = gateway_config(sections)?;
     let streaming = streaming(&sections.streaming)?;
     let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
 
-    let http = HttpClientConfig::default().build().context("the HTTP client could not be built")?;
+    let http = HttpClientConfig::default()
+        .build()
+        .context("the HTTP client could not be built")?;
     let registry = Arc::new(ProviderRegistry::new());
     let limiter = Arc::new(ProviderLimiter::new(Arc::clone(&clock)));
     let model = providers(loaded, &registry, &limiter, &http, &clock)?;
@@ -146,8 +159,10 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
 
     let rates = rate_limits(sections)?;
     let telegram = telegram(loaded, http)?;
-    let adapters: Vec<Arc<dyn MessengerPort>> =
-        telegram.iter().map(|telegram| Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>).collect();
+    let adapters: Vec<Arc<dyn MessengerPort>> = telegram
+        .iter()
+        .map(|telegram| Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>)
+        .collect();
     let dispatcher = Arc::new(MessageDispatcher::new(
         adapters,
         dispatch_limits(sections, rates)?,
@@ -164,7 +179,11 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
         webhooks.register(Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>, secrets);
     }
     let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
-    let hooks = Arc::new(HookDispatcher::new(plugins, Arc::clone(&clock), events.for_source("plugins")));
+    let hooks = Arc::new(HookDispatcher::new(
+        plugins,
+        Arc::clone(&clock),
+        events.for_source("plugins"),
+    ));
 
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
@@ -183,16 +202,27 @@ pub(crate) async fn build(loaded: &Loaded, data_dir: &Path, admin: &Secret, api_
         events: events.clone(),
     });
     let work = runner.clone();
-    let runtime = TaskRuntime::new(TaskRuntimeConfig::default(), Arc::clone(&clock), move |job, context| {
-        let runner = work.clone();
-        async move { runner.run(job, context).await }
-    })
+    let runtime = TaskRuntime::new(
+        TaskRuntimeConfig::default(),
+        Arc::clone(&clock),
+        move |job, context| {
+            let runner = work.clone();
+            async move { runner.run(job, context).await }
+        },
+    )
     .context("the workers' threads could not be started")?;
-    let pool = WorkerPool::new(concurrency.clone(), runtime, Arc::clone(&clock), events.for_source("concurrency"))?;
+    let pool = WorkerPool::new(
+        concurrency.clone(),
+        runtime,
+        Arc::clone(&clock),
+        events.for_source("concurrency"),
+    )?;
     let gateway = Gateway::new(&runner, pool, concurrency.starvation_limit);
 
     let keys = KeyRing::new(admin, api_key, loaded.secrets.web_api_key.as_ref(), clock.now());
-    keys.reload(&*stores.keys).await.context("the stored API keys could not be read")?;
+    keys.reload(&*stores.keys)
+        .await
+        .context("the stored API keys could not be read")?;
     let app = Arc::new(App {
         gateway: gateway.clone(),
         store: stores.turns,
@@ -248,7 +278,11 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
             }
         }
         StorageKind::Sqlite => {
-            let store = Arc::new(SqliteStore::open(data_dir, SqliteOptions::default(), clock.now())?);
+            let store = Arc::new(SqliteStore::open(
+                data_dir,
+                SqliteOptions::default(),
+                clock.now(),
+            )?);
             Stores {
                 turns: Arc::clone(&store) as _,
                 directory: Arc::clone(&store) as _,
@@ -263,7 +297,8 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
 
 /// Reads a name of the configuration as the type that has it, in the type's own words.
 fn named<T: DeserializeOwned>(field: &str, name: &str) -> anyhow::Result<T> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).with_context(|| format!("{field} = {name:?}"))
+    serde_json::from_value(serde_json::Value::String(name.to_owned()))
+        .with_context(|| format!("{field} = {name:?}"))
 }
 
 fn count(field: &str, value: u64) -> anyhow::Result<usize> {
@@ -299,7 +334,11 @@ fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig
 fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
     let session = &sections.session;
     let defaults = GatewayConfig::default();
-    let tier = session.default_tier.as_deref().map(str::parse::<AccessTier>).transpose();
+    let tier = session
+        .default_tier
+        .as_deref()
+        .map(str::parse::<AccessTier>)
+        .transpose();
     Ok(GatewayConfig {
         admission_deadline: sections.inbox.admission_deadline,
         replay_max_age: sections.inbox.replay_max_age,
@@ -310,7 +349,9 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
         store_texts: sections.storage.store_texts,
         max_history_tokens: session.max_history_tokens.unwrap_or(defaults.max_history_tokens),
         session_ttl: session.ttl_ms.map_or(defaults.session_ttl, Duration::from_millis),
-        default_tier: tier.context("session.defaultTier")?.unwrap_or(defaults.default_tier),
+        default_tier: tier
+            .context("session.defaultTier")?
+            .unwrap_or(defaults.default_tier),
         history_retention: sections.storage.text_retention,
         ..defaults
     })
@@ -318,11 +359,18 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
 
 fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, StreamConfig>> {
     let options = streaming_options(section)?;
-    Platform::ALL.into_iter().map(|platform| Ok((platform, options.resolve(platform)?))).collect()
+    Platform::ALL
+        .into_iter()
+        .map(|platform| Ok((platform, options.resolve(platform)?)))
+        .collect()
 }
 
 fn streaming_options(section: &StreamingSection) -> anyhow::Result<StreamingOptions> {
-    let length = |value: Option<u64>| value.map(|value| count("streaming.maxMessageLength", value)).transpose();
+    let length = |value: Option<u64>| {
+        value
+            .map(|value| count("streaming.maxMessageLength", value))
+            .transpose()
+    };
     let overrides = |own: &StreamOverrides| -> anyhow::Result<Option<StreamOptions>> {
         Ok(Some(StreamOptions {
             flush_token_threshold: own.flush_token_threshold,
@@ -364,7 +412,11 @@ fn rate_limits(sections: &Sections) -> anyhow::Result<RateLimits> {
     let fields = &sections.messenger.rate_limits;
     let defaults = RateLimits::default();
     let limits = RateLimits {
-        telegram: rate("messenger.rateLimits.telegram", &fields.telegram, defaults.telegram)?,
+        telegram: rate(
+            "messenger.rateLimits.telegram",
+            &fields.telegram,
+            defaults.telegram,
+        )?,
         max: rate("messenger.rateLimits.max", &fields.max, defaults.max)?,
         web: rate("messenger.rateLimits.web", &fields.web, defaults.web)?,
         api: rate("messenger.rateLimits.api", &fields.api, defaults.api)?,
@@ -391,7 +443,9 @@ fn dispatch_limits(sections: &Sections, rates: RateLimits) -> anyhow::Result<Dis
 
 fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Result<Option<Telegram>> {
     let section = &loaded.sections.messenger.telegram;
-    let Some(token) = loaded.secrets.telegram_token.clone() else { return Ok(None) };
+    let Some(token) = loaded.secrets.telegram_token.clone() else {
+        return Ok(None);
+    };
     let intake = match section.mode {
         IntakeMode::Polling => Intake::Polling,
         IntakeMode::Webhook => Intake::Webhook,
@@ -400,7 +454,9 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     };
     let secret = loaded.secrets.telegram_secret.clone();
     if intake == Intake::Webhook && secret.is_none() {
-        bail!("messenger.telegram.mode is webhook and no secret is set; set WEBHOOK_SECRET to 1–256 characters of A–Z a–z 0–9 _ -");
+        bail!(
+            "messenger.telegram.mode is webhook and no secret is set; set WEBHOOK_SECRET to 1–256 characters of A–Z a–z 0–9 _ -"
+        );
     }
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
@@ -412,7 +468,11 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
         ..TelegramConfig::new(token)
     };
     let adapter = Arc::new(TelegramAdapter::new(config, http));
-    Ok(Some(Telegram { adapter, intake, secret }))
+    Ok(Some(Telegram {
+        adapter,
+        intake,
+        secret,
+    }))
 }
 
 fn budgets(section: &AiFabricSection) -> anyhow::Result<TokenBudgetConfig> {
@@ -423,7 +483,10 @@ fn budgets(section: &AiFabricSection) -> anyhow::Result<TokenBudgetConfig> {
         Some(own) => u64::try_from(own).ok(),
     };
     let own = &section.budgets;
-    let scope = section.budget_scope.as_deref().map(|name| named::<BudgetScope>("ai-fabric.budgetScope", name));
+    let scope = section
+        .budget_scope
+        .as_deref()
+        .map(|name| named::<BudgetScope>("ai-fabric.budgetScope", name));
     Ok(TokenBudgetConfig {
         limits: TierLimits {
             free: limit(own.free, defaults.limits.free),
@@ -444,7 +507,10 @@ fn circuit(section: &AiFabricSection) -> CircuitConfig {
             .failures
             .and_then(|failures| u32::try_from(failures).ok())
             .unwrap_or(defaults.failure_threshold),
-        open_for: section.circuit.open_ms.map_or(defaults.open_for, Duration::from_millis),
+        open_for: section
+            .circuit
+            .open_ms
+            .map_or(defaults.open_for, Duration::from_millis),
         ..defaults
     }
 }
@@ -452,14 +518,18 @@ fn circuit(section: &AiFabricSection) -> CircuitConfig {
 fn router_config(section: &AiFabricSection) -> RouterConfig {
     let defaults = RouterConfig::default();
     RouterConfig {
-        first_token_timeout: section.first_token_timeout_ms.map_or(defaults.first_token_timeout, Duration::from_millis),
+        first_token_timeout: section
+            .first_token_timeout_ms
+            .map_or(defaults.first_token_timeout, Duration::from_millis),
         ..defaults
     }
 }
 
 fn default_chain(section: &AiFabricSection) -> anyhow::Result<Option<FallbackChain>> {
     let own = &section.fallback;
-    let Some(primary) = &own.primary_model else { return Ok(None) };
+    let Some(primary) = &own.primary_model else {
+        return Ok(None);
+    };
     let mut chain = FallbackChain::new(ModelId::parse(primary)?);
     for name in own.fallbacks.iter().flatten() {
         chain.fallbacks.push(ModelId::parse(name)?);
@@ -497,16 +567,32 @@ fn providers(
                         .iter()
                         .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
                         .collect(),
-                    ..OpenAiConfig::new(provider.id.clone(), provider.base_url.clone().unwrap_or_default(), key)
+                    ..OpenAiConfig::new(
+                        provider.id.clone(),
+                        provider.base_url.clone().unwrap_or_default(),
+                        key,
+                    )
                 };
-                registry.register(provider, Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?))?;
+                registry.register(
+                    provider,
+                    Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
+                )?;
             }
         }
     }
     if !configured.is_empty() {
-        let models = configured.iter().flat_map(|provider| provider.models.iter().map(|model| model.id.clone())).collect();
-        let is_demo = configured.iter().all(|provider| provider.kind == ProviderKind::Demo);
-        return Ok(ModelChoice { models, why: ModelReason::Configured, is_demo });
+        let models = configured
+            .iter()
+            .flat_map(|provider| provider.models.iter().map(|model| model.id.clone()))
+            .collect();
+        let is_demo = configured
+            .iter()
+            .all(|provider| provider.kind == ProviderKind::Demo);
+        return Ok(ModelChoice {
+            models,
+            why: ModelReason::Configured,
+            is_demo,
+        });
     }
     found_provider(&loaded.found, registry, http, clock)
 }
@@ -519,7 +605,10 @@ fn found_provider(
 ) -> anyhow::Result<ModelChoice> {
     if found.openai_api_key.is_some() || found.openai_base_url.is_some() {
         let id = ProviderId::parse("openai")?;
-        let base_url = found.openai_base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
+        let base_url = found
+            .openai_base_url
+            .clone()
+            .unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
         let model = ModelId::parse(found.openai_model.as_deref().unwrap_or("gpt-4o-mini"))?;
         let provider = ModelProvider {
             name: "OpenAI-compatible".to_owned(),
@@ -531,13 +620,27 @@ fn found_provider(
             id: id.clone(),
         };
         let config = OpenAiConfig::new(id, base_url, found.openai_api_key.clone());
-        registry.register(provider, Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?))?;
-        let why =
-            if found.openai_api_key.is_some() { ModelReason::ApiKeyFound } else { ModelReason::BaseUrlFound };
-        return Ok(ModelChoice { models: vec![model.to_string()], why, is_demo: false });
+        registry.register(
+            provider,
+            Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
+        )?;
+        let why = if found.openai_api_key.is_some() {
+            ModelReason::ApiKeyFound
+        } else {
+            ModelReason::BaseUrlFound
+        };
+        return Ok(ModelChoice {
+            models: vec![model.to_string()],
+            why,
+            is_demo: false,
+        });
     }
     registry.register(DemoModel::provider()?, demo(None, clock))?;
-    Ok(ModelChoice { models: vec!["demo".to_owned()], why: ModelReason::NothingFound, is_demo: true })
+    Ok(ModelChoice {
+        models: vec!["demo".to_owned()],
+        why: ModelReason::NothingFound,
+        is_demo: true,
+    })
 }
 
 fn demo(word_delay_ms: Option<u64>, clock: &Arc<dyn Clock>) -> Arc<DemoModel> {
@@ -550,9 +653,21 @@ fn demo(word_delay_ms: Option<u64>, clock: &Arc<dyn Clock>) -> Arc<DemoModel> {
 
 fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
     let id = ProviderId::parse(&section.id)?;
-    let mut models = section.models.iter().map(|model| self::model(model, &id)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut models = section
+        .models
+        .iter()
+        .map(|model| self::model(model, &id))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     if models.is_empty() && section.kind == ProviderKind::Demo {
-        models.extend(DemoModel::provider()?.models.into_iter().map(|model| ModelDefinition { provider: id.clone(), ..model }));
+        models.extend(
+            DemoModel::provider()?
+                .models
+                .into_iter()
+                .map(|model| ModelDefinition {
+                    provider: id.clone(),
+                    ..model
+                }),
+        );
     }
     let limit = |value: Option<u64>| value.and_then(NonZeroU64::new);
     Ok(ModelProvider {
@@ -564,7 +679,9 @@ fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
             tokens_per_minute: limit(section.rate_limit.tokens_per_minute),
             concurrent_requests: limit(section.rate_limit.concurrent_requests),
         },
-        priority: section.priority.map_or(0, |priority| i32::try_from(priority).unwrap_or(0)),
+        priority: section
+            .priority
+            .map_or(0, |priority| i32::try_from(priority).unwrap_or(0)),
         any_model: section.any_model,
         id,
     })
@@ -584,7 +701,11 @@ fn model(section: &ModelSection, provider: &ProviderId) -> anyhow::Result<ModelD
             capabilities
         }
     };
-    let tier = section.required_tier.as_deref().map(str::parse::<AccessTier>).transpose()?;
+    let tier = section
+        .required_tier
+        .as_deref()
+        .map(str::parse::<AccessTier>)
+        .transpose()?;
     Ok(ModelDefinition {
         name: section.name.clone().unwrap_or_else(|| section.id.clone()),
         context_window: section.context_window.unwrap_or(unlisted.context_window),

@@ -13,7 +13,11 @@ use serde_json::json;
 use std::sync::Arc;
 
 fn unauthorized() -> Response {
-    Problem::new("UNAUTHORIZED", "the admin API needs `Authorization: Bearer` with the admin token").into_response()
+    Problem::new(
+        "UNAUTHORIZED",
+        "the admin API needs `Authorization: Bearer` with the admin token",
+    )
+    .into_response()
 }
 
 /// The manual's eleven metrics, at top level under the manual's names.

@@ -22,7 +22,9 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyErro
     let mut gathered = BytesMut::new();
     let mut seen = 0_usize;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
+            continue;
+        };
         seen = seen.saturating_add(data.len());
         if seen > limit {
             discard(body, limit.saturating_add(DISCARDED).saturating_sub(seen)).await;
@@ -57,15 +59,23 @@ mod tests {
     use futures::stream;
 
     fn pieces(pieces: &[&'static str]) -> Body {
-        let pieces: Vec<Result<Bytes, std::io::Error>> =
-            pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        let pieces: Vec<Result<Bytes, std::io::Error>> = pieces
+            .iter()
+            .map(|piece| Ok(Bytes::from_static(piece.as_bytes())))
+            .collect();
         Body::from_stream(stream::iter(pieces))
     }
 
     #[tokio::test]
     async fn pieces_are_joined_and_the_limit_is_inclusive() {
-        assert_eq!(read(pieces(&["ab", "cd", "e"]), 5).await, Ok(Bytes::from_static(b"abcde")));
-        assert_eq!(read(pieces(&["ab", "cd", "e"]), 4).await, Err(BodyError::TooLarge));
+        assert_eq!(
+            read(pieces(&["ab", "cd", "e"]), 5).await,
+            Ok(Bytes::from_static(b"abcde"))
+        );
+        assert_eq!(
+            read(pieces(&["ab", "cd", "e"]), 4).await,
+            Err(BodyError::TooLarge)
+        );
         assert_eq!(read(pieces(&[]), 4).await, Ok(Bytes::new()));
     }
 }

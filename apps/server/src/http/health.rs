@@ -57,8 +57,16 @@ pub(crate) async fn metrics(
     snapshot(&app).write(&mut out);
     app.counters.write(&mut out);
     let totals = app.gateway.pool().totals();
-    out.counter("openclaw_pool_refusals_total", "Requests the pool refused.", totals.refusals);
-    out.gauge("openclaw_inbox_open_entries", "Accepted messages without an end.", app.gateway.open_entries() as f64);
+    out.counter(
+        "openclaw_pool_refusals_total",
+        "Requests the pool refused.",
+        totals.refusals,
+    );
+    out.gauge(
+        "openclaw_inbox_open_entries",
+        "Accepted messages without an end.",
+        app.gateway.open_entries() as f64,
+    );
     out.gauge(
         "openclaw_inbox_waiting_entries",
         "Accepted messages that wait outside the pool.",
@@ -70,9 +78,21 @@ pub(crate) async fn metrics(
         app.gateway.oldest_waiting().map_or(0.0, |age| age.as_secs_f64()),
     );
     let outbox = app.gateway.outbox();
-    out.counter("openclaw_outbox_delivered_total", "Parts of replies delivered.", outbox.delivered);
-    out.counter("openclaw_outbox_failed_total", "Parts of replies given up.", outbox.failed);
-    out.counter("openclaw_outbox_retried_total", "Deliveries put off.", outbox.retried);
+    out.counter(
+        "openclaw_outbox_delivered_total",
+        "Parts of replies delivered.",
+        outbox.delivered,
+    );
+    out.counter(
+        "openclaw_outbox_failed_total",
+        "Parts of replies given up.",
+        outbox.failed,
+    );
+    out.counter(
+        "openclaw_outbox_retried_total",
+        "Deliveries put off.",
+        outbox.retried,
+    );
     out.counter(
         "openclaw_outbox_ambiguous_total",
         "Sends of which it is unknown whether they arrived.",
@@ -90,7 +110,12 @@ fn snapshot(app: &App) -> PoolSnapshot {
     PoolSnapshot {
         active_workers: count(metrics.active_workers),
         idle_workers: count(metrics.idle_workers),
-        draining_workers: count(pool.workers().iter().filter(|worker| worker.state == WorkerState::Draining).count()),
+        draining_workers: count(
+            pool.workers()
+                .iter()
+                .filter(|worker| worker.state == WorkerState::Draining)
+                .count(),
+        ),
         stuck_workers: count(metrics.stuck_workers),
         queue_depth: Priority::ALL.map(|priority| count(pool.queue_depth_of(priority))),
         total_processed: metrics.total_processed,

@@ -2,7 +2,9 @@
 
 use super::body::{self, BodyError};
 use super::{App, caller, correlation_id, credential, language};
-use crate::openai_wire::{ApiError, ChatCompletionRequest, ChunkWriter, CompletionWriter, Identity, ModelCard};
+use crate::openai_wire::{
+    ApiError, ChatCompletionRequest, ChunkWriter, CompletionWriter, Identity, ModelCard,
+};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -77,23 +79,32 @@ async fn answer(
     id: CorrelationId,
     language: Language,
 ) -> Result<Response, ApiError> {
-    let body = body::read(body, app.limits.body_bytes).await.map_err(|error| match error {
-        BodyError::TooLarge => {
-            ApiError::new("TOO_LARGE", format!("the body has more than {} bytes", app.limits.body_bytes))
-        }
-        BodyError::Broken => ApiError::new("VALIDATION", "the body did not arrive whole"),
-    })?;
+    let body = body::read(body, app.limits.body_bytes)
+        .await
+        .map_err(|error| match error {
+            BodyError::TooLarge => ApiError::new(
+                "TOO_LARGE",
+                format!("the body has more than {} bytes", app.limits.body_bytes),
+            ),
+            BodyError::Broken => ApiError::new("VALIDATION", "the body did not arrive whole"),
+        })?;
     let asked = ChatCompletionRequest::parse(&body)?;
     let (stream, include_usage) = (asked.stream, asked.include_usage);
     let request = completion_request(key, asked, id, language)?;
-    let mut events = app.gateway.complete(request).map_err(|refusal| refused(app, &refusal, language))?;
+    let mut events = app
+        .gateway
+        .complete(request)
+        .map_err(|refusal| refused(app, &refusal, language))?;
     // Nothing is promised before a model answers: until then an error still has its own status.
     let first = match events.next().await {
         Some(CompletionEvent::Failed(refusal)) => return Err(refused(app, &refusal, language)),
         Some(event) => event,
         None => return Err(ApiError::new("INTERNAL", "the answer ended before it began")),
     };
-    let head = Head { id: format!("chatcmpl-{}", id.as_uuid().simple()), created: app.clock.now().as_secs() };
+    let head = Head {
+        id: format!("chatcmpl-{}", id.as_uuid().simple()),
+        created: app.clock.now().as_secs(),
+    };
     if stream {
         Ok(streamed(app, head, first, events, include_usage, language))
     } else {
@@ -161,7 +172,14 @@ async fn gathered(
             CompletionEvent::Event(event) => writer.event(event),
             CompletionEvent::Done => {
                 let model = model.as_ref().map_or("", ModelId::as_str);
-                let body = writer.finish(Identity { id: &head.id, created: head.created, model }, None);
+                let body = writer.finish(
+                    Identity {
+                        id: &head.id,
+                        created: head.created,
+                        model,
+                    },
+                    None,
+                );
                 return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
             }
             CompletionEvent::Failed(refusal) => return Err(refused(app, &refusal, language)),
@@ -208,8 +226,14 @@ fn streamed(
     let mut response = Response::new(Body::from_stream(body));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
@@ -245,7 +269,11 @@ impl Streaming {
     fn write(&mut self, event: CompletionEvent, out: &mut BytesMut) {
         match event {
             CompletionEvent::Began { model } => {
-                let identity = Identity { id: &self.head.id, created: self.head.created, model: model.as_str() };
+                let identity = Identity {
+                    id: &self.head.id,
+                    created: self.head.created,
+                    model: model.as_str(),
+                };
                 self.writer = Some(ChunkWriter::new(identity, self.include_usage));
             }
             CompletionEvent::Event(event) => self.writer().event(&event, out),
@@ -266,14 +294,22 @@ impl Streaming {
     }
 
     fn writer(&mut self) -> &mut ChunkWriter {
-        let identity = Identity { id: &self.head.id, created: self.head.created, model: "" };
-        self.writer.get_or_insert_with(|| ChunkWriter::new(identity, self.include_usage))
+        let identity = Identity {
+            id: &self.head.id,
+            created: self.head.created,
+            model: "",
+        };
+        self.writer
+            .get_or_insert_with(|| ChunkWriter::new(identity, self.include_usage))
     }
 }
 
 fn cards(app: &App, key: &ApiKeyRecord) -> Vec<ModelCard> {
     let created = app.clock.now().as_secs();
-    let filter = ModelFilter { tier: Some(key.tier), ..ModelFilter::default() };
+    let filter = ModelFilter {
+        tier: Some(key.tier),
+        ..ModelFilter::default()
+    };
     let mut cards: Vec<ModelCard> = app
         .registry
         .list_models(&filter)
@@ -284,7 +320,11 @@ fn cards(app: &App, key: &ApiKeyRecord) -> Vec<ModelCard> {
             owned_by: found.provider.id.to_string(),
         })
         .collect();
-    cards.push(ModelCard { id: "auto".to_owned(), created, owned_by: "openclaw".to_owned() });
+    cards.push(ModelCard {
+        id: "auto".to_owned(),
+        created,
+        owned_by: "openclaw".to_owned(),
+    });
     cards
 }
 
@@ -297,14 +337,22 @@ pub(crate) async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> R
 }
 
 /// `GET /v1/models/{id}`. Ids may hold slashes.
-pub(crate) async fn model(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn model(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let key = match authorize(&app, &headers) {
         Ok(key) => key,
         Err(error) => return error.into_response(),
     };
     match cards(&app, &key).into_iter().find(|card| card.id == id) {
         Some(card) => json(card.to_body()),
-        None => ApiError::new("MODEL_UNKNOWN", "there is no such model; GET /v1/models lists them").into_response(),
+        None => ApiError::new(
+            "MODEL_UNKNOWN",
+            "there is no such model; GET /v1/models lists them",
+        )
+        .into_response(),
     }
 }
 

@@ -34,7 +34,10 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
     let id = correlation_id(app, &request);
     let label = platform.as_str();
     let (parts, body) = request.into_parts();
-    let sender = match app.webhooks.authenticate(platform, &RequestHeaders(&parts.headers), id) {
+    let sender = match app
+        .webhooks
+        .authenticate(platform, &RequestHeaders(&parts.headers), id)
+    {
         Ok(sender) => sender,
         Err(error) => {
             app.counters.webhooks.bump([label, "unauthorized"]);
@@ -74,7 +77,11 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
     };
     match app.gateway.receive(messages, None).await {
         Ok(receipts) => {
-            let outcome = if receipts.iter().all(|receipt| receipt.duplicate) { "duplicate" } else { "ok" };
+            let outcome = if receipts.iter().all(|receipt| receipt.duplicate) {
+                "duplicate"
+            } else {
+                "ok"
+            };
             app.counters.webhooks.bump([label, outcome]);
             acknowledged()
         }
@@ -85,7 +92,9 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
             } else {
                 tracing::warn!(error = %refusal, correlation_id = %id, "an update was not taken");
             }
-            Problem::from_error(&refusal, Language::En).with_correlation_id(id).into_response()
+            Problem::from_error(&refusal, Language::En)
+                .with_correlation_id(id)
+                .into_response()
         }
     }
 }
