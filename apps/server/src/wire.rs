@@ -26,7 +26,7 @@ use openclaw_core::{
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner};
+use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -190,6 +190,7 @@ pub(crate) async fn build(
         streaming,
         quiet_platforms: quiet_platforms(sections),
         default_chain: default_chain(&sections.ai_fabric)?,
+        retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
         selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits.clone())),
         router: Arc::new(router),
@@ -534,13 +535,21 @@ fn default_chain(section: &AiFabricSection) -> anyhow::Result<Option<FallbackCha
     for name in own.fallbacks.iter().flatten() {
         chain.fallbacks.push(ModelId::parse(name)?);
     }
-    if let Some(retries) = own.max_retries {
-        chain.max_retries = u32::try_from(retries).context("ai-fabric.fallback.maxRetries is too large")?;
-    }
-    if let Some(delay) = own.retry_delay_ms {
-        chain.retry_delay = Duration::from_millis(delay);
-    }
     Ok(Some(chain))
+}
+
+fn retries(section: &AiFabricSection) -> anyhow::Result<Retries> {
+    let defaults = FallbackChain::new(ModelId::parse("any")?);
+    let own = &section.fallback;
+    let max_retries = own.max_retries.map(u32::try_from).transpose();
+    Ok(Retries {
+        max_retries: max_retries
+            .context("ai-fabric.fallback.maxRetries is too large")?
+            .unwrap_or(defaults.max_retries),
+        retry_delay: own
+            .retry_delay_ms
+            .map_or(defaults.retry_delay, Duration::from_millis),
+    })
 }
 
 /// Registers the configured providers, else the one the environment names, else the built-in one.

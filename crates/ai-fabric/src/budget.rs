@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The length of a window, from its first use.
+/// The length of a window, from its first use by the wall clock: a clock that is set back makes it longer.
 pub const BUDGET_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 /// The least output a budget may cut an answer down to, in tokens; below it a turn is refused.
 pub const OUTPUT_FLOOR: u64 = 256;

@@ -30,10 +30,6 @@ pub struct SeededRandom {
 
 impl ManualClock {
     /// Starts at 2026-01-01T00:00:00Z on the wall, at the origin on the monotonic clock.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "a clock is always shared; every caller would wrap it"
-    )]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(ClockState {

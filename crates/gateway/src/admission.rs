@@ -12,8 +12,8 @@ use crate::services::Services;
 use crate::turn::parts_in_place;
 use crate::words;
 use openclaw_concurrency::{
-    Admission as Place, Canceller, Dequeued, Priority, PriorityScheduler, RequestError, Scheduled, Submission, Ticket,
-    WorkerPool,
+    Admission as Place, Canceller, Dequeued, Priority, PriorityScheduler, RequestError, Scheduled,
+    Submission, Ticket, WorkerPool,
 };
 use openclaw_core::{CodedError, Monotonic, TenantId};
 use parking_lot::Mutex;
@@ -99,7 +99,9 @@ impl Admission {
 
     pub(crate) fn ended(&self) {
         // Saturating: an entry that was ended twice must not wrap the count.
-        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1)).ok();
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1))
+            .ok();
     }
 
     /// Runs a piece of work that ends an entry, on the server's own threads, to its end.
@@ -205,13 +207,20 @@ impl Admission {
     fn start(self: &Arc<Self>, submission: Submission<OpenEntry>, place: Place<Job, JobEnd>) {
         let key = Arc::clone(&submission.tenant);
         let mut job = None;
-        let submission = Submission { deadline: None, ..submission }.map(|entry| {
+        let submission = Submission {
+            deadline: None,
+            ..submission
+        }
+        .map(|entry| {
             let turn = TurnJob::new(entry);
             job = Some(turn.clone());
             Job::Turn(turn)
         });
         let ticket = place.submit(submission);
-        self.room.lock().running.insert(Arc::clone(&key), ticket.canceller());
+        self.room
+            .lock()
+            .running
+            .insert(Arc::clone(&key), ticket.canceller());
         let admission = Arc::clone(self);
         if let Some(job) = job {
             self.spawn(async move { admission.supervise(key, job, ticket).await });
@@ -233,7 +242,8 @@ impl Admission {
             }
             Err(error) => {
                 tracing::error!(%error, correlation_id = %job.entry.correlation_id, "turn ended from outside");
-                self.end(&job, Outcome::Failed, Some(&Refusal::Worker(error))).await;
+                self.end(&job, Outcome::Failed, Some(&Refusal::Worker(error)))
+                    .await;
                 true
             }
         };
@@ -265,7 +275,10 @@ impl Admission {
         let Some(ending) = job.progress.end() else {
             // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
             let words = text.unwrap_or_default();
-            services.close_with(entry, outcome, &words).await.unwrap_or_else(|error| lost(entry.id, &error));
+            services
+                .close_with(entry, outcome, &words)
+                .await
+                .unwrap_or_else(|error| lost(entry.id, &error));
             return;
         };
         let settlement = ending.reservation.map(|reservation| {
@@ -350,7 +363,10 @@ impl Admission {
         let (canceller, waiting) = {
             let mut room = self.room.lock();
             let ids = room.waiting.remove(&key).unwrap_or_default();
-            let waiting: Vec<_> = ids.into_iter().filter_map(|id| room.scheduler.remove(id)).collect();
+            let waiting: Vec<_> = ids
+                .into_iter()
+                .filter_map(|id| room.scheduler.remove(id))
+                .collect();
             (room.running.get(&key).cloned(), waiting)
         };
         let anything = canceller.is_some() || !waiting.is_empty();
@@ -368,11 +384,22 @@ impl Admission {
 
     /// Shows the people who wait that they are not forgotten. Call it every few seconds.
     pub(crate) fn show_typing(self: &Arc<Self>) {
-        let keys: Vec<Arc<str>> = self.room.lock().waiting.keys().take(TYPING_AT_ONCE).cloned().collect();
+        let keys: Vec<Arc<str>> = self
+            .room
+            .lock()
+            .waiting
+            .keys()
+            .take(TYPING_AT_ONCE)
+            .cloned()
+            .collect();
         for tenant in keys.iter().filter_map(|key| key.parse::<TenantId>().ok()) {
             let services = Arc::clone(&self.services);
             self.spawn(async move {
-                services.dispatcher.typing(&tenant, openclaw_core::ChatKind::Private).await.ok();
+                services
+                    .dispatcher
+                    .typing(&tenant, openclaw_core::ChatKind::Private)
+                    .await
+                    .ok();
             });
         }
     }
@@ -386,7 +413,11 @@ impl Admission {
     /// How long the entry that waits longest has waited for a worker.
     pub(crate) fn oldest_waiting(&self) -> Option<Duration> {
         let now = self.services.clock.monotonic();
-        self.room.lock().scheduler.oldest_ready().map(|since: Monotonic| now.saturating_since(since))
+        self.room
+            .lock()
+            .scheduler
+            .oldest_ready()
+            .map(|since: Monotonic| now.saturating_since(since))
     }
 }
 

@@ -42,7 +42,12 @@ impl Command {
 }
 
 /// Carries out a command and ends its entry with the answer.
-pub(crate) async fn run(services: &Arc<Services>, admission: &Arc<Admission>, entry: &OpenEntry, command: Command) {
+pub(crate) async fn run(
+    services: &Arc<Services>,
+    admission: &Arc<Admission>,
+    entry: &OpenEntry,
+    command: Command,
+) {
     let language = entry.message.language();
     let answer = match command {
         Command::Start => Ok(words::greeting(language).to_owned()),
@@ -95,7 +100,14 @@ async fn usage(services: &Services, entry: &OpenEntry, language: Language) -> Re
     let account = services.budget.account_for(&entry.tenant.tenant_id);
     let usage = services.purse.usage(&account, entry.tenant.tier).await?;
     let now = services.clock.now();
-    Ok(words::usage(language, usage.used, usage.limit, usage.remaining, usage.resets_at, now))
+    Ok(words::usage(
+        language,
+        usage.used,
+        usage.limit,
+        usage.remaining,
+        usage.resets_at,
+        now,
+    ))
 }
 
 #[cfg(test)]

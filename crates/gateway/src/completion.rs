@@ -150,9 +150,15 @@ impl CompletionRunner {
             asked => asked,
         };
         let account = services.budget.account_for(&request.tenant);
-        let want = Want { input, output: asked, model_limit: model.max_output_tokens };
-        let reservation =
-            services.purse.reserve(&account, request.tier, want, request.correlation_id).await?;
+        let want = Want {
+            input,
+            output: asked,
+            model_limit: model.max_output_tokens,
+        };
+        let reservation = services
+            .purse
+            .reserve(&account, request.tier, want, request.correlation_id)
+            .await?;
         // Nothing is asked of the provider that the caller did not ask for, unless the budget demands it.
         if request.chat.max_output_tokens != 0 || reservation.output_allowed() < model.max_output_tokens {
             request.chat.max_output_tokens = reservation.output_allowed();
@@ -180,17 +186,17 @@ impl CompletionRunner {
                 RoutedEvent::Restarted { .. } => {}
                 RoutedEvent::Event(ModelEvent::Usage(reported)) => usage = reported,
                 RoutedEvent::Event(ModelEvent::Stop(reason)) => stop = Some(reason),
-                RoutedEvent::Event(ModelEvent::TextDelta(text)) => {
-                    match &mut held_back {
-                        Some(held) => held.push_str(&text),
-                        None => send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await,
-                    }
-                }
+                RoutedEvent::Event(ModelEvent::TextDelta(text)) => match &mut held_back {
+                    Some(held) => held.push_str(&text),
+                    None => send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await,
+                },
                 RoutedEvent::Event(event) => send(events, CompletionEvent::Event(event)).await,
             }
         }
         if let Some(text) = held_back {
-            let text = self.before_send(&request.tenant, request.tier, request.correlation_id, text).await?;
+            let text = self
+                .before_send(&request.tenant, request.tier, request.correlation_id, text)
+                .await?;
             send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await;
         }
         spending.settle();
@@ -207,7 +213,12 @@ impl CompletionRunner {
         if !self.services.hooks.has(HookName::OnMessageReceived) {
             return Ok(());
         }
-        let Some(last) = request.chat.messages.iter().rposition(|message| message.role == Role::User) else {
+        let Some(last) = request
+            .chat
+            .messages
+            .iter()
+            .rposition(|message| message.role == Role::User)
+        else {
             return Ok(());
         };
         let before = request.chat.messages[last].joined_text();
@@ -220,10 +231,18 @@ impl CompletionRunner {
         let outcome = self
             .services
             .hooks
-            .dispatch(HookName::OnMessageReceived, context, request.tier, Some(request.correlation_id))
+            .dispatch(
+                HookName::OnMessageReceived,
+                context,
+                request.tier,
+                Some(request.correlation_id),
+            )
             .await;
         match (outcome.cancelled, outcome.context) {
-            (Some(reason), _) => Err(Refusal::CancelledByPlugin { plugin: reason.plugin, text: reason.text }),
+            (Some(reason), _) => Err(Refusal::CancelledByPlugin {
+                plugin: reason.plugin,
+                text: reason.text,
+            }),
             (None, HookContext::OnMessageReceived { text, .. }) if text != before => {
                 request.chat.messages[last] = ChatMessage::text(Role::User, text);
                 Ok(())
@@ -239,10 +258,21 @@ impl CompletionRunner {
         correlation_id: CorrelationId,
         text: String,
     ) -> Result<String, Refusal> {
-        let context = HookContext::OnBeforeSend { tenant: tenant.clone(), text, is_final: true };
-        let outcome = self.services.hooks.dispatch(HookName::OnBeforeSend, context, tier, Some(correlation_id)).await;
+        let context = HookContext::OnBeforeSend {
+            tenant: tenant.clone(),
+            text,
+            is_final: true,
+        };
+        let outcome = self
+            .services
+            .hooks
+            .dispatch(HookName::OnBeforeSend, context, tier, Some(correlation_id))
+            .await;
         match (outcome.cancelled, outcome.context) {
-            (Some(reason), _) => Err(Refusal::CancelledByPlugin { plugin: reason.plugin, text: reason.text }),
+            (Some(reason), _) => Err(Refusal::CancelledByPlugin {
+                plugin: reason.plugin,
+                text: reason.text,
+            }),
             (None, HookContext::OnBeforeSend { text, .. }) => Ok(text),
             (None, _) => Ok(String::new()),
         }

@@ -47,11 +47,22 @@ impl Services {
         let outbox = if words.is_empty() || !self.has_chat(&entry.tenant.tenant_id) {
             Vec::new()
         } else {
-            let shown: Vec<_> = entry.shown.iter().map(|shown| (shown.part, shown.message_id.clone())).collect();
+            let shown: Vec<_> = entry
+                .shown
+                .iter()
+                .map(|shown| (shown.part, shown.message_id.clone()))
+                .collect();
             parts_in_place(entry, &shown, words)
         };
-        let close = CloseEntry { entry: entry.id, now: self.clock.now(), outcome, outbox };
-        let Some(parts) = self.store.close(close).await? else { return Ok(()) };
+        let close = CloseEntry {
+            entry: entry.id,
+            now: self.clock.now(),
+            outcome,
+            outbox,
+        };
+        let Some(parts) = self.store.close(close).await? else {
+            return Ok(());
+        };
         match refusal {
             Some(_) => self.tell_refused(entry, words, refusal),
             None => self.tell_plain_end(entry, outcome, words),
@@ -122,7 +133,11 @@ impl Services {
     pub(crate) async fn remove(&self, entry: &OpenEntry, messages: Vec<MessageId>) {
         for id in messages {
             let (tenant, kind) = (&entry.tenant.tenant_id, entry.message.chat_kind);
-            if let Err(error) = self.dispatcher.delete(tenant, kind, &id, entry.correlation_id).await {
+            if let Err(error) = self
+                .dispatcher
+                .delete(tenant, kind, &id, entry.correlation_id)
+                .await
+            {
                 tracing::warn!(%error, correlation_id = %entry.correlation_id, "a surplus message stays in the chat");
             }
         }
@@ -133,17 +148,34 @@ impl Services {
         if self.has_chat(tenant) {
             let (services, tenant) = (Arc::clone(self), tenant.clone());
             self.runtime.spawn(async move {
-                services.dispatcher.typing(&tenant, openclaw_core::ChatKind::Private).await.ok();
+                services
+                    .dispatcher
+                    .typing(&tenant, openclaw_core::ChatKind::Private)
+                    .await
+                    .ok();
             });
         } else {
-            self.feeds.publish(tenant, FeedEvent::Notice { turn_id: turn_id(entry), place });
+            self.feeds.publish(
+                tenant,
+                FeedEvent::Notice {
+                    turn_id: turn_id(entry),
+                    place,
+                },
+            );
         }
     }
 
     /// Runs a hook that only tells of something.
-    pub(crate) async fn session_hook(&self, hook: HookName, context: impl FnOnce() -> HookContext, entry: &OpenEntry) {
+    pub(crate) async fn session_hook(
+        &self,
+        hook: HookName,
+        context: impl FnOnce() -> HookContext,
+        entry: &OpenEntry,
+    ) {
         if self.hooks.has(hook) {
-            self.hooks.dispatch(hook, context(), entry.tenant.tier, Some(entry.correlation_id)).await;
+            self.hooks
+                .dispatch(hook, context(), entry.tenant.tier, Some(entry.correlation_id))
+                .await;
         }
     }
 }

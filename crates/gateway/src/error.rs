@@ -2,7 +2,9 @@
 
 use crate::ports::StoreError;
 use crate::words;
-use openclaw_ai_fabric::{AllModelsFailedError, ModelError, RouteError, SelectionError, TokenBudgetExceededError};
+use openclaw_ai_fabric::{
+    AllModelsFailedError, ModelError, RouteError, SelectionError, TokenBudgetExceededError,
+};
 use openclaw_concurrency::{BackpressureError, RequestError};
 use openclaw_core::{CodedError, Language, PluginId, Timestamp};
 use openclaw_messenger::RateLimitError;
@@ -128,11 +130,15 @@ impl CodedError for Refusal {
             Self::InboxFull { .. } | Self::Store(_) => Cow::Borrowed(words::too_busy(language)),
             Self::RateLimited(error) => error.user_message(language),
             Self::TenantSuspended => Cow::Borrowed(words::suspended(language)),
-            Self::Budget { error, now } => Cow::Owned(words::budget_spent(language, error.limit, error.resets_at, *now)),
+            Self::Budget { error, now } => {
+                Cow::Owned(words::budget_spent(language, error.limit, error.resets_at, *now))
+            }
             Self::TooLong { .. } => Cow::Borrowed(words::too_long(language)),
             Self::CancelledByPlugin { text: Some(text), .. } => Cow::Owned(text.clone()),
             Self::CancelledByPlugin { text: None, .. } => Cow::Borrowed(words::cancelled_by_plugin(language)),
-            Self::Selection(SelectionError::UnknownModel { .. }) => Cow::Borrowed(words::unknown_model(language)),
+            Self::Selection(SelectionError::UnknownModel { .. }) => {
+                Cow::Borrowed(words::unknown_model(language))
+            }
             Self::Selection(SelectionError::Unsuitable { .. } | SelectionError::NoneSuitable) => {
                 Cow::Borrowed(words::too_long(language))
             }
@@ -148,12 +154,18 @@ impl CodedError for Refusal {
 
 /// What the models asked for, when all of them asked to wait.
 fn longest_wait(error: &AllModelsFailedError) -> Option<Duration> {
-    error.attempts.iter().filter_map(|attempt| attempt.error().and_then(CodedError::retry_after)).min()
+    error
+        .attempts
+        .iter()
+        .filter_map(|attempt| attempt.error().and_then(CodedError::retry_after))
+        .min()
 }
 
 /// What the models found wrong with the request itself: no other model and no later time would have taken it.
 fn decisive(error: &RouteError) -> Option<&ModelError> {
-    let RouteError::AllModelsFailed(error) = error else { return None };
+    let RouteError::AllModelsFailed(error) = error else {
+        return None;
+    };
     let last = error.attempts.last().and_then(|attempt| attempt.error())?;
     matches!(
         last,

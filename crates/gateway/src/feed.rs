@@ -167,7 +167,9 @@ impl FeedEvent {
 
     fn bytes(&self) -> usize {
         64 + match self {
-            Self::TextDelta { text, .. } | Self::TextReplace { text, .. } | Self::TurnFinished { text, .. } => text.len(),
+            Self::TextDelta { text, .. }
+            | Self::TextReplace { text, .. }
+            | Self::TurnFinished { text, .. } => text.len(),
             Self::TurnStarted { .. }
             | Self::ToolStarted { .. }
             | Self::ToolFinished { .. }
@@ -187,7 +189,11 @@ pub fn turn_id(entry: EntryId) -> String {
 impl ChatFeeds {
     /// Chats keep their ring for `resume_window` after the last event.
     pub fn new(clock: Arc<dyn Clock>, resume_window: Duration) -> Self {
-        Self { feeds: Mutex::default(), clock, resume_window }
+        Self {
+            feeds: Mutex::default(),
+            clock,
+            resume_window,
+        }
     }
 
     fn feed(&self, tenant: &TenantId) -> Arc<Feed> {
@@ -196,7 +202,9 @@ impl ChatFeeds {
             return Arc::clone(feed);
         }
         // Ids start from the time, so that those of an earlier process are never mistaken for this one's.
-        let start = u64::try_from(self.clock.now().as_millis()).unwrap_or(0).saturating_mul(1_000);
+        let start = u64::try_from(self.clock.now().as_millis())
+            .unwrap_or(0)
+            .saturating_mul(1_000);
         let feed = Arc::new(Feed {
             ring: Mutex::new(Ring {
                 events: VecDeque::new(),
@@ -232,12 +240,15 @@ impl ChatFeeds {
                     }
                 }
                 FeedEvent::TurnFinished { .. } | FeedEvent::TurnFailed { .. } => ring.live = None,
-                FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {}
+                FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {
+                }
             }
             ring.bytes += event.bytes();
             ring.events.push_back((id, Arc::new(event)));
             while ring.events.len() > RING_EVENTS || ring.bytes > RING_BYTES {
-                let Some((_, oldest)) = ring.events.pop_front() else { break };
+                let Some((_, oldest)) = ring.events.pop_front() else {
+                    break;
+                };
                 ring.bytes -= oldest.bytes();
             }
         }
@@ -303,7 +314,10 @@ impl FeedReader {
         let offset = usize::try_from(self.position + 1 - first).unwrap_or(usize::MAX);
         let (id, event) = ring.events.get(offset)?;
         self.position = *id;
-        Some(FeedRead::Event { id: *id, event: Arc::clone(event) })
+        Some(FeedRead::Event {
+            id: *id,
+            event: Arc::clone(event),
+        })
     }
 
     /// The next event. Dropping the future loses nothing: the position moves only when an event is returned.
@@ -328,7 +342,10 @@ mod tests {
     use openclaw_core::testing::ManualClock;
 
     fn delta(text: &str) -> FeedEvent {
-        FeedEvent::TextDelta { turn_id: "turn_1".into(), text: text.into() }
+        FeedEvent::TextDelta {
+            turn_id: "turn_1".into(),
+            text: text.into(),
+        }
     }
 
     fn feeds() -> (Arc<ManualClock>, ChatFeeds, TenantId) {
@@ -356,7 +373,9 @@ mod tests {
         for text in ["a", "b", "c"] {
             feeds.publish(&chat, delta(text));
         }
-        let Some(FeedRead::Event { id, .. }) = reader.try_next() else { panic!("no first event") };
+        let Some(FeedRead::Event { id, .. }) = reader.try_next() else {
+            panic!("no first event")
+        };
         drop(reader);
         assert_eq!(texts(&mut feeds.subscribe(&chat, Some(id))), ["b", "c"]);
         assert_eq!(texts(&mut feeds.subscribe(&chat, None)), [""; 0]);
@@ -365,23 +384,39 @@ mod tests {
     #[test]
     fn a_position_the_ring_no_longer_holds_is_reset() {
         let (_, feeds, chat) = feeds();
-        assert_eq!(texts(&mut feeds.subscribe(&chat, Some(5))), ["reset"], "an id of an earlier process");
+        assert_eq!(
+            texts(&mut feeds.subscribe(&chat, Some(5))),
+            ["reset"],
+            "an id of an earlier process"
+        );
         let mut reader = feeds.subscribe(&chat, None);
         for _ in 0..=RING_EVENTS {
             feeds.publish(&chat, delta("x"));
         }
-        assert_eq!(texts(&mut reader), ["reset"], "one event more than the ring holds");
+        assert_eq!(
+            texts(&mut reader),
+            ["reset"],
+            "one event more than the ring holds"
+        );
     }
 
     #[test]
     fn the_live_text_follows_deltas_and_replacements() {
         let (_, feeds, chat) = feeds();
-        let started = FeedEvent::TurnStarted { turn_id: "turn_1".into() };
+        let started = FeedEvent::TurnStarted {
+            turn_id: "turn_1".into(),
+        };
         feeds.publish(&chat, started);
         feeds.publish(&chat, delta("one "));
         feeds.publish(&chat, delta("two"));
         assert_eq!(feeds.live(&chat).1, Some(("turn_1".into(), "one two".into())));
-        feeds.publish(&chat, FeedEvent::TextReplace { turn_id: "turn_1".into(), text: String::new() });
+        feeds.publish(
+            &chat,
+            FeedEvent::TextReplace {
+                turn_id: "turn_1".into(),
+                text: String::new(),
+            },
+        );
         feeds.publish(&chat, delta("three"));
         assert_eq!(feeds.live(&chat).1, Some(("turn_1".into(), "three".into())));
     }

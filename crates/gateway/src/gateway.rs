@@ -99,7 +99,11 @@ impl JobRunner {
             Arc::clone(&parts.random),
         );
         let services = Arc::new(Services {
-            purse: Purse::new(Arc::clone(&parts.budget), Arc::clone(&parts.store), Arc::clone(&parts.clock)),
+            purse: Purse::new(
+                Arc::clone(&parts.budget),
+                Arc::clone(&parts.store),
+                Arc::clone(&parts.clock),
+            ),
             feeds: Arc::new(ChatFeeds::new(Arc::clone(&parts.clock), RESUME_WINDOW)),
             session_events: parts.events.for_source("session"),
             messenger_events: parts.events.for_source("messenger"),
@@ -109,6 +113,7 @@ impl JobRunner {
             streaming: parts.streaming,
             quiet_platforms: parts.quiet_platforms,
             default_chain: parts.default_chain,
+            retries: parts.retries,
             store: parts.store,
             selector: parts.selector,
             router: parts.router,
@@ -159,7 +164,10 @@ impl Gateway {
     /// taken: what was accepted earlier must be answered earlier.
     pub async fn start(&self) -> Result<Resumed, StoreError> {
         let inner = &self.inner;
-        let mut resumed = Resumed { parts: inner.services.outbox.recover().await?, ..Resumed::default() };
+        let mut resumed = Resumed {
+            parts: inner.services.outbox.recover().await?,
+            ..Resumed::default()
+        };
         let now = inner.services.clock.now();
         let mut after = None;
         loop {
@@ -233,7 +241,11 @@ impl Gateway {
         );
     }
 
-    fn every<F: Future<Output = ()> + Send>(&self, interval: Duration, mut act: impl FnMut() -> F + Send + 'static) {
+    fn every<F: Future<Output = ()> + Send>(
+        &self,
+        interval: Duration,
+        mut act: impl FnMut() -> F + Send + 'static,
+    ) {
         let clock = Arc::clone(&self.inner.services.clock);
         self.run_until_closed(async move {
             loop {
@@ -258,14 +270,24 @@ impl Gateway {
         }
         // A caller that goes away must not leave an accepted message without anybody who answers it.
         let gateway = self.clone();
-        let accepting = inner.services.runtime.spawn(async move { gateway.accept(messages, tier).await });
+        let accepting = inner
+            .services
+            .runtime
+            .spawn(async move { gateway.accept(messages, tier).await });
         match accepting.await {
             Ok(receipts) => Ok(receipts?),
-            Err(error) => Err(StoreError::Unknown { reason: error.to_string() }.into()),
+            Err(error) => Err(StoreError::Unknown {
+                reason: error.to_string(),
+            }
+            .into()),
         }
     }
 
-    async fn accept(&self, messages: Vec<IncomingMessage>, tier: Option<AccessTier>) -> Result<Vec<Receipt>, StoreError> {
+    async fn accept(
+        &self,
+        messages: Vec<IncomingMessage>,
+        tier: Option<AccessTier>,
+    ) -> Result<Vec<Receipt>, StoreError> {
         let services = &self.inner.services;
         let now = services.clock.now();
         let entries: Vec<NewEntry> = messages
@@ -282,9 +304,19 @@ impl Gateway {
         let mut receipts = Vec::with_capacity(accepted.len());
         for (accepted, correlation_id) in accepted.into_iter().zip(ids) {
             receipts.push(match accepted {
-                Accepted::Duplicate { entry, same, .. } => Receipt { entry, duplicate: true, same, correlation_id },
+                Accepted::Duplicate { entry, same, .. } => Receipt {
+                    entry,
+                    duplicate: true,
+                    same,
+                    correlation_id,
+                },
                 Accepted::New(entry) => {
-                    let receipt = Receipt { entry: entry.id, duplicate: false, same: true, correlation_id };
+                    let receipt = Receipt {
+                        entry: entry.id,
+                        duplicate: false,
+                        same: true,
+                        correlation_id,
+                    };
                     self.inner.admission.opened(1);
                     self.welcome(&entry);
                     self.admit(entry);
@@ -298,12 +330,16 @@ impl Gateway {
     fn welcome(&self, entry: &OpenEntry) {
         let services = &self.inner.services;
         if entry.tenant_is_new {
-            services.session_events.publish(Some(entry.correlation_id), || TenantCreated {
-                tenant_id: entry.tenant.tenant_id.clone(),
-                tier: entry.tenant.tier,
-            });
+            services
+                .session_events
+                .publish(Some(entry.correlation_id), || TenantCreated {
+                    tenant_id: entry.tenant.tenant_id.clone(),
+                    tier: entry.tenant.tier,
+                });
         }
-        services.messenger_events.publish(Some(entry.correlation_id), || MessageReceived::of(&entry.message));
+        services
+            .messenger_events
+            .publish(Some(entry.correlation_id), || MessageReceived::of(&entry.message));
     }
 
     /// Sends an accepted entry where it belongs: to its end, to the commands' lane, or to wait for a worker.
@@ -313,7 +349,11 @@ impl Gateway {
         if entry.tenant.suspended {
             let notice = inner.may_tell_suspended(&entry.tenant.tenant_id);
             return self.end_with(entry, Outcome::Refused, move |entry| {
-                if notice { words::suspended(entry.message.language()) } else { "" }
+                if notice {
+                    words::suspended(entry.message.language())
+                } else {
+                    ""
+                }
             });
         }
         match message.kind {
@@ -339,13 +379,27 @@ impl Gateway {
             IncomingKind::Message => match Command::parse(message.text.trim()) {
                 Some(command) => {
                     let (services, admission) = (Arc::clone(&inner.services), Arc::clone(&inner.admission));
-                    inner.admission.spawn(async move { commands::run(&services, &admission, &entry, command).await });
+                    inner
+                        .admission
+                        .spawn(async move { commands::run(&services, &admission, &entry, command).await });
                 }
                 None if message.text.trim().is_empty() => {
                     let has_attachments = !message.attachments.is_empty();
-                    self.end_with(entry, if has_attachments { Outcome::Refused } else { Outcome::Ignored }, move |entry| {
-                        if has_attachments { words::text_only(entry.message.language()) } else { "" }
-                    });
+                    self.end_with(
+                        entry,
+                        if has_attachments {
+                            Outcome::Refused
+                        } else {
+                            Outcome::Ignored
+                        },
+                        move |entry| {
+                            if has_attachments {
+                                words::text_only(entry.message.language())
+                            } else {
+                                ""
+                            }
+                        },
+                    );
                 }
                 None => inner.admission.enter(entry),
             },
@@ -358,7 +412,10 @@ impl Gateway {
         outcome: Outcome,
         words: impl FnOnce(&OpenEntry) -> &'static str + Send + 'static,
     ) {
-        let (services, admission) = (Arc::clone(&self.inner.services), Arc::clone(&self.inner.admission));
+        let (services, admission) = (
+            Arc::clone(&self.inner.services),
+            Arc::clone(&self.inner.admission),
+        );
         self.inner.admission.spawn(async move {
             let words = words(&entry);
             report(services.close_with(&entry, outcome, words).await, &entry);
@@ -381,7 +438,10 @@ impl Gateway {
             correlation_id: Some(request.correlation_id),
             request: Job::Completion(CompletionJob { request, events }),
         });
-        Ok(CompletionStream { events: receiver, ticket: Some(ticket) })
+        Ok(CompletionStream {
+            events: receiver,
+            ticket: Some(ticket),
+        })
     }
 
     /// Whether the pool would take a request now; the refusal it would give when not.
@@ -511,7 +571,10 @@ impl Inner {
                         reason: SessionEndReason::Expired,
                     };
                     // The tier is not at hand here; a hook that asks for more than the lowest does not run.
-                    self.services.hooks.dispatch(HookName::OnSessionEnd, context, AccessTier::Free, None).await;
+                    self.services
+                        .hooks
+                        .dispatch(HookName::OnSessionEnd, context, AccessTier::Free, None)
+                        .await;
                 }
             }
             if !swept.more {

@@ -63,7 +63,10 @@ pub(crate) struct Ending {
 
 impl TurnJob {
     pub(crate) fn new(entry: OpenEntry) -> Self {
-        Self { entry: Arc::new(entry), progress: Arc::default() }
+        Self {
+            entry: Arc::new(entry),
+            progress: Arc::default(),
+        }
     }
 }
 
@@ -83,7 +86,17 @@ impl TurnProgress {
     pub(crate) fn end(&self) -> Option<Ending> {
         let mut state = self.state.lock();
         let fence = state.fence.take()?;
-        let Progress { reservation, said, shown, .. } = std::mem::take(&mut *state);
-        Some(Ending { fence, reservation, said, shown })
+        let Progress {
+            reservation,
+            said,
+            shown,
+            ..
+        } = std::mem::take(&mut *state);
+        Some(Ending {
+            fence,
+            reservation,
+            said,
+            shown,
+        })
     }
 }

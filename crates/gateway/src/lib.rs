@@ -42,4 +42,4 @@ pub use feed::{ChatFeeds, FeedEvent, FeedRead, FeedReader};
 pub use gateway::{Gateway, JobRunner, Receipt, Resumed};
 pub use job::{Job, JobEnd};
 pub use outbox::OutboxCounts;
-pub use services::GatewayParts;
+pub use services::{GatewayParts, Retries};

@@ -86,7 +86,10 @@ enum Attempt {
     Over(Delivery),
     /// The message to edit is gone: send a new one.
     SendAnew,
-    Later { wait: Duration, ambiguous: bool },
+    Later {
+        wait: Duration,
+        ambiguous: bool,
+    },
 }
 
 // === impl Outbox ===
@@ -129,7 +132,10 @@ impl Outbox {
         let mut outcomes = Vec::with_capacity(parts.len());
         for part in parts {
             let (done, outcome) = oneshot::channel();
-            if self.enqueue(Waiting { part, done: Some(done) }) {
+            if self.enqueue(Waiting {
+                part,
+                done: Some(done),
+            }) {
                 outcomes.push(outcome);
             }
         }
@@ -151,7 +157,9 @@ impl Outbox {
         let (mut after, mut count) = (None, 0);
         loop {
             let parts = self.store.pending_outbox(after, 500).await?;
-            let Some(last) = parts.last() else { return Ok(count) };
+            let Some(last) = parts.last() else {
+                return Ok(count);
+            };
             after = Some(last.id);
             for part in parts {
                 count += 1;
@@ -232,7 +240,10 @@ impl Outbox {
                     wait = Duration::ZERO;
                     continue;
                 }
-                Attempt::Later { wait: later, ambiguous } => {
+                Attempt::Later {
+                    wait: later,
+                    ambiguous,
+                } => {
                     part.ambiguous = part.ambiguous.saturating_add(u32::from(ambiguous));
                     wait = later;
                     self.put_off(&part, later, ambiguous)
@@ -245,7 +256,11 @@ impl Outbox {
                 Delivery::Failed { .. } => self.counts.failed.fetch_add(1, Ordering::Relaxed),
                 Delivery::Retry { .. } => self.counts.retried.fetch_add(1, Ordering::Relaxed),
             };
-            if let Err(error) = self.store.record_delivery(part.id, delivery, self.clock.now()).await {
+            if let Err(error) = self
+                .store
+                .record_delivery(part.id, delivery, self.clock.now())
+                .await
+            {
                 // The part is still in the store as it was; at the next start it is delivered once more.
                 tracing::warn!(%error, correlation_id = %part.correlation_id, "delivery not recorded");
             }
@@ -260,15 +275,22 @@ impl Outbox {
 
     fn put_off(&self, part: &OutboxPart, wait: Duration, ambiguous: bool) -> Delivery {
         if part.attempts >= MAX_ATTEMPTS {
-            return Delivery::Failed { reason: format!("given up after {} attempts", part.attempts) };
+            return Delivery::Failed {
+                reason: format!("given up after {} attempts", part.attempts),
+            };
         }
         if ambiguous {
             self.counts.ambiguous.fetch_add(1, Ordering::Relaxed);
             if part.ambiguous > MAX_AMBIGUOUS {
-                return Delivery::Failed { reason: "it is unknown whether the message arrived".to_owned() };
+                return Delivery::Failed {
+                    reason: "it is unknown whether the message arrived".to_owned(),
+                };
             }
         }
-        Delivery::Retry { due_at: self.clock.now() + wait, ambiguous }
+        Delivery::Retry {
+            due_at: self.clock.now() + wait,
+            ambiguous,
+        }
     }
 
     async fn attempt(&self, part: &OutboxPart) -> Attempt {
@@ -279,7 +301,11 @@ impl Outbox {
                 .edit(&part.tenant, id, message, Urgency::Final, part.correlation_id)
                 .await
                 .map(|()| id.clone()),
-            None => self.dispatcher.send(&part.tenant, message, Urgency::Final, part.correlation_id).await,
+            None => {
+                self.dispatcher
+                    .send(&part.tenant, message, Urgency::Final, part.correlation_id)
+                    .await
+            }
         };
         match sent {
             Ok(id) => {
@@ -293,7 +319,10 @@ impl Outbox {
     fn judge(&self, part: &OutboxPart, error: &DispatchError) -> Attempt {
         let correlation_id = part.correlation_id;
         if let DispatchError::Throttled { retry_after, .. } = error {
-            return Attempt::Later { wait: *retry_after, ambiguous: false };
+            return Attempt::Later {
+                wait: *retry_after,
+                ambiguous: false,
+            };
         }
         if let Some(delivery) = error.delivery() {
             let edits = part.part.edits.is_some();
@@ -301,24 +330,37 @@ impl Outbox {
                 return Attempt::SendAnew;
             }
             if let DeliveryErrorKind::RateLimited { retry_after, .. } = delivery.kind {
-                return Attempt::Later { wait: retry_after.max(FIRST_RETRY), ambiguous: false };
+                return Attempt::Later {
+                    wait: retry_after.max(FIRST_RETRY),
+                    ambiguous: false,
+                };
             }
             if !delivery.is_permanent() {
                 // An edit that is repeated changes nothing; a message that is repeated is a second message.
                 let ambiguous = delivery.is_ambiguous() && !edits;
                 tracing::warn!(%error, %correlation_id, attempt = part.attempts + 1, ambiguous, "delivery put off");
-                return Attempt::Later { wait: self.backoff(part.attempts), ambiguous };
+                return Attempt::Later {
+                    wait: self.backoff(part.attempts),
+                    ambiguous,
+                };
             }
         } else if !error.is_permanent() {
-            return Attempt::Later { wait: self.backoff(part.attempts), ambiguous: false };
+            return Attempt::Later {
+                wait: self.backoff(part.attempts),
+                ambiguous: false,
+            };
         }
         tracing::warn!(%error, %correlation_id, "delivery given up");
-        Attempt::Over(Delivery::Failed { reason: error.to_string() })
+        Attempt::Over(Delivery::Failed {
+            reason: error.to_string(),
+        })
     }
 
     /// Doubles from a second to five minutes, less up to a quarter by chance.
     fn backoff(&self, attempts: u32) -> Duration {
-        let full = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(attempts.min(16))).min(LONGEST_RETRY);
+        let full = FIRST_RETRY
+            .saturating_mul(2_u32.saturating_pow(attempts.min(16)))
+            .min(LONGEST_RETRY);
         full.mul_f64(1.0 - 0.25 * self.random.unit())
     }
 
@@ -329,11 +371,22 @@ impl Outbox {
                 text: part.part.message.text.clone(),
                 message_id: id.clone(),
             };
-            self.hooks.dispatch(HookName::OnAfterSend, context, AccessTier::Free, Some(part.correlation_id)).await;
+            self.hooks
+                .dispatch(
+                    HookName::OnAfterSend,
+                    context,
+                    AccessTier::Free,
+                    Some(part.correlation_id),
+                )
+                .await;
         }
     }
 }
 
 fn lane_key(tenant: &TenantId, bot: &BotId) -> LaneKey {
-    LaneKey { platform: tenant.platform(), bot: bot.clone(), chat: tenant.chat().bare().to_owned() }
+    LaneKey {
+        platform: tenant.platform(),
+        bot: bot.clone(),
+        chat: tenant.chat().bare().to_owned(),
+    }
 }

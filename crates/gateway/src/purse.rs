@@ -3,7 +3,9 @@
 
 use crate::error::Refusal;
 use crate::ports::{StoreError, TurnStore, UsageDelta};
-use openclaw_ai_fabric::{BudgetUsage, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest, Settlement, TokenBudget};
+use openclaw_ai_fabric::{
+    BudgetUsage, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest, Settlement, TokenBudget,
+};
 use openclaw_core::{AccessTier, Clock, CorrelationId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -42,7 +44,12 @@ struct Unstored {
 
 impl Purse {
     pub(crate) fn new(budget: Arc<TokenBudget>, store: Arc<dyn TurnStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { budget, store, clock, unstored: Mutex::default() }
+        Self {
+            budget,
+            store,
+            clock,
+            unstored: Mutex::default(),
+        }
     }
 
     /// Sets tokens aside, or says why not. Dropping the reservation gives them back.
@@ -70,7 +77,9 @@ impl Purse {
                 Err(ReserveError::NotLoaded) => self.load(account).await?,
             }
         }
-        Err(Refusal::Store(StoreError::Unavailable { reason: format!("budget of {account} does not stay loaded") }))
+        Err(Refusal::Store(StoreError::Unavailable {
+            reason: format!("budget of {account} does not stay loaded"),
+        }))
     }
 
     /// What an account has used and has left.
@@ -83,7 +92,8 @@ impl Purse {
 
     async fn load(&self, account: &str) -> Result<(), StoreError> {
         let stored = self.store.usage(account).await?;
-        self.budget.prime(account, stored.map(|usage| (usage.window_started_at, usage.used)));
+        self.budget
+            .prime(account, stored.map(|usage| (usage.window_started_at, usage.used)));
         Ok(())
     }
 
@@ -104,7 +114,13 @@ impl Purse {
     /// Remembers a settlement for the next flush.
     pub(crate) fn store_later(&self, settlement: &Settlement) {
         let key = (settlement.account.clone(), settlement.window_started_at);
-        self.add(key, Unstored { tokens: settlement.tokens, settlements: 1 });
+        self.add(
+            key,
+            Unstored {
+                tokens: settlement.tokens,
+                settlements: 1,
+            },
+        );
     }
 
     fn add(&self, key: (String, Timestamp), more: Unstored) {
@@ -120,15 +136,20 @@ impl Purse {
         if taken.is_empty() {
             return Ok(());
         }
-        let delta = |((account, window_started_at), unstored): (&(String, Timestamp), &Unstored)| UsageDelta {
-            account: account.clone(),
-            window_started_at: *window_started_at,
-            tokens: unstored.tokens,
-        };
+        let delta =
+            |((account, window_started_at), unstored): (&(String, Timestamp), &Unstored)| UsageDelta {
+                account: account.clone(),
+                window_started_at: *window_started_at,
+                tokens: unstored.tokens,
+            };
         match self.store.add_usage(taken.iter().map(delta).collect()).await {
             Ok(()) => {
                 for ((account, window_started_at), unstored) in taken {
-                    let settlement = Settlement { account, window_started_at, tokens: 0 };
+                    let settlement = Settlement {
+                        account,
+                        window_started_at,
+                        tokens: 0,
+                    };
                     for _ in 0..unstored.settlements {
                         self.budget.stored(&settlement);
                     }

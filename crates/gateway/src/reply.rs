@@ -19,8 +19,8 @@ use openclaw_core::{
 use openclaw_messenger::{DeliveryErrorKind, DispatchError, Urgency};
 use openclaw_plugins::{CancelReason, HookContext, HookName};
 use openclaw_streaming::{
-    Action, LengthUnit, MessageLimit, Outcome, ReplyConfig, ReplyMode, ResponseHandler, StreamConfig, TokenAccumulator, FlushReason,
-    split_message,
+    Action, FlushReason, LengthUnit, MessageLimit, Outcome, ReplyConfig, ReplyMode, ResponseHandler,
+    StreamConfig, TokenAccumulator, split_message,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,7 +128,12 @@ impl Address {
 
 impl Reply {
     /// Gets ready to show the answer to an entry.
-    pub(crate) fn new(services: &Arc<Services>, entry: &OpenEntry, fence: Fence, progress: &Arc<TurnProgress>) -> Self {
+    pub(crate) fn new(
+        services: &Arc<Services>,
+        entry: &OpenEntry,
+        fence: Fence,
+        progress: &Arc<TurnProgress>,
+    ) -> Self {
         let platform = entry.tenant.platform();
         let stream = services.stream_config(platform);
         match services.dispatcher.capabilities(platform) {
@@ -139,8 +144,17 @@ impl Reply {
                 } else {
                     ReplyMode::Batch
                 };
-                let shown = entry.shown.iter().map(|shown| (shown.part, shown.message_id.clone())).collect();
-                let config = ReplyConfig { stream, limit, mode, max_text_bytes: MAX_TEXT_BYTES };
+                let shown = entry
+                    .shown
+                    .iter()
+                    .map(|shown| (shown.part, shown.message_id.clone()))
+                    .collect();
+                let config = ReplyConfig {
+                    stream,
+                    limit,
+                    mode,
+                    max_text_bytes: MAX_TEXT_BYTES,
+                };
                 Self::Chat(Box::new(ChatReply {
                     handler: ResponseHandler::new(config, shown, services.clock.monotonic()),
                     services: Arc::clone(services),
@@ -156,7 +170,12 @@ impl Reply {
             None => {
                 let turn_id = crate::feed::turn_id(entry.id);
                 let tenant = entry.tenant.tenant_id.clone();
-                services.feeds.publish(&tenant, FeedEvent::TurnStarted { turn_id: turn_id.clone() });
+                services.feeds.publish(
+                    &tenant,
+                    FeedEvent::TurnStarted {
+                        turn_id: turn_id.clone(),
+                    },
+                );
                 Self::Feed(FeedReply {
                     held_back: services.hooks.has(HookName::OnBeforeSend),
                     services: Arc::clone(services),
@@ -173,7 +192,12 @@ impl Reply {
     }
 
     /// Shows what a model says until it has said everything, the person stops it, or it fails.
-    pub(crate) async fn follow(&mut self, stream: &mut RoutedStream, step: &mut Step, context: &WorkContext) -> Followed {
+    pub(crate) async fn follow(
+        &mut self,
+        stream: &mut RoutedStream,
+        step: &mut Step,
+        context: &WorkContext,
+    ) -> Followed {
         match self {
             Self::Chat(reply) => reply.follow(stream, step, context).await,
             Self::Feed(reply) => reply.follow(stream, step, context).await,
@@ -208,7 +232,12 @@ impl Reply {
 // === impl ChatReply ===
 
 impl ChatReply {
-    async fn follow(&mut self, stream: &mut RoutedStream, step: &mut Step, context: &WorkContext) -> Followed {
+    async fn follow(
+        &mut self,
+        stream: &mut RoutedStream,
+        step: &mut Step,
+        context: &WorkContext,
+    ) -> Followed {
         let cancelled = context.cancelled();
         tokio::pin!(cancelled);
         loop {
@@ -286,7 +315,10 @@ impl ChatReply {
             }
         }
         self.handler.finish(self.services.clock.monotonic());
-        let mut closing = Closing { text: self.handler.text().to_owned(), ..Closing::default() };
+        let mut closing = Closing {
+            text: self.handler.text().to_owned(),
+            ..Closing::default()
+        };
         closing.surplus = self.handler.surplus().into_iter().map(|(_, id)| id).collect();
         let parts = self.handler.final_parts();
         let has_hook = self.services.hooks.has(HookName::OnBeforeSend);
@@ -332,7 +364,9 @@ async fn perform(
     let tenant = &address.tenant;
     let correlation_id = address.correlation_id;
     if !matches!(action, Action::Typing) && services.outbox.is_busy(tenant, &services.bot) {
-        return Done::Outcome(Outcome::Throttled { until: services.clock.monotonic() + BEHIND_OUTBOX });
+        return Done::Outcome(Outcome::Throttled {
+            until: services.clock.monotonic() + BEHIND_OUTBOX,
+        });
     }
     match action {
         Action::Typing => {
@@ -342,13 +376,22 @@ async fn perform(
         }
         Action::Send { part, text, .. } => {
             let Ok(text) = before_send(&services, &address, text, false).await else {
-                return Done::Outcome(Outcome::Throttled { until: services.clock.monotonic() + BEHIND_OUTBOX });
+                return Done::Outcome(Outcome::Throttled {
+                    until: services.clock.monotonic() + BEHIND_OUTBOX,
+                });
             };
             let message = address.message(text, TextFormat::Plain);
-            match services.dispatcher.send(tenant, &message, Urgency::Interim, correlation_id).await {
+            match services
+                .dispatcher
+                .send(tenant, &message, Urgency::Interim, correlation_id)
+                .await
+            {
                 Ok(message_id) => {
                     progress.update(|progress| progress.shown.push((part, message_id.clone())));
-                    let shown = ShownPart { part, message_id: message_id.clone() };
+                    let shown = ShownPart {
+                        part,
+                        message_id: message_id.clone(),
+                    };
                     match services.store.record_send(address.entry, fence, shown).await {
                         Ok(()) => {}
                         Err(StoreError::Stale) => return Done::Superseded,
@@ -365,13 +408,21 @@ async fn perform(
                 return Done::Outcome(Outcome::Unchanged);
             };
             let message = address.message(text, TextFormat::Plain);
-            match services.dispatcher.edit(tenant, &message_id, &message, Urgency::Interim, correlation_id).await {
+            match services
+                .dispatcher
+                .edit(tenant, &message_id, &message, Urgency::Interim, correlation_id)
+                .await
+            {
                 Ok(()) => Done::Outcome(Outcome::Edited),
                 Err(error) => Done::Outcome(outcome_of(&services, &error)),
             }
         }
         Action::Delete { message_id, .. } => {
-            match services.dispatcher.delete(tenant, address.chat_kind, &message_id, correlation_id).await {
+            match services
+                .dispatcher
+                .delete(tenant, address.chat_kind, &message_id, correlation_id)
+                .await
+            {
                 Ok(()) => Done::Outcome(Outcome::Deleted),
                 Err(error) => Done::Outcome(outcome_of(&services, &error)),
             }
@@ -383,17 +434,19 @@ async fn perform(
 fn outcome_of(services: &Services, error: &DispatchError) -> Outcome {
     match error {
         DispatchError::Throttled { retry_at, .. } => Outcome::Throttled { until: *retry_at },
-        DispatchError::QueueFull { .. } => {
-            Outcome::Throttled { until: services.clock.monotonic() + Duration::from_secs(1) }
-        }
+        DispatchError::QueueFull { .. } => Outcome::Throttled {
+            until: services.clock.monotonic() + Duration::from_secs(1),
+        },
         DispatchError::NoAdapter { .. } | DispatchError::Security(_) => Outcome::Failed { permanent: true },
         DispatchError::Delivery(delivery) => match &delivery.kind {
             DeliveryErrorKind::NothingToEdit => Outcome::Gone,
-            DeliveryErrorKind::RateLimited { retry_after, .. } => {
-                Outcome::Throttled { until: services.clock.monotonic() + *retry_after }
-            }
+            DeliveryErrorKind::RateLimited { retry_after, .. } => Outcome::Throttled {
+                until: services.clock.monotonic() + *retry_after,
+            },
             // Whether it arrived is unknown: showing it again now could double it, so the rest comes with the final text.
-            _ => Outcome::Failed { permanent: delivery.is_permanent() || delivery.is_ambiguous() },
+            _ => Outcome::Failed {
+                permanent: delivery.is_permanent() || delivery.is_ambiguous(),
+            },
         },
     }
 }
@@ -408,8 +461,20 @@ async fn before_send(
     if !services.hooks.has(HookName::OnBeforeSend) {
         return Ok(text);
     }
-    let context = HookContext::OnBeforeSend { tenant: address.tenant.clone(), text, is_final };
-    let outcome = services.hooks.dispatch(HookName::OnBeforeSend, context, address.tier, Some(address.correlation_id)).await;
+    let context = HookContext::OnBeforeSend {
+        tenant: address.tenant.clone(),
+        text,
+        is_final,
+    };
+    let outcome = services
+        .hooks
+        .dispatch(
+            HookName::OnBeforeSend,
+            context,
+            address.tier,
+            Some(address.correlation_id),
+        )
+        .await;
     match (outcome.cancelled, outcome.context) {
         (Some(reason), _) => Err(reason),
         (None, HookContext::OnBeforeSend { text, .. }) => Ok(text),
@@ -420,11 +485,12 @@ async fn before_send(
 
 /// Whether a text may look different once its Markdown is read. Errs towards yes: a needless last edit is harmless.
 fn needs_formatting(text: &str) -> bool {
-    text.contains(['*', '_', '`', '#', '[', ']', '>', '<', '~', '|', '\\', '&', '+', '='])
-        || text.lines().any(|line| {
-            let line = line.trim_start();
-            line.starts_with("- ") || line.starts_with(|c: char| c.is_ascii_digit())
-        })
+    text.contains([
+        '*', '_', '`', '#', '[', ']', '>', '<', '~', '|', '\\', '&', '+', '=',
+    ]) || text.lines().any(|line| {
+        let line = line.trim_start();
+        line.starts_with("- ") || line.starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 fn chat_limit(stream: &StreamConfig, capabilities: &openclaw_messenger::Capabilities) -> MessageLimit {
@@ -442,7 +508,12 @@ fn chat_limit(stream: &StreamConfig, capabilities: &openclaw_messenger::Capabili
 // === impl FeedReply ===
 
 impl FeedReply {
-    async fn follow(&mut self, stream: &mut RoutedStream, step: &mut Step, context: &WorkContext) -> Followed {
+    async fn follow(
+        &mut self,
+        stream: &mut RoutedStream,
+        step: &mut Step,
+        context: &WorkContext,
+    ) -> Followed {
         let cancelled = context.cancelled();
         tokio::pin!(cancelled);
         let mut timer: Option<(Monotonic, BoxFuture<'static, ()>)> = None;
@@ -488,7 +559,10 @@ impl FeedReply {
 
     fn publish(&self, text: String) {
         if !self.held_back && !text.is_empty() {
-            let event = FeedEvent::TextDelta { turn_id: self.turn_id.clone(), text };
+            let event = FeedEvent::TextDelta {
+                turn_id: self.turn_id.clone(),
+                text,
+            };
             self.services.feeds.publish(&self.tenant, event);
         }
     }
@@ -508,14 +582,20 @@ impl FeedReply {
 
     fn publish_replacement(&self) {
         if !self.held_back {
-            let event = FeedEvent::TextReplace { turn_id: self.turn_id.clone(), text: self.text.clone() };
+            let event = FeedEvent::TextReplace {
+                turn_id: self.turn_id.clone(),
+                text: self.text.clone(),
+            };
             self.services.feeds.publish(&self.tenant, event);
         }
     }
 
     async fn close(&mut self) -> Closing {
         self.flush();
-        let mut closing = Closing { text: self.text.clone(), ..Closing::default() };
+        let mut closing = Closing {
+            text: self.text.clone(),
+            ..Closing::default()
+        };
         if self.held_back {
             let address = Address {
                 tenant: self.tenant.clone(),

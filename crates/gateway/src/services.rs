@@ -1,11 +1,11 @@
 //! What the use cases work with, wired once.
 
 use crate::config::GatewayConfig;
+use crate::error::Refusal;
 use crate::feed::ChatFeeds;
 use crate::outbox::Outbox;
 use crate::ports::TurnStore;
 use crate::purse::Purse;
-use crate::error::Refusal;
 use openclaw_ai_fabric::{
     Estimator, FallbackChain, FallbackRouter, FoundModel, ModelCapability, ModelSelector, SelectionError,
     SelectionRequest, TokenBudget, Verdict,
@@ -16,6 +16,7 @@ use openclaw_plugins::HookDispatcher;
 use openclaw_streaming::StreamConfig;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything the gateway is built from. Held by the composition root until [`crate::Gateway::new`].
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct GatewayParts {
     pub quiet_platforms: HashSet<Platform>,
     /// Which models are tried, in order, when the request names none; `None` lets the selector choose.
     pub default_chain: Option<FallbackChain>,
+    /// How often a model is tried again, whoever chose it.
+    pub retries: Retries,
     /// Inbox, session, history, budget and outbox.
     pub store: Arc<dyn TurnStore>,
     /// Chooses among them.
@@ -50,6 +53,15 @@ pub struct GatewayParts {
     pub events: EventContext,
 }
 
+/// How often a model is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// Attempts after the first, per model.
+    pub max_retries: u32,
+    /// Before the first of them; doubles with each.
+    pub retry_delay: Duration,
+}
+
 /// The same, as the use cases share it.
 #[derive(Debug)]
 pub(crate) struct Services {
@@ -57,6 +69,7 @@ pub(crate) struct Services {
     pub(crate) streaming: HashMap<Platform, StreamConfig>,
     pub(crate) quiet_platforms: HashSet<Platform>,
     pub(crate) default_chain: Option<FallbackChain>,
+    pub(crate) retries: Retries,
     pub(crate) store: Arc<dyn TurnStore>,
     pub(crate) selector: Arc<ModelSelector>,
     pub(crate) router: Arc<FallbackRouter>,
@@ -133,13 +146,24 @@ impl Services {
     }
 
     fn chain_of(&self, primary_model: ModelId, fallbacks: Vec<ModelId>) -> FallbackChain {
-        let retries = self.default_chain.clone().unwrap_or_else(|| FallbackChain::new(primary_model.clone()));
-        FallbackChain { primary_model, fallbacks, ..retries }
+        let Retries {
+            max_retries,
+            retry_delay,
+        } = self.retries;
+        FallbackChain {
+            primary_model,
+            fallbacks,
+            max_retries,
+            retry_delay,
+        }
     }
 
     /// How answers are shown on a platform.
     pub(crate) fn stream_config(&self, platform: Platform) -> StreamConfig {
-        self.streaming.get(&platform).copied().unwrap_or_else(|| StreamConfig::for_platform(platform))
+        self.streaming
+            .get(&platform)
+            .copied()
+            .unwrap_or_else(|| StreamConfig::for_platform(platform))
     }
 
     /// Whether answers are shown in the platform's chats while they are being written.

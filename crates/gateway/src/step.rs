@@ -58,7 +58,10 @@ impl Step {
             }
             RoutedEvent::Restarted { to, .. } => {
                 let had_text = !self.text.is_empty();
-                *self = Self { model: Some(to), ..Self::default() };
+                *self = Self {
+                    model: Some(to),
+                    ..Self::default()
+                };
                 if had_text { Change::Void } else { Change::None }
             }
             RoutedEvent::Event(event) => self.take_event(event),
@@ -95,7 +98,9 @@ impl Step {
 
     fn call(&mut self, index: u32) -> &mut ToolCall {
         // A provider's index is not trusted as a size: a jump opens one more call, not a million.
-        let index = usize::try_from(index).unwrap_or(usize::MAX).min(self.tool_calls.len());
+        let index = usize::try_from(index)
+            .unwrap_or(usize::MAX)
+            .min(self.tool_calls.len());
         if index == self.tool_calls.len() {
             self.tool_calls.push(ToolCall::default());
         }
@@ -106,17 +111,26 @@ impl Step {
     pub(crate) fn message(&self) -> ChatMessage {
         let mut content = Vec::with_capacity(1 + self.tool_calls.len());
         if !self.text.is_empty() {
-            content.push(ContentBlock::Text { text: self.text.clone() });
+            content.push(ContentBlock::Text {
+                text: self.text.clone(),
+            });
         }
         for call in &self.tool_calls {
-            let arguments = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+            let arguments = if call.arguments.trim().is_empty() {
+                "{}"
+            } else {
+                &call.arguments
+            };
             content.push(ContentBlock::ToolUse {
                 id: call.id.clone(),
                 name: call.name.clone(),
                 arguments: arguments.to_owned(),
             });
         }
-        ChatMessage { role: Role::Assistant, content }
+        ChatMessage {
+            role: Role::Assistant,
+            content,
+        }
     }
 }
 
@@ -132,26 +146,47 @@ mod tests {
     #[test]
     fn interleaved_tool_calls_are_gathered_by_index() {
         let mut step = Step::default();
-        step.take(event(ModelEvent::ToolUseStart { index: 0, id: "a".into(), name: "Read".into() }));
-        step.take(event(ModelEvent::ToolUseStart { index: 1, id: "b".into(), name: "Glob".into() }));
+        step.take(event(ModelEvent::ToolUseStart {
+            index: 0,
+            id: "a".into(),
+            name: "Read".into(),
+        }));
+        step.take(event(ModelEvent::ToolUseStart {
+            index: 1,
+            id: "b".into(),
+            name: "Glob".into(),
+        }));
         for (index, delta) in [(0, "{\"p\""), (1, "{"), (0, ":1}"), (1, "}")] {
-            step.take(event(ModelEvent::ToolArgumentsDelta { index, delta: delta.into() }));
+            step.take(event(ModelEvent::ToolArgumentsDelta {
+                index,
+                delta: delta.into(),
+            }));
         }
-        let arguments: Vec<&str> = step.tool_calls.iter().map(|call| call.arguments.as_str()).collect();
+        let arguments: Vec<&str> = step
+            .tool_calls
+            .iter()
+            .map(|call| call.arguments.as_str())
+            .collect();
         assert_eq!(arguments, ["{\"p\":1}", "{}"]);
     }
 
     #[test]
     fn a_hostile_index_opens_one_call() {
         let mut step = Step::default();
-        step.take(event(ModelEvent::ToolArgumentsDelta { index: u32::MAX, delta: "{".into() }));
+        step.take(event(ModelEvent::ToolArgumentsDelta {
+            index: u32::MAX,
+            delta: "{".into(),
+        }));
         assert_eq!(step.tool_calls.len(), 1);
     }
 
     #[test]
     fn a_restart_voids_what_was_said() {
         let mut step = Step::default();
-        assert_eq!(step.take(event(ModelEvent::TextDelta("half".into()))), Change::Text("half".into()));
+        assert_eq!(
+            step.take(event(ModelEvent::TextDelta("half".into()))),
+            Change::Text("half".into())
+        );
         let restarted = RoutedEvent::Restarted {
             from: ModelId::parse("a").unwrap(),
             to: ModelId::parse("b").unwrap(),
@@ -159,6 +194,9 @@ mod tests {
             reason: "cut".into(),
         };
         assert_eq!(step.take(restarted), Change::Void);
-        assert_eq!((step.text.as_str(), step.model), ("", Some(ModelId::parse("b").unwrap())));
+        assert_eq!(
+            (step.text.as_str(), step.model),
+            ("", Some(ModelId::parse("b").unwrap()))
+        );
     }
 }

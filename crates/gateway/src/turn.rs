@@ -9,8 +9,8 @@ use crate::error::Refusal;
 use crate::gateway::expired;
 use crate::job::{JobEnd, TurnJob, TurnProgress};
 use crate::ports::{
-    BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome, ReservationRecord,
-    StoreError, TurnGrant,
+    BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome,
+    ReservationRecord, StoreError, TurnGrant,
 };
 use crate::purse::{Purse, Want};
 use crate::reply::{Address, Closing, Reply};
@@ -105,17 +105,40 @@ impl TurnRunner {
             Err(BeginError::TooManyAttempts { attempts }) => {
                 context.mark_failed();
                 tracing::error!(correlation_id = %entry.correlation_id, entry = entry.id.0, attempts, "entry set aside");
-                return services.close_with(entry, Outcome::DeadLettered, words::set_aside(entry.message.language())).await;
+                return services
+                    .close_with(
+                        entry,
+                        Outcome::DeadLettered,
+                        words::set_aside(entry.message.language()),
+                    )
+                    .await;
             }
-            Err(BeginError::Suspended) => return services.refuse(entry, Outcome::Refused, &Refusal::TenantSuspended).await,
+            Err(BeginError::Suspended) => {
+                return services
+                    .refuse(entry, Outcome::Refused, &Refusal::TenantSuspended)
+                    .await;
+            }
             Err(BeginError::Store(error)) => return Err(error),
         };
-        let Plan { chain, model, request, reservation } = plan;
-        let mut plan = Begun { chain, model, request };
+        let Plan {
+            chain,
+            model,
+            request,
+            reservation,
+        } = plan;
+        let mut plan = Begun {
+            chain,
+            model,
+            request,
+        };
         progress.update(|progress| {
             progress.fence = Some(grant.fence);
             progress.reservation = Some(reservation);
-            progress.shown = entry.shown.iter().map(|shown| (shown.part, shown.message_id.clone())).collect();
+            progress.shown = entry
+                .shown
+                .iter()
+                .map(|shown| (shown.part, shown.message_id.clone()))
+                .collect();
         });
         self.announce(entry, &grant).await;
         let answer = self.answer(entry, &mut plan, &grant, progress, context).await;
@@ -140,26 +163,46 @@ impl TurnRunner {
             input_tokens: own_tokens,
             output_tokens: asked.min(OUTPUT_FLOOR),
         })?;
-        let room = model.model.context_window.saturating_sub(asked.min(model.model.max_output_tokens));
+        let room = model
+            .model
+            .context_window
+            .saturating_sub(asked.min(model.model.max_output_tokens));
         if own_tokens >= room {
-            return Err(Refusal::TooLong { needed: own_tokens, available: room });
+            return Err(Refusal::TooLong {
+                needed: own_tokens,
+                available: room,
+            });
         }
         let limit = services.config.max_history_tokens.min(room);
-        let remembered = services.store.history(entry.key, MAX_HISTORY_MESSAGES, limit).await?;
+        let remembered = services
+            .store
+            .history(entry.key, MAX_HISTORY_MESSAGES, limit)
+            .await?;
         let mut messages = Vec::with_capacity(remembered.len() + 2);
         if !services.config.system_prompt.is_empty() {
-            messages.push(ChatMessage::text(Role::System, services.config.system_prompt.clone()));
+            messages.push(ChatMessage::text(
+                Role::System,
+                services.config.system_prompt.clone(),
+            ));
         }
         messages.extend(remembered.into_iter().map(|message| message.message));
         messages.push(own);
         let messages = trimmed(messages, limit);
         let mut request = ChatRequest::new(messages, 0);
         let account = services.budget.account_for(&tenant.tenant_id);
-        let want = |input| Want { input, output: asked, model_limit: model.model.max_output_tokens };
+        let want = |input| Want {
+            input,
+            output: asked,
+            model_limit: model.model.max_output_tokens,
+        };
         // A long conversation must not shut a small budget out: what does not fit is left out, oldest first.
         let reservation = loop {
             let input = services.estimator.request(&model.model.id, &request);
-            match services.purse.reserve(&account, tenant.tier, want(input), entry.correlation_id).await {
+            match services
+                .purse
+                .reserve(&account, tenant.tier, want(input), entry.correlation_id)
+                .await
+            {
                 Ok(reservation) => break reservation,
                 Err(refusal @ Refusal::Budget { .. }) => {
                     let shorter = trimmed(request.messages.clone(), input / 2);
@@ -172,7 +215,12 @@ impl TurnRunner {
             }
         };
         request.max_output_tokens = reservation.output_allowed();
-        Ok(Plan { chain, model, request, reservation })
+        Ok(Plan {
+            chain,
+            model,
+            request,
+            reservation,
+        })
     }
 
     fn begin(&self, entry: &OpenEntry, plan: &Plan) -> BeginTurn {
@@ -195,7 +243,9 @@ impl TurnRunner {
         let correlation_id = entry.correlation_id;
         let tenant = &entry.tenant.tenant_id;
         if let Some(ended) = &grant.ended {
-            services.session_events.publish(Some(correlation_id), || expired(ended));
+            services
+                .session_events
+                .publish(Some(correlation_id), || expired(ended));
             services
                 .session_hook(
                     HookName::OnSessionEnd,
@@ -210,17 +260,21 @@ impl TurnRunner {
                 .await;
         }
         if grant.opened {
-            services.session_events.publish(Some(correlation_id), || SessionCreated {
-                session_id: grant.session.id.clone(),
-                tenant_id: tenant.clone(),
-                generation: grant.session.generation,
-                expires_at: grant.session.expires_at,
-            });
-            services.session_events.publish(Some(correlation_id), || SessionActivated {
-                session_id: grant.session.id.clone(),
-                tenant_id: tenant.clone(),
-                generation: grant.session.generation,
-            });
+            services
+                .session_events
+                .publish(Some(correlation_id), || SessionCreated {
+                    session_id: grant.session.id.clone(),
+                    tenant_id: tenant.clone(),
+                    generation: grant.session.generation,
+                    expires_at: grant.session.expires_at,
+                });
+            services
+                .session_events
+                .publish(Some(correlation_id), || SessionActivated {
+                    session_id: grant.session.id.clone(),
+                    tenant_id: tenant.clone(),
+                    generation: grant.session.generation,
+                });
             services
                 .session_hook(
                     HookName::OnSessionStart,
@@ -310,7 +364,10 @@ impl TurnRunner {
                 said.push(remembered(&step, usage));
             }
             if step.tool_calls.is_empty() {
-                if said.iter().all(|message| message.message.joined_text().is_empty()) {
+                if said
+                    .iter()
+                    .all(|message| message.message.joined_text().is_empty())
+                {
                     reply.replace(words::empty_answer(language));
                     outcome = Outcome::Failed;
                 }
@@ -333,14 +390,28 @@ impl TurnRunner {
             outcome = Outcome::Cancelled;
             finish_reason = "cancelled";
             said.clear();
-            let words = cancelled.text.unwrap_or_else(|| words::cancelled_by_plugin(language).to_owned());
+            let words = cancelled
+                .text
+                .unwrap_or_else(|| words::cancelled_by_plugin(language).to_owned());
             closing = self.words_in_place(entry, progress, words);
         }
-        Some(Answer { outcome, finish_reason, closing, usage: spent, said, refusal })
+        Some(Answer {
+            outcome,
+            finish_reason,
+            closing,
+            usage: spent,
+            said,
+            refusal,
+        })
     }
 
     /// Runs the hooks for a message; takes over its changed text.
-    async fn received(&self, entry: &OpenEntry, plan: &mut Begun, progress: &TurnProgress) -> Result<(), Refusal> {
+    async fn received(
+        &self,
+        entry: &OpenEntry,
+        plan: &mut Begun,
+        progress: &TurnProgress,
+    ) -> Result<(), Refusal> {
         let services = &self.services;
         if !services.hooks.has(HookName::OnMessageReceived) {
             return Ok(());
@@ -353,12 +424,22 @@ impl TurnRunner {
         };
         let outcome = services
             .hooks
-            .dispatch(HookName::OnMessageReceived, context, entry.tenant.tier, Some(entry.correlation_id))
+            .dispatch(
+                HookName::OnMessageReceived,
+                context,
+                entry.tenant.tier,
+                Some(entry.correlation_id),
+            )
             .await;
         if let Some(reason) = outcome.cancelled {
-            return Err(Refusal::CancelledByPlugin { plugin: reason.plugin, text: reason.text });
+            return Err(Refusal::CancelledByPlugin {
+                plugin: reason.plugin,
+                text: reason.text,
+            });
         }
-        let HookContext::OnMessageReceived { text, .. } = outcome.context else { return Ok(()) };
+        let HookContext::OnMessageReceived { text, .. } = outcome.context else {
+            return Ok(());
+        };
         if text == entry.message.text {
             return Ok(());
         }
@@ -372,7 +453,10 @@ impl TurnRunner {
             if let Some(reservation) = &mut progress.reservation {
                 let available = reservation.tokens();
                 let fitted = reservation.refit(input, plan.model.model.max_output_tokens);
-                refitted = Some(fitted.map_err(|error| Refusal::TooLong { needed: error.requested, available }));
+                refitted = Some(fitted.map_err(|error| Refusal::TooLong {
+                    needed: error.requested,
+                    available,
+                }));
             }
         });
         if let Some(allowed) = refitted {
@@ -401,7 +485,11 @@ impl TurnRunner {
 
     /// Words that take the place of whatever was shown.
     fn words_in_place(&self, entry: &OpenEntry, progress: &TurnProgress, text: String) -> Closing {
-        Closing { outbox: progress.read(|progress| parts_in_place(entry, &progress.shown, &text)), text, ..Closing::default() }
+        Closing {
+            outbox: progress.read(|progress| parts_in_place(entry, &progress.shown, &text)),
+            text,
+            ..Closing::default()
+        }
     }
 
     /// Writes the turn's end and hands over what is to be delivered. Runs to its end on the server's own threads, also
@@ -413,14 +501,25 @@ impl TurnRunner {
         progress: &Arc<TurnProgress>,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        let Some(ending) = progress.end() else { return Ok(()) };
+        let Some(ending) = progress.end() else {
+            return Ok(());
+        };
         let services = Arc::clone(&self.services);
         let entry = Arc::clone(entry);
-        let question = plan.request.messages.iter().rfind(|message| message.role == Role::User).cloned();
+        let question = plan
+            .request
+            .messages
+            .iter()
+            .rfind(|message| message.role == Role::User)
+            .cloned();
         let committing = self.services.runtime.spawn(async move {
-            let settlement = ending.reservation.map(|reservation| reservation.settle(answer.usage.total()));
+            let settlement = ending
+                .reservation
+                .map(|reservation| reservation.settle(answer.usage.total()));
             let mut history = Vec::new();
-            if let (Some(question), false, true) = (question, answer.said.is_empty(), services.config.store_texts) {
+            if let (Some(question), false, true) =
+                (question, answer.said.is_empty(), services.config.store_texts)
+            {
                 history.push(NewHistoryMessage {
                     tokens: estimate_tokens(&question.joined_text()) + 4,
                     message: question,
@@ -446,7 +545,13 @@ impl TurnRunner {
                     if let Some(settlement) = &settlement {
                         services.purse.stored(settlement);
                     }
-                    services.tell_end(&entry, &answer.closing.text, answer.finish_reason, answer.usage, answer.refusal.as_ref());
+                    services.tell_end(
+                        &entry,
+                        &answer.closing.text,
+                        answer.finish_reason,
+                        answer.usage,
+                        answer.refusal.as_ref(),
+                    );
                     services.outbox.deliver(parts).await;
                     services.remove(&entry, answer.closing.surplus).await;
                     Ok(())
@@ -456,11 +561,19 @@ impl TurnRunner {
                     if let Some(settlement) = &settlement {
                         services.purse.store_later(settlement);
                     }
-                    if matches!(error, StoreError::Stale) { Ok(()) } else { Err(error) }
+                    if matches!(error, StoreError::Stale) {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    }
                 }
             }
         });
-        committing.await.unwrap_or_else(|error| Err(StoreError::Unknown { reason: error.to_string() }))
+        committing.await.unwrap_or_else(|error| {
+            Err(StoreError::Unknown {
+                reason: error.to_string(),
+            })
+        })
     }
 }
 
@@ -470,7 +583,10 @@ fn trimmed(messages: Vec<ChatMessage>, limit: u64) -> Vec<ChatMessage> {
         tokens: estimate_tokens(&message.joined_text()) + 4,
         message,
     });
-    trim_history(sized.collect(), limit).into_iter().map(|sized| sized.message).collect()
+    trim_history(sized.collect(), limit)
+        .into_iter()
+        .map(|sized| sized.message)
+        .collect()
 }
 
 /// The words as parts of a reply: the first message shown is edited, the others say no more.
@@ -489,5 +605,9 @@ pub(crate) fn parts_in_place(
 }
 
 fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
-    NewHistoryMessage { message: step.message(), tokens: usage.output_tokens.max(1), model: step.model.clone() }
+    NewHistoryMessage {
+        message: step.message(),
+        tokens: usage.output_tokens.max(1),
+        model: step.model.clone(),
+    }
 }

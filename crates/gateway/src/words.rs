@@ -62,7 +62,12 @@ pub(crate) fn usage(
 ) -> String {
     let mut text = match (language, limit, remaining) {
         (Language::En, Some(limit), Some(remaining)) => {
-            format!("Used {} of {} tokens, {} left.", grouped(used), grouped(limit), grouped(remaining))
+            format!(
+                "Used {} of {} tokens, {} left.",
+                grouped(used),
+                grouped(limit),
+                grouped(remaining)
+            )
         }
         (Language::Ru, Some(limit), Some(remaining)) => format!(
             "Израсходовано токенов: {} из {}, осталось {}.",
@@ -85,7 +90,11 @@ pub fn resets(language: Language, resets_at: Timestamp, now: Timestamp) -> Strin
     let wait = resets_at.saturating_since(now);
     let at = resets_at.to_string();
     // `2026-11-23T10:05:00Z` as `2026-11-23 10:05 UTC`.
-    let at = format!("{} {} UTC", at.get(..10).unwrap_or(&at), at.get(11..16).unwrap_or_default());
+    let at = format!(
+        "{} {} UTC",
+        at.get(..10).unwrap_or(&at),
+        at.get(11..16).unwrap_or_default()
+    );
     match language {
         Language::En => format!("It resets in {} ({at}).", in_words(language, wait)),
         Language::Ru => format!("Обновится через {} ({at}).", in_words(language, wait)),
@@ -131,24 +140,36 @@ pub(crate) fn suspended(language: Language) -> &'static str {
 /// No place in the pool within the admission deadline.
 pub(crate) fn too_busy(language: Language) -> &'static str {
     match language {
-        Language::En => "Too many people are writing right now, and I could not get to your message. Please send it again in a few minutes.",
-        Language::Ru => "Сейчас пишет слишком много людей, и до вашего сообщения очередь не дошла. Пожалуйста, отправьте его ещё раз через несколько минут.",
+        Language::En => {
+            "Too many people are writing right now, and I could not get to your message. Please send it again in a few minutes."
+        }
+        Language::Ru => {
+            "Сейчас пишет слишком много людей, и до вашего сообщения очередь не дошла. Пожалуйста, отправьте его ещё раз через несколько минут."
+        }
     }
 }
 
 /// The message was too old when the server came back.
 pub(crate) fn too_late(language: Language) -> &'static str {
     match language {
-        Language::En => "Sorry, I was away and your message waited too long. Please send it again if it still matters.",
-        Language::Ru => "Простите, меня не было на связи, и ваше сообщение ждало слишком долго. Если вопрос ещё актуален, отправьте его снова.",
+        Language::En => {
+            "Sorry, I was away and your message waited too long. Please send it again if it still matters."
+        }
+        Language::Ru => {
+            "Простите, меня не было на связи, и ваше сообщение ждало слишком долго. Если вопрос ещё актуален, отправьте его снова."
+        }
     }
 }
 
 /// The message's turns crashed as often as is allowed.
 pub(crate) fn set_aside(language: Language) -> &'static str {
     match language {
-        Language::En => "Sorry, I failed to answer this message several times. It has been set aside for the operator.",
-        Language::Ru => "Простите, ответить на это сообщение не получилось несколько раз. Оно передано администратору.",
+        Language::En => {
+            "Sorry, I failed to answer this message several times. It has been set aside for the operator."
+        }
+        Language::Ru => {
+            "Простите, ответить на это сообщение не получилось несколько раз. Оно передано администратору."
+        }
     }
 }
 
@@ -163,8 +184,12 @@ pub(crate) fn failed(language: Language) -> &'static str {
 /// The time for one answer was used up.
 pub(crate) fn timed_out(language: Language) -> &'static str {
     match language {
-        Language::En => "Sorry, the answer took too long and was stopped. Please try again or ask for less at once.",
-        Language::Ru => "Простите, ответ занял слишком много времени и был остановлен. Попробуйте ещё раз или спросите короче.",
+        Language::En => {
+            "Sorry, the answer took too long and was stopped. Please try again or ask for less at once."
+        }
+        Language::Ru => {
+            "Простите, ответ занял слишком много времени и был остановлен. Попробуйте ещё раз или спросите короче."
+        }
     }
 }
 
@@ -226,14 +251,26 @@ mod tests {
     fn a_reset_names_the_wait_and_the_time() {
         let now = Timestamp::from_millis(1_795_327_380_000);
         let at = now + Duration::from_secs(23 * 3600 + 5 * 60);
-        assert_eq!(resets(Language::En, at, now), "It resets in 23 h 5 min (2026-11-23 05:08 UTC).");
-        assert_eq!(resets(Language::Ru, at, now), "Обновится через 23 ч 5 мин (2026-11-23 05:08 UTC).");
-        assert_eq!(resets(Language::En, now, now), "It resets in 1 min (2026-11-22 06:03 UTC).");
+        assert_eq!(
+            resets(Language::En, at, now),
+            "It resets in 23 h 5 min (2026-11-23 05:08 UTC)."
+        );
+        assert_eq!(
+            resets(Language::Ru, at, now),
+            "Обновится через 23 ч 5 мин (2026-11-23 05:08 UTC)."
+        );
+        assert_eq!(
+            resets(Language::En, now, now),
+            "It resets in 1 min (2026-11-22 06:03 UTC)."
+        );
     }
 
     #[test]
     fn usage_without_a_limit_says_so() {
         let now = Timestamp::from_millis(0);
-        assert_eq!(usage(Language::En, 12_345, None, None, None, now), "Used 12\u{202f}345 tokens; there is no limit.");
+        assert_eq!(
+            usage(Language::En, 12_345, None, None, None, now),
+            "Used 12\u{202f}345 tokens; there is no limit."
+        );
     }
 }

@@ -73,6 +73,20 @@ impl LengthUnit {
         end
     }
 
+    /// Where `text` ends, in bytes, once at least `units` are taken off its end.
+    pub(crate) fn without(self, text: &str, units: usize) -> usize {
+        let mut left = units;
+        let mut end = text.len();
+        for character in text.chars().rev() {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(self.measure_char(character));
+            end -= character.len_utf8();
+        }
+        end
+    }
+
     fn measure_char(self, character: char) -> usize {
         match self {
             Self::Utf16 => character.len_utf16(),

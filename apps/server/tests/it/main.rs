@@ -1,9 +1,14 @@
 //! The real binary, driven from outside: fake Telegram, mock provider, real HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod cli;
 mod first_path;
+mod kill;
 mod native;
 mod page;
+mod refusals;
+mod setup;
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_openclaw");

@@ -9,12 +9,11 @@
 //! ```
 //! use openclaw_concurrency::{ConcurrencyConfig, Submission, WorkerPool};
 //! use openclaw_core::{Clock, EventContext, InProcessEventBus};
+//! use openclaw_system::SystemClock;
 //! use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 //! use std::sync::Arc;
-//! # use openclaw_core::testing::ManualClock;
-//! # let clock = ManualClock::new();
-//! // In a program: the machine's clock.
-//! let clock: Arc<dyn Clock> = clock;
+//!
+//! let clock: Arc<dyn Clock> = SystemClock::new();
 //! let events = EventContext::new(InProcessEventBus::new(), Arc::clone(&clock), "concurrency");
 //! let runtime = TaskRuntime::new(
 //!     TaskRuntimeConfig { threads: 2, ..TaskRuntimeConfig::default() },

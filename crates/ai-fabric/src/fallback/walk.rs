@@ -228,10 +228,7 @@ impl Walk {
             0 => model.max_output_tokens,
             asked => asked,
         };
-        asked
-            .min(model.max_output_tokens)
-            .min(room)
-            .max(1)
+        asked.min(model.max_output_tokens).min(room).max(1)
     }
 
     /// Makes the call and waits for its first token.

@@ -1,5 +1,6 @@
 //! The pool behind its handles: one lock, and what happens once it is released.
 
+use super::effect::Effect;
 use super::state::{Job, Phase, State};
 use super::step::Step;
 use super::ticket::{Canceller, Cancels, Ticket};
@@ -56,8 +57,13 @@ impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
             });
             (outcome, admits, drained, nudge)
         };
+        let mut kills = 0;
         for effect in effects {
+            kills += usize::from(matches!(effect, Effect::Kill(_)));
             effect.carry_out(self);
+        }
+        if kills > 0 {
+            self.replace(kills);
         }
         if admits {
             self.admissible.notify_waiters();
@@ -69,6 +75,11 @@ impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
             self.nudge.notify_one();
         }
         outcome
+    }
+
+    /// Not part of [`Shared::step`], whose type parameters would nest without end.
+    fn replace(self: &Arc<Self>, kills: usize) {
+        self.step(move |step| step.replace(kills));
     }
 
     pub(super) fn give_back(self: &Arc<Self>) {

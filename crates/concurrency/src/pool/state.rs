@@ -34,6 +34,9 @@ pub(super) struct State<R, T> {
     pub(super) pressure: Pressure,
     pub(super) calm: Option<Calm>,
     pub(super) spawn_backoff: Backoff,
+    /// Kills decided and not yet carried out. No worker is started meanwhile: the runtime must know that a thread is
+    /// lost before it chooses one for the replacement.
+    pub(super) kills_pending: usize,
     pub(super) house: House,
 }
 
@@ -124,6 +127,7 @@ impl<R, T> State<R, T> {
             pressure: Pressure::default(),
             calm: None,
             spawn_backoff: Backoff::default(),
+            kills_pending: 0,
             house: House::default(),
         }
     }

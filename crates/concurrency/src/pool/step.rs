@@ -250,6 +250,7 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
     fn spawn_one(&mut self) -> Option<WorkerId> {
         if self.state.lifecycle.size() >= self.pool.config.max_workers
             || self.now < self.state.spawn_backoff.not_before
+            || self.state.kills_pending > 0
         {
             return None;
         }
@@ -294,6 +295,13 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
             };
             self.state.idle.push(worker);
         }
+    }
+
+    /// Starts the workers that wait for kills to be carried out.
+    pub(super) fn replace(&mut self, kills: usize) {
+        self.state.kills_pending = self.state.kills_pending.saturating_sub(kills);
+        self.replenish();
+        self.dispatch();
     }
 
     /// Takes a worker out of all books.
@@ -350,6 +358,7 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
         if let Some(slot) = self.forget(worker)
             && kill
         {
+            self.state.kills_pending += 1;
             self.effects.push(Effect::Kill(slot.handle));
         }
     }
@@ -406,6 +415,7 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
             tracing::error!(%error, "a silent worker could not be declared stuck");
         }
         if let Some(slot) = self.state.slots.get(&worker) {
+            self.state.kills_pending += 1;
             self.effects.push(Effect::Kill(Arc::clone(&slot.handle)));
         }
     }

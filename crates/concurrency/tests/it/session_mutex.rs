@@ -1,1 +1,179 @@
-//! x
+//! One holder at a time, in the order they came, nothing left behind.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openclaw_concurrency::{AcquireError, SessionGuard, SessionMutex};
+use openclaw_core::testing::ManualClock;
+use proptest::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LIFE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Acquiring = BoxFuture<'static, Result<SessionGuard, AcquireError>>;
+
+fn mutex() -> (Arc<ManualClock>, SessionMutex) {
+    let clock = ManualClock::new();
+    (clock.clone(), SessionMutex::new(clock, LIFE))
+}
+
+/// Asks for the lock and takes a place in line.
+fn ask(mutex: &SessionMutex, session: &'static str, timeout: Duration) -> Acquiring {
+    let mutex = mutex.clone();
+    let mut asking: Acquiring = async move { mutex.acquire(session, timeout).await }.boxed();
+    match (&mut asking).now_or_never() {
+        Some(ended) => futures::future::ready(ended).boxed(),
+        None => asking,
+    }
+}
+
+#[track_caller]
+fn got(asking: &mut Acquiring) -> SessionGuard {
+    asking.now_or_never().expect("it has ended").expect("it was got")
+}
+
+#[test]
+fn one_holder_at_a_time_and_waiters_in_the_order_they_came() {
+    let (_clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    assert!(mutex.is_locked("s"));
+    let (mut second, mut third) = (ask(&mutex, "s", PATIENCE), ask(&mutex, "s", PATIENCE));
+    assert!((&mut second).now_or_never().is_none());
+    drop(first);
+    assert!((&mut third).now_or_never().is_none());
+    let second = got(&mut second);
+    assert!((&mut third).now_or_never().is_none());
+    assert!(second.release());
+    drop(got(&mut third));
+    assert!(!mutex.is_locked("s"));
+    assert!(mutex.is_empty(), "nothing stays of an idle session");
+}
+
+#[test]
+fn sessions_do_not_know_of_each_other() {
+    let (_clock, mutex) = mutex();
+    let _one = got(&mut ask(&mutex, "s", PATIENCE));
+    let _other = got(&mut ask(&mutex, "t", PATIENCE));
+    assert_eq!(mutex.len(), 2);
+}
+
+#[test]
+fn waiting_ends_with_the_timeout() {
+    let (clock, mutex) = mutex();
+    let _held = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut waiting = ask(&mutex, "s", PATIENCE);
+    clock.advance(PATIENCE - Duration::from_millis(1));
+    assert!((&mut waiting).now_or_never().is_none());
+    clock.advance(Duration::from_millis(1));
+    let error = (&mut waiting)
+        .now_or_never()
+        .expect("it has ended")
+        .expect_err("it is held");
+    assert_eq!(error, AcquireError::Timeout { waited: PATIENCE });
+    let mut hasty = ask(&mutex, "s", Duration::ZERO);
+    assert!(matches!(
+        (&mut hasty).now_or_never(),
+        Some(Err(AcquireError::Timeout { .. }))
+    ));
+}
+
+#[test]
+fn a_holder_that_outlives_its_time_loses_the_lock_and_cannot_release_the_next_ones() {
+    let (clock, mutex) = mutex();
+    let stale = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut waiting = ask(&mutex, "s", LIFE * 2);
+    clock.advance(LIFE);
+    let fresh = got(&mut waiting);
+    assert!(fresh.token() > stale.token());
+    assert!(!stale.release(), "it is somebody else's");
+    assert!(mutex.is_locked("s"));
+    assert!(fresh.release());
+    assert!(mutex.is_empty());
+}
+
+#[test]
+fn an_outlived_lock_nobody_waited_for_is_free() {
+    let (clock, mutex) = mutex();
+    let stale = got(&mut ask(&mutex, "s", PATIENCE));
+    clock.advance(LIFE);
+    assert!(!mutex.is_locked("s"));
+    let fresh = got(&mut ask(&mutex, "s", Duration::ZERO));
+    drop(stale);
+    assert!(mutex.is_locked("s"));
+    drop(fresh);
+    assert!(mutex.is_empty());
+}
+
+#[test]
+fn who_stops_waiting_leaves_the_line_and_passes_on_a_lock_just_granted() {
+    let (_clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let (second, third) = (ask(&mutex, "s", PATIENCE), ask(&mutex, "s", PATIENCE));
+    let mut fourth = ask(&mutex, "s", PATIENCE);
+    drop(second);
+    // Granted to the third, which goes before it looks.
+    drop(first);
+    drop(third);
+    drop(got(&mut fourth));
+    assert!(mutex.is_empty());
+}
+
+#[test]
+fn the_line_of_one_session_is_bounded() {
+    let (_clock, mutex) = mutex();
+    let held = got(&mut ask(&mutex, "s", PATIENCE));
+    let waiting: Vec<Acquiring> = (0..SessionMutex::MAX_WAITERS)
+        .map(|_| ask(&mutex, "s", PATIENCE))
+        .collect();
+    let limit = SessionMutex::MAX_WAITERS;
+    let refused = ask(&mutex, "s", PATIENCE)
+        .now_or_never()
+        .expect("at once")
+        .expect_err("full");
+    assert_eq!(refused, AcquireError::TooManyWaiters { limit });
+    drop(waiting);
+    drop(held);
+    assert!(mutex.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn never_two_holders_and_tokens_only_grow(ops in proptest::collection::vec((0_u8..5, 0_usize..8), 1..120)) {
+        let clock = ManualClock::new();
+        let mutex = SessionMutex::new(clock.clone(), Duration::from_secs(1_000));
+        let mut asking: Vec<Acquiring> = Vec::new();
+        let mut held: Vec<SessionGuard> = Vec::new();
+        let mut newest = 0;
+        for (op, which) in ops {
+            match op {
+                0 | 1 => asking.push(ask(&mutex, "s", PATIENCE)),
+                2 if which < held.len() => drop(held.remove(which)),
+                3 if which < asking.len() => drop(asking.remove(which)),
+                4 => clock.advance(Duration::from_secs(1)),
+                _ => {}
+            }
+            let mut index = 0;
+            while index < asking.len() {
+                match (&mut asking[index]).now_or_never() {
+                    None => index += 1,
+                    Some(ended) => {
+                        drop(asking.remove(index));
+                        if let Ok(guard) = ended {
+                            prop_assert!(held.is_empty(), "two hold it");
+                            prop_assert!(guard.token() > newest);
+                            newest = guard.token();
+                            held.push(guard);
+                        }
+                    }
+                }
+            }
+            // Nobody lives past the time of a lock here, so that waiting for a free one is a lost wake-up.
+            prop_assert!(!(held.is_empty() && !asking.is_empty()));
+            prop_assert_eq!(mutex.is_locked("s"), !held.is_empty());
+        }
+        drop(asking);
+        drop(held);
+        prop_assert!(mutex.is_empty());
+    }
+}

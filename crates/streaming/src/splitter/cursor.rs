@@ -78,7 +78,7 @@ impl PartCursor {
             self.offset += cut.end;
             self.placed = false;
             let cut_off = rest.get(..cut.end).unwrap_or_default();
-            let content = cut_off.trim_end();
+            let content = trim_end(cut_off);
             if content.is_empty() {
                 self.at_line_start |= cut_off.contains('\n');
                 continue;
@@ -138,6 +138,19 @@ fn start_of_word(rest: &str, space: &str) -> usize {
         Some(last) if whole == Ok(false) => space.len() - last.len_utf8(),
         Some(_) | None => space.len(),
     }
+}
+
+/// Without the white space at the end, but for a space that the character before it is joined with.
+fn trim_end(text: &str) -> &str {
+    let trimmed = text.trim_end();
+    if trimmed.is_empty()
+        || GraphemeCursor::new(trimmed.len(), text.len(), true).is_boundary(text, 0) != Ok(false)
+    {
+        return trimmed;
+    }
+    let space = text.get(trimmed.len()..).and_then(|rest| rest.chars().next());
+    text.get(..trimmed.len() + space.map_or(0, char::len_utf8))
+        .unwrap_or(trimmed)
 }
 
 fn with_prefix(prefix: String, content: &str) -> Cow<'_, str> {

@@ -204,12 +204,14 @@ impl Scan<'_> {
                 self.line_start = true;
             }
         }
+        if feeds == 0 && from <= self.quarter {
+            // Too early for any cut; most spaces of a part are not looked at further.
+            return;
+        }
         let pause = match feeds {
             0 if self.block > 0 => Pause::Word,
-            0 if self.is_list_marker(from) => {
-                return;
-            }
-            0 if self.ends_sentence(from) => Pause::Sentence,
+            0 if self.is_list_marker(from) => return,
+            0 if from > self.third && self.ends_sentence(from) => Pause::Sentence,
             0 => Pause::Word,
             1 => Pause::Sentence,
             _ if self.block > 0 => Pause::Sentence,
@@ -271,8 +273,8 @@ impl Scan<'_> {
     }
 
     fn enter(&mut self, fence: Fence, code_from: usize) {
-        let room = self.window.max.saturating_sub(fence.closure_len());
-        self.code_until = self.window.at(room).min(self.end);
+        let text = self.window.text.get(..self.end).unwrap_or_default();
+        self.code_until = self.window.unit.without(text, fence.closure_len());
         self.code_from = code_from;
         self.blocks.push(fence);
         self.block = self.blocks.len();
@@ -292,11 +294,16 @@ impl Scan<'_> {
         };
         self.at = from + run;
         let was_open = !self.open.is_empty();
-        match (class, self.open.last().copied()) {
-            (Class::Backtick, Some(Open::Code(length))) => {
-                if length == run {
-                    self.open.pop();
-                }
+        let innermost = self.open.last().copied();
+        if class == Class::Colon
+            && !matches!(innermost, Some(Open::Code(_) | Open::Target(_)))
+            && self.address(from, was_open)
+        {
+            return;
+        }
+        match (class, innermost) {
+            (Class::Backtick, Some(Open::Code(length))) if length == run => {
+                self.open.pop();
             }
             (_, Some(Open::Code(_))) => {}
             (Class::ParenOpen, Some(Open::Target(depth))) => self.reopen(Open::Target(depth + 1)),
@@ -317,11 +324,6 @@ impl Scan<'_> {
                 }
             }
             (Class::BracketClose, _) => self.close_bracket(),
-            (Class::Colon, _) => {
-                if self.address(from, was_open) {
-                    return;
-                }
-            }
             _ => {}
         }
         if was_open && self.open.is_empty() {
@@ -580,14 +582,15 @@ impl Scan<'_> {
     /// Whether the line consists, up to `at`, of the mark of a list item, heading or quotation: nothing to end a part
     /// with.
     fn is_list_marker(&self, at: usize) -> bool {
-        const LONGEST: usize = 8;
         let line = self.seen.get(self.line..at).unwrap_or_default();
-        let mark = if line.len() <= LONGEST * 2 {
-            line.trim_start()
-        } else {
-            line
-        };
-        mark.len() <= LONGEST && mark.bytes().all(|byte| b"-*+#>.)0123456789".contains(&byte))
+        // Marks are short; looking at no more keeps the time linear.
+        if line.len() > 16 {
+            return false;
+        }
+        let mark = line.trim_start();
+        let number = mark.trim_end_matches(['.', ')']);
+        mark.bytes().all(|byte| b"-*+#>".contains(&byte))
+            || (mark.len() == number.len() + 1 && number.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     fn ends_sentence(&self, at: usize) -> bool {

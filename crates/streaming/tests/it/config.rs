@@ -5,7 +5,7 @@ use openclaw_streaming::{StreamConfig, StreamingOptions};
 use std::time::Duration;
 
 fn parse(json: &str) -> StreamingOptions {
-    serde_json::from_str(json).unwrap()
+    serde_json::from_str(json).expect("valid options")
 }
 
 #[track_caller]

@@ -85,7 +85,7 @@ fn events(read: &Read) -> Vec<(Option<&str>, &str)> {
 }
 
 fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap()
+    serde_json::from_str(text).expect("valid JSON")
 }
 
 #[test]

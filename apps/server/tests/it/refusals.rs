@@ -1,0 +1,163 @@
+//! Refusals a person can understand, and bad input that is answered and not obeyed.
+
+use crate::setup::{LONG, SECRET, api_world, without_limits, world};
+use openclaw_testkit::Answer;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_spent_free_budget_is_refused_in_the_senders_language_with_the_time_it_resets() {
+    let world = world(without_limits).await;
+    // One answer that costs 9 900 of the 10 000 tokens of the free tier.
+    world
+        .provider
+        .script(Answer::text("готово").with_usage(4_900, 5_000));
+    assert_eq!(world.say_in("ru", 1, "сделай").await, 200);
+    world.hears(1, "готово").await;
+    assert_eq!(world.say_in("ru", 1, "ещё").await, 200);
+    let refused = |state: &openclaw_testkit::fake_telegram::State| {
+        state.chat(1).texts().iter().any(|text| {
+            text.starts_with("Ваш дневной лимит в 10\u{202f}000 токенов исчерпан. Обновится через")
+                && text.contains("UTC")
+        })
+    };
+    if world.telegram.wait_for(refused, LONG).await.is_err() {
+        panic!("{:?}\n{}", world.telegram.chat(1).texts(), world.server.log());
+    }
+    assert_eq!(world.provider.stats().requests, 1, "no model was asked");
+    // Somebody else has a budget of their own.
+    assert_eq!(world.say(2, "hello").await, 200);
+    world.hears(2, "echo: hello").await;
+}
+
+#[tokio::test]
+async fn spent_tokens_are_remembered_over_a_restart() {
+    let mut world = world(without_limits).await;
+    world
+        .provider
+        .script(Answer::text("done").with_usage(4_900, 5_000));
+    assert_eq!(world.say(1, "do it").await, 200);
+    world.hears(1, "done").await;
+    world.server.kill().await.unwrap();
+    world.server.start_again().await.unwrap();
+    world
+        .telegram
+        .set_webhook(&world.server.url("/webhook/telegram"), Some(SECRET));
+    assert_eq!(world.say(1, "more").await, 200);
+    let refused = |state: &openclaw_testkit::fake_telegram::State| {
+        state
+            .chat(1)
+            .texts()
+            .iter()
+            .any(|text| text.starts_with("Your daily limit of 10\u{202f}000 tokens is used up."))
+    };
+    if world.telegram.wait_for(refused, LONG).await.is_err() {
+        panic!("{:?}\n{}", world.telegram.chat(1).texts(), world.server.log());
+    }
+}
+
+#[tokio::test]
+async fn bad_bodies_on_v1_get_openais_errors() {
+    let (provider, server, client) = api_world(|setup| setup).await;
+    let cases: [(&str, u16); 8] = [
+        ("", 400),
+        ("{", 400),
+        ("[]", 400),
+        ("{\"model\":\"auto\"}", 400),
+        ("{\"model\":\"auto\",\"messages\":[]}", 400),
+        ("{\"model\":\"auto\",\"messages\":\"hi\"}", 400),
+        (
+            "{\"model\":7,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+            400,
+        ),
+        (
+            "{\"model\":\"auto\",\"messages\":[{\"role\":\"wizard\",\"content\":\"x\"}]}",
+            400,
+        ),
+    ];
+    for (body, status) in cases {
+        let reply = client
+            .post("/v1/chat/completions")
+            .body(body.to_owned())
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status, status, "{body}: {}", reply.text());
+        let error = reply.json().unwrap();
+        assert!(
+            error["error"]["message"].is_string() && error["error"]["type"].is_string(),
+            "{body}: {error}"
+        );
+        assert!(reply.header("x-request-id").is_some());
+    }
+    let large = "x".repeat(2 << 20);
+    let reply = client
+        .post("/v1/chat/completions")
+        .body(large)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 413);
+    assert_eq!(reply.json().unwrap()["error"]["code"], "too_large");
+    for path in ["/v1/unknown", "/v1", "/nope", "/admin/api/v1/nope"] {
+        let reply = client.get(path).send().await.unwrap();
+        assert_eq!(reply.status, 404, "{path}");
+        let body = reply.json().unwrap();
+        assert!(
+            body["error"]["code"] == "not_found" || body["code"] == "NOT_FOUND",
+            "{path}: {body}"
+        );
+    }
+    let reply = server.http().unwrap().get("/v1/models").send().await.unwrap();
+    assert_eq!(reply.status, 401);
+    assert_eq!(reply.json().unwrap()["error"]["code"], "invalid_api_key");
+    let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "alive?" }] });
+    let reply = client
+        .post("/v1/chat/completions")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200, "the server goes on");
+    assert_eq!(provider.stats().requests, 1);
+    assert_quiet(&server.log());
+}
+
+#[tokio::test]
+async fn an_authentic_webhook_that_cannot_be_understood_is_acknowledged() {
+    let world = world(|setup| setup).await;
+    let headers = [(openclaw_testkit::fake_telegram::SECRET_HEADER, SECRET.to_owned())];
+    let large = format!("{{\"update_id\":1,\"message\":\"{}\"}}", "x".repeat(2 << 20));
+    let bodies: [&str; 9] = [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"update_id\":\"x\"}",
+        "{\"update_id\":99,\"message\":{\"text\":5}}",
+        "{\"update_id\":100,\"poll\":{}}",
+        "{\"update_id\":101,\"message\":{\"message_id\":1,\"date\":0,\"chat\":{\"id\":1,\"type\":\"private\"},\"from\":{\"id\":1,\"is_bot\":false,\"first_name\":\"\\ud800\"},\"text\":\"\\ud800\"}}",
+        &large,
+    ];
+    for body in bodies {
+        let status = world
+            .telegram
+            .post_webhook(body.as_bytes().to_vec(), &headers)
+            .await
+            .unwrap();
+        assert_eq!(status, 200, "{}", body.get(..80).unwrap_or(body));
+    }
+    assert_eq!(world.say(3, "alive?").await, 200);
+    world.hears(3, "echo: alive?").await;
+    assert_quiet(&world.server.log());
+}
+
+/// Nothing above `warn` was logged.
+#[track_caller]
+fn assert_quiet(log: &str) {
+    for line in log.lines() {
+        let level = serde_json::from_str::<serde_json::Value>(line)
+            .ok()
+            .and_then(|line| line["level"].as_u64());
+        assert!(level.is_none_or(|level| level <= 40), "{line}");
+    }
+}

@@ -1,0 +1,31 @@
+//! How fast a megabyte of Markdown is split for a messenger, and that ten are no slower per byte.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use openclaw_streaming::{LengthUnit, MessageLimit, split_message};
+use std::hint::black_box;
+
+const ENGLISH: &str = "## A heading\n\nSome prose with **bold words**, a [link](https://example.org/page) and `code`. It has \
+     sentences of a usual length, as answers do; some are longer than others, and some are not.\n\n- a list item\n- \
+     another one, with a few more words in it\n\n```rust\nfn main() {\n    println!(\"{}\", 42);\n}\n```\n\n";
+const RUSSIAN: &str = "## Заголовок\n\nНемного текста: **жирные слова**, [ссылка](https://example.org/page) и `код`. Здесь \
+     предложения обычной длины, как в ответах; одни длиннее, другие короче.\n\n- пункт списка\n- ещё один, подлиннее\n\n";
+
+fn splitting(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("splitting");
+    let limit = MessageLimit::new(4_096, LengthUnit::Utf16);
+    for (name, source, bytes) in [
+        ("english", ENGLISH, 1 << 20),
+        ("english", ENGLISH, 10 << 20),
+        ("russian", RUSSIAN, 1 << 20),
+    ] {
+        let text = source.repeat(bytes / source.len());
+        group.throughput(Throughput::Bytes(u64::try_from(text.len()).unwrap_or(u64::MAX)));
+        group.bench_with_input(BenchmarkId::new(name, text.len()), &text, |bencher, text| {
+            bencher.iter(|| split_message(black_box(text), limit).len());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, splitting);
+criterion_main!(benches);
