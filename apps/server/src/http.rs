@@ -3,7 +3,7 @@
 //! Handlers translate; the gateway decides. Each surface answers errors in its own form: OpenAI's under `/v1`, RFC 9457
 //! elsewhere.
 
-mod admin;
+pub(crate) mod admin;
 mod body;
 mod health;
 pub(crate) mod native;
@@ -53,6 +53,8 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     pub(crate) pool: PoolBounds,
     pub(crate) native: native::Native,
+    /// What was built, for `openclaw status`.
+    pub(crate) facts: admin::status::Facts,
 }
 
 /// The bounds of what is read.
@@ -122,6 +124,10 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/v1/models/{*id}", openai::model),
         get("/admin/api/v1/metrics/concurrency", admin::concurrency),
         get("/admin/api/v1/metrics", admin::metrics),
+        get("/admin/api/v1/status", admin::status::show),
+        get("/admin/api/v1/keys", admin::keys::list),
+        post("/admin/api/v1/keys", admin::keys::create),
+        delete("/admin/api/v1/keys/{id}", admin::keys::revoke),
     ]
 }
 

@@ -1,10 +1,15 @@
 //! The composition root: every part of the server, built in the order in which they depend on each other.
 
+mod rules;
+
+pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
+
 use crate::config::sections::{
     AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection,
     RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
+use crate::http::admin::status::Facts;
 use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::keys::KeyRing;
@@ -15,7 +20,7 @@ use openclaw_ai_fabric::{
     ModelDefinition, ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry,
     RateLimiter as ProviderLimiter, RouterConfig, RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
 };
-use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, WorkerPool};
+use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
 use openclaw_core::{
     AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random,
     Secret,
@@ -66,8 +71,21 @@ pub(crate) struct Built {
 #[derive(Clone, Debug)]
 pub(crate) struct ModelChoice {
     pub(crate) models: Vec<String>,
-    pub(crate) why: String,
+    pub(crate) why: ModelReason,
     pub(crate) is_demo: bool,
+}
+
+/// Why these models answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModelReason {
+    /// The configuration names them.
+    Configured,
+    /// `OPENAI_API_KEY` is set.
+    ApiKeyFound,
+    /// `OPENAI_BASE_URL` is set, without a key.
+    BaseUrlFound,
+    /// Nothing is said: the built-in one.
+    NothingFound,
 }
 
 /// The Telegram adapter and how its updates come in.
@@ -177,7 +195,7 @@ pub(crate) async fn build(
         default_chain: default_chain(&sections.ai_fabric)?,
         retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
-        selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits)),
+        selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits.clone())),
         router: Arc::new(router),
         budget: Arc::new(budget),
         estimator,
@@ -245,6 +263,13 @@ pub(crate) async fn build(
             threshold: concurrency.backpressure_threshold,
         },
         native,
+        facts: Facts {
+            storage: stores.name,
+            is_demo: model.is_demo,
+            circuits,
+            telegram: telegram.clone(),
+            web: sections.messenger.web.enabled,
+        },
     });
     Ok(Built {
         app,
@@ -299,14 +324,16 @@ fn count(field: &str, value: u64) -> anyhow::Result<usize> {
     usize::try_from(value).with_context(|| format!("{field} = {value} is too large"))
 }
 
+/// `custom` is no preset: the pool's own defaults.
+fn preset(section: &ConcurrencySection) -> anyhow::Result<Option<Preset>> {
+    let name = section.preset.as_deref().filter(|name| *name != "custom");
+    name.map(|name| named("concurrency.preset", name)).transpose()
+}
+
 fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig> {
     let size = |field: &str, value: Option<u64>| value.map(|value| count(field, value)).transpose();
     let options = ConcurrencyOptions {
-        preset: section
-            .preset
-            .as_deref()
-            .map(|name| named("concurrency.preset", name))
-            .transpose()?,
+        preset: preset(section)?,
         min_workers: size("concurrency.minWorkers", section.min_workers)?,
         max_workers: size("concurrency.maxWorkers", section.max_workers)?,
         max_queue_size: size("concurrency.maxQueueSize", section.max_queue_size)?,
@@ -350,6 +377,14 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
 }
 
 fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, StreamConfig>> {
+    let options = streaming_options(section)?;
+    Platform::ALL
+        .into_iter()
+        .map(|platform| Ok((platform, options.resolve(platform)?)))
+        .collect()
+}
+
+fn streaming_options(section: &StreamingSection) -> anyhow::Result<StreamingOptions> {
     let length = |value: Option<u64>| {
         value
             .map(|value| count("streaming.maxMessageLength", value))
@@ -363,7 +398,7 @@ fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, Str
             typing_indicator_interval_ms: own.typing_indicator_interval_ms,
         }))
     };
-    let options = StreamingOptions {
+    Ok(StreamingOptions {
         flush_token_threshold: section.flush_token_threshold,
         flush_timeout_ms: section.flush_timeout_ms,
         max_message_length: length(section.max_message_length)?,
@@ -372,11 +407,7 @@ fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, Str
         max: overrides(&section.max)?,
         web: overrides(&section.web)?,
         api: overrides(&section.api)?,
-    };
-    Platform::ALL
-        .into_iter()
-        .map(|platform| Ok((platform, options.resolve(platform)?)))
-        .collect()
+    })
 }
 
 fn show(sections: &Sections) -> HashMap<Platform, ShowMode> {
@@ -590,7 +621,7 @@ fn providers(
             .all(|provider| provider.kind == ProviderKind::Demo);
         return Ok(ModelChoice {
             models,
-            why: "configured".to_owned(),
+            why: ModelReason::Configured,
             is_demo,
         });
     }
@@ -625,21 +656,20 @@ fn found_provider(
             Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
         )?;
         let why = if found.openai_api_key.is_some() {
-            "OPENAI_API_KEY is set"
+            ModelReason::ApiKeyFound
         } else {
-            "OPENAI_BASE_URL is set"
+            ModelReason::BaseUrlFound
         };
         return Ok(ModelChoice {
             models: vec![model.to_string()],
-            why: why.to_owned(),
+            why,
             is_demo: false,
         });
     }
     registry.register(DemoModel::provider()?, demo(None, clock))?;
     Ok(ModelChoice {
         models: vec!["demo".to_owned()],
-        why: "no provider key found; set OPENAI_API_KEY (and OPENAI_BASE_URL for a compatible server) to talk to a real one"
-            .to_owned(),
+        why: ModelReason::NothingFound,
         is_demo: true,
     })
 }

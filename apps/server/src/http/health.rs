@@ -17,8 +17,8 @@ pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Whether messages can be taken: 503 with the reasons while not.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+/// Why no messages can be taken; empty when they can.
+pub(super) fn not_ready(app: &App) -> Vec<String> {
     let mut reasons = Vec::new();
     if app.is_draining() {
         reasons.push("draining: the server is shutting down".to_owned());
@@ -26,6 +26,12 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if let Err(error) = app.store.writable() {
         reasons.push(format!("store: {error}"));
     }
+    reasons
+}
+
+/// Whether messages can be taken: 503 with the reasons while not.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let reasons = not_ready(&app);
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
