@@ -1,0 +1,1 @@
+//! Attacks on the first path: what goes wrong outside must not become wrong inside.
