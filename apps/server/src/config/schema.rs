@@ -98,7 +98,6 @@ const RATE: Kind = Number(0.001, 1_000_000.0);
 /// Names that people know, beside `OPENCLAW__SECTION__FIELD`: each is the value of one field.
 pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
     ("LOG_LEVEL", "logging.level"),
-    ("WORKSPACE_ROOT", "session.workspaceRoot"),
     ("OPENCLAW_DATA_DIR", "storage.dataDir"),
     ("OPENCLAW_ADMIN_TOKEN", "server.adminToken"),
     ("OPENCLAW_API_KEY", "server.apiKey"),
@@ -115,7 +114,6 @@ pub(crate) const FIELDS: &[Field] = &[
     field("server.listen", Socket, Value("\"127.0.0.1:3000\""), Restart, "Address and port to listen on; PORT replaces the port. Anything but loopback needs an admin token and an API key of yours."),
     field("server.publicUrl", Url, Value("\"\""), Reconnect, "The https address people and platforms reach the server by; set, webhooks are registered; empty, Telegram is polled."),
     field("server.trustedProxies", Addresses, Value("[]"), Restart, "Proxies whose X-Forwarded-For is believed."),
-    field("server.corsOrigins", Texts, Value("[]"), Restart, "Origins that browsers may call the APIs from."),
     field("server.bodyLimit", Size, Value("\"1MiB\""), Restart, "The longest request body."),
     field("server.headerTimeoutMs", MS, Value("10_000"), Restart, "How long a request's head may take to arrive."),
     field("server.requestTimeoutMs", MS, Value("30_000"), Restart, "How long a request's body may take to arrive; streams are exempt."),
@@ -227,7 +225,6 @@ pub(crate) const FIELDS: &[Field] = &[
     field("session.defaultTier", TIERS, Owned("\"free\""), Now, "The tier of a tenant at first contact."),
     field("session.maxReplyTokens", COUNT, Value("2_048"), Now, "The output a chat's turn asks for."),
     field("session.systemPrompt", Text, Value("\"\""), NewConversations, "What every conversation begins with; empty: nothing."),
-    field("session.workspaceRoot", Text, Value("\"\""), Restart, "Where workspaces lie; empty: in the data directory."),
 
     field("plugins.hookTimeoutMs", MS, Owned("1_000"), Now, "A hook that takes longer is skipped."),
     field("plugins.failuresToError", COUNT, Owned("5"), Now, "Failures in a row after which a plugin goes to error."),

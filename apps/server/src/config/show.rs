@@ -64,6 +64,7 @@ impl Settings {
         Self { entries }
     }
 
+    #[cfg(test)]
     /// All of them.
     pub(crate) fn entries(&self) -> &[Setting] {
         &self.entries

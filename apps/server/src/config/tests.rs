@@ -184,7 +184,6 @@ fn the_names_that_people_know_work() {
     let mut environment = FixedEnvironment::of([
         ("PORT", "8123"),
         ("LOG_LEVEL", "debug,session=trace"),
-        ("WORKSPACE_ROOT", "/srv/w"),
         ("OPENCLAW_DATA_DIR", "/srv/d"),
         ("OPENCLAW_ADMIN_TOKEN", "admin-token-0123456789"),
         ("OPENCLAW_API_KEY_FILE", "/run/api"),
@@ -208,10 +207,6 @@ fn the_names_that_people_know_work() {
     let (sections, secrets) = (&loaded.sections, &loaded.secrets);
     assert_eq!(sections.server.listen.to_string(), "127.0.0.1:8123");
     assert_eq!(sections.logging.level, "debug,session=trace");
-    assert_eq!(
-        sections.session.workspace_root.as_deref(),
-        Some("/srv/w".as_ref())
-    );
     assert_eq!(sections.storage.data_dir.as_deref(), Some("/srv/d".as_ref()));
     assert_eq!(
         secrets.admin_token.as_ref().unwrap().expose(),
@@ -442,10 +437,7 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
         ("OPENCLAW__AI_FABRIC__PROVIDERS__0__API_KEY", "sk-9"),
         ("OPENCLAW__AI_FABRIC__PROVIDERS__0__MODELS__0__ID", "m"),
         ("OPENCLAW__LOGGING__LEVELS__AI_FABRIC", "debug"),
-        (
-            "OPENCLAW__SERVER__CORS_ORIGINS",
-            "https://a.example, https://b.example",
-        ),
+        ("OPENCLAW__SERVER__TRUSTED_PROXIES", "10.0.0.1, 10.0.0.2"),
     ]);
     let loaded = pieces.unwrap();
     let provider = &loaded.sections.ai_fabric.providers[0];
@@ -453,8 +445,8 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
     assert_eq!(loaded.secrets.providers["a"].expose(), "sk-9");
     assert_eq!(loaded.sections.logging.levels["ai-fabric"], "debug");
     assert_eq!(
-        loaded.sections.server.cors_origins,
-        ["https://a.example", "https://b.example"]
+        loaded.sections.server.trusted_proxies,
+        ["10.0.0.1", "10.0.0.2"].map(|address| address.parse::<std::net::IpAddr>().unwrap())
     );
 
     let missing = faults(from_env([("OPENCLAW__AI_FABRIC__PROVIDERS__0__ID", "a")]));
@@ -723,7 +715,7 @@ fn every_choice_of_the_table_is_one_that_the_parts_take() {
         }
         for choice in choices {
             let flag = format!("{}={choice}", field.path);
-            let loaded = load(None, &FixedEnvironment::default(), &[flag.clone()]);
+            let loaded = load(None, &FixedEnvironment::default(), std::slice::from_ref(&flag));
             assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
         }
     }
