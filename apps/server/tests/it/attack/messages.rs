@@ -386,3 +386,47 @@ async fn a_platform_that_never_answers_for_one_chat_delays_no_other() {
     }
     assert_quiet(&world.server.log());
 }
+
+#[tokio::test]
+async fn a_webhook_and_everything_it_leads_to_have_one_correlation_id() {
+    let world = world(|setup| fast(setup).env("LOG_LEVEL", "debug")).await;
+    let update = world.telegram.private_text(1, "hello");
+    let reply = world
+        .server
+        .http()
+        .unwrap()
+        .post("/webhook/telegram")
+        .header(
+            openclaw_testkit::fake_telegram::SECRET_HEADER,
+            crate::setup::SECRET,
+        )
+        .json(&update)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    world.hears(1, "echo: hello").await;
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let told = |name: &str| {
+        let log = world.server.log();
+        log.lines().any(|line| line.contains(name) && line.contains(&id))
+    };
+    for name in [
+        "messenger.webhook.received",
+        "messenger.message.received",
+        "tenant.created",
+        "session.created",
+        "request.queued",
+        "request.started",
+        "ai-fabric.model.requested",
+        "ai-fabric.model.responded",
+        "messenger.message.sent",
+        "request.completed",
+    ] {
+        super::comes_to_pass(name, || async {
+            metric(&world.server, "activeWorkers").await;
+            told(name)
+        })
+        .await;
+    }
+}
