@@ -314,8 +314,10 @@ async fn all_faults_of_a_file_are_told_at_once_with_their_places() {
     let ran = run(dir.path(), &["config", "check"]).await;
     let at = |place: &str| format!("{}:{place}  error  ", file.display());
     let words = [
-        &*format!("{}concurrency.minWorkers: ", at("2:14")),
-        "minWorkers is 6; it must be at most concurrency.maxWorkers, which is 4",
+        &*format!(
+            "{}concurrency.minWorkers is 6; it must be at most concurrency.maxWorkers, which is 4",
+            at("2:14")
+        ),
         &*format!("{}concurrency.stuckTresholdMs", at("3:1")),
         "did you mean `stuckThresholdMs`?",
         &*format!(
