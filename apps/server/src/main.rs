@@ -15,6 +15,7 @@ mod http;
 mod intake;
 mod keys;
 mod keys_cli;
+mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;

@@ -9,6 +9,7 @@ use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::failure::Failure;
 use crate::http;
 use crate::intake;
+use crate::observer;
 use crate::telemetry::{self, LogFilter};
 use crate::wire::{self, Built};
 use anyhow::Context;
@@ -134,9 +135,17 @@ async fn serve(
 ) -> anyhow::Result<u8> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let built = wire::build(loaded, data_dir.path(), &admin.secret, &api_key.secret)
-        .await
-        .map_err(start_failed)?;
+    let visitor_key = data_dir.visitor_key(&SystemRandom)?;
+    let built = wire::build(
+        loaded,
+        data_dir.path(),
+        &admin.secret,
+        &api_key.secret,
+        visitor_key,
+    )
+    .await
+    .map_err(start_failed)?;
+    observer::start(&built.bus, Arc::clone(&built.app.counters));
     let resumed = built
         .gateway
         .start()
@@ -161,7 +170,7 @@ async fn serve(
         http::router(Arc::clone(&built.app)),
         AcceptConfig {
             header_timeout: server.header_timeout,
-            max_connections: server.max_connections,
+            max_connections: accept::descriptor_bound(server.max_connections),
             max_connections_per_address: server.max_connections_per_address,
             exempt: server.trusted_proxies.clone(),
             grace: server.shutdown_grace,
@@ -198,6 +207,7 @@ async fn serve(
 
     tracing::info!("stopping: running turns may finish");
     built.app.draining.store(true, Ordering::Release);
+    built.app.native.closing.cancel();
     drain.cancel();
     intake.stop().await;
     let grace = server.shutdown_grace;

@@ -10,6 +10,7 @@ use crate::config::sections::{
 };
 use crate::config::{FoundProvider, Loaded};
 use crate::http::admin::status::Facts;
+use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
@@ -26,7 +27,7 @@ use openclaw_core::{
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
+use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, Retries, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -41,7 +42,7 @@ use openclaw_system::{SystemClock, SystemRandom};
 use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -113,12 +114,14 @@ struct Stores {
     name: &'static str,
 }
 
-/// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's.
+/// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's;
+/// `visitor_key` signs the cookies of visitors.
 pub(crate) async fn build(
     loaded: &Loaded,
     data_dir: &Path,
     admin: &Secret,
     api_key: &Secret,
+    visitor_key: Secret,
 ) -> anyhow::Result<Built> {
     let sections = &loaded.sections;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -188,7 +191,7 @@ pub(crate) async fn build(
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
         streaming,
-        quiet_platforms: quiet_platforms(sections),
+        show: show(sections),
         default_chain: default_chain(&sections.ai_fabric)?,
         retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
@@ -224,6 +227,20 @@ pub(crate) async fn build(
     keys.reload(&*stores.keys)
         .await
         .context("the stored API keys could not be read")?;
+    let public_url = sections.server.public_url.as_deref();
+    let native = Native::new(
+        Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
+        sections.messenger.web.enabled.then(|| {
+            Visitors::new(
+                visitor_key,
+                public_url.is_some_and(|url| url.starts_with("https://")),
+            )
+        }),
+        (rates.web, rates.api),
+        sections.server.trusted_proxies.clone(),
+        public_url,
+        &clock,
+    );
     let app = Arc::new(App {
         gateway: gateway.clone(),
         store: stores.turns,
@@ -234,7 +251,7 @@ pub(crate) async fn build(
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
         inbound_limit: rates.api.burst(),
-        counters: Counters::default(),
+        counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,
         limits: HttpLimits::of(&sections.server),
@@ -245,6 +262,7 @@ pub(crate) async fn build(
             max_queue_size: concurrency.max_queue_size,
             threshold: concurrency.backpressure_threshold,
         },
+        native,
         facts: Facts {
             storage: stores.name,
             is_demo: model.is_demo,
@@ -392,11 +410,14 @@ fn streaming_options(section: &StreamingSection) -> anyhow::Result<StreamingOpti
     })
 }
 
-fn quiet_platforms(sections: &Sections) -> HashSet<Platform> {
-    match sections.messenger.telegram.stream_mode {
-        StreamMode::Off => HashSet::from([Platform::Telegram]),
-        StreamMode::Auto | StreamMode::Draft | StreamMode::Edit => HashSet::new(),
-    }
+fn show(sections: &Sections) -> HashMap<Platform, ShowMode> {
+    let mode = match sections.messenger.telegram.stream_mode {
+        StreamMode::Auto => ShowMode::Auto,
+        StreamMode::Draft => ShowMode::Draft,
+        StreamMode::Edit => ShowMode::Edit,
+        StreamMode::Off => ShowMode::Off,
+    };
+    HashMap::from([(Platform::Telegram, mode)])
 }
 
 fn rate(field: &str, fields: &RateLimitFields, default: RateLimit) -> anyhow::Result<RateLimit> {
@@ -462,7 +483,8 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
         groups: match section.groups {
-            GroupMode::Addressed | GroupMode::Off => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Addressed => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Off => openclaw_telegram::GroupMode::Off,
             GroupMode::All => openclaw_telegram::GroupMode::All,
         },
         drafts: matches!(section.stream_mode, StreamMode::Auto | StreamMode::Draft),

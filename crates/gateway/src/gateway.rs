@@ -4,7 +4,7 @@ use crate::admission::{Admission, TurnPool};
 use crate::commands::{self, Command};
 use crate::completion::{self, CompletionJob, CompletionRequest, CompletionRunner, CompletionStream};
 use crate::error::Refusal;
-use crate::feed::ChatFeeds;
+use crate::feed::{ChatFeeds, turn_id};
 use crate::job::{Job, JobEnd};
 use crate::outbox::{Outbox, OutboxCounts};
 use crate::ports::{Accepted, EntryId, NewEntry, OpenEntry, Outcome, StoreError, Sweep};
@@ -111,7 +111,7 @@ impl JobRunner {
             runtime: tokio::runtime::Handle::current(),
             config: parts.config,
             streaming: parts.streaming,
-            quiet_platforms: parts.quiet_platforms,
+            show: parts.show,
             default_chain: parts.default_chain,
             retries: parts.retries,
             store: parts.store,
@@ -346,6 +346,12 @@ impl Gateway {
     fn admit(&self, entry: OpenEntry) {
         let inner = Arc::clone(&self.inner);
         let message = &entry.message;
+        if message.kind == IncomingKind::Message && !inner.services.has_chat(&entry.tenant.tenant_id) {
+            inner
+                .services
+                .feeds
+                .asked(&entry.tenant.tenant_id, turn_id(entry.id), message.text.clone());
+        }
         if entry.tenant.suspended {
             let notice = inner.may_tell_suspended(&entry.tenant.tenant_id);
             return self.end_with(entry, Outcome::Refused, move |entry| {
@@ -469,6 +475,11 @@ impl Gateway {
     /// A new correlation id, for what begins at the edge.
     pub fn correlation_id(&self) -> CorrelationId {
         CorrelationId::new(self.inner.services.clock.now(), &*self.inner.services.random)
+    }
+
+    /// What the use cases share.
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.inner.services
     }
 
     /// The feeds of web and API chats.

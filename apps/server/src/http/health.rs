@@ -1,5 +1,6 @@
 //! Is it alive, is it ready, how is it doing.
 
+use super::native::is_local;
 use super::{App, is_admin};
 use crate::problem::Problem;
 use crate::prometheus::{Exposition, PoolSnapshot};
@@ -47,10 +48,7 @@ pub(crate) async fn metrics(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Response {
-    let is_local = peer.is_some_and(|axum::Extension(ConnectInfo(address))| address.ip().is_loopback());
-    // A proxy on this machine forwards for others.
-    let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
-    if !(is_local && !forwarded) && !is_admin(&app, &headers) {
+    if !is_local(peer.as_ref().map(|peer| &peer.0), &headers) && !is_admin(&app, &headers) {
         return Problem::new("UNAUTHORIZED", "metrics need the admin token").into_response();
     }
     let mut out = Exposition::default();
