@@ -31,6 +31,7 @@ use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TenantDirectory, TurnStore
 use openclaw_messenger::{RateLimiter, WebhookRouter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What the handlers work with.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub(crate) struct App {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpLimits {
     pub(crate) body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub(crate) body_time: Duration,
 }
 
 /// The pool's configured bounds, for metrics.
@@ -79,6 +82,7 @@ impl HttpLimits {
     pub(crate) fn of(section: &ServerSection) -> Self {
         Self {
             body_bytes: section.body_limit.0,
+            body_time: section.request_timeout,
         }
     }
 }
@@ -174,6 +178,7 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let began = app.clock.monotonic();
     request.extensions_mut().insert(id);
+    let request = request.map(|body| body::in_time(body, &app.clock, app.limits.body_time));
     let mut response = next.run(request).await;
     let status = status_label(response.status());
     app.counters.http_requests.bump([route, status]);

@@ -1,6 +1,6 @@
 //! The gateway: what can happen from outside, one method each.
 
-use crate::admission::{Admission, TurnPool};
+use crate::admission::{Admission, OpenPlaces, TurnPool};
 use crate::commands::{self, Command};
 use crate::completion::{self, CompletionJob, CompletionRequest, CompletionRunner, CompletionStream};
 use crate::error::Refusal;
@@ -178,11 +178,10 @@ impl Gateway {
                 inner.admission.opened(1);
                 if now.saturating_since(entry.accepted_at) > inner.services.config.replay_max_age {
                     resumed.expired += 1;
-                    let (services, admission) = (Arc::clone(&inner.services), Arc::clone(&inner.admission));
+                    let admission = Arc::clone(&inner.admission);
                     inner.admission.spawn(async move {
                         let words = words::too_late(entry.message.language());
-                        report(services.close_with(&entry, Outcome::Expired, words).await, &entry);
-                        admission.ended();
+                        admission.close_entry(&entry, Outcome::Expired, words, None).await;
                     });
                 } else {
                     resumed.entries += 1;
@@ -265,15 +264,15 @@ impl Gateway {
     ) -> Result<Vec<Receipt>, Refusal> {
         let inner = &self.inner;
         let limit = inner.services.config.max_open_entries;
-        if inner.admission.open_entries().saturating_add(messages.len()) > limit {
+        let Some(places) = inner.admission.try_open(messages.len(), limit) else {
             return Err(Refusal::InboxFull { limit });
-        }
+        };
         // A caller that goes away must not leave an accepted message without anybody who answers it.
         let gateway = self.clone();
         let accepting = inner
             .services
             .runtime
-            .spawn(async move { gateway.accept(messages, tier).await });
+            .spawn(async move { gateway.accept(messages, tier, places).await });
         match accepting.await {
             Ok(receipts) => Ok(receipts?),
             Err(error) => Err(StoreError::Unknown {
@@ -287,6 +286,7 @@ impl Gateway {
         &self,
         messages: Vec<IncomingMessage>,
         tier: Option<AccessTier>,
+        mut places: OpenPlaces,
     ) -> Result<Vec<Receipt>, StoreError> {
         let services = &self.inner.services;
         let now = services.clock.now();
@@ -317,7 +317,7 @@ impl Gateway {
                         same: true,
                         correlation_id,
                     };
-                    self.inner.admission.opened(1);
+                    places.use_one();
                     self.welcome(&entry);
                     self.admit(entry);
                     receipt
@@ -375,11 +375,9 @@ impl Gateway {
             }
             IncomingKind::Stop => {
                 let admission = Arc::clone(&inner.admission);
-                let services = Arc::clone(&inner.services);
                 inner.admission.spawn(async move {
                     admission.stop(&entry.tenant.tenant_id).await;
-                    report(services.close_with(&entry, Outcome::Command, "").await, &entry);
-                    admission.ended();
+                    admission.close_entry(&entry, Outcome::Command, "", None).await;
                 });
             }
             IncomingKind::Message => match Command::parse(message.text.trim()) {
@@ -418,14 +416,10 @@ impl Gateway {
         outcome: Outcome,
         words: impl FnOnce(&OpenEntry) -> &'static str + Send + 'static,
     ) {
-        let (services, admission) = (
-            Arc::clone(&self.inner.services),
-            Arc::clone(&self.inner.admission),
-        );
+        let admission = Arc::clone(&self.inner.admission);
         self.inner.admission.spawn(async move {
             let words = words(&entry);
-            report(services.close_with(&entry, outcome, words).await, &entry);
-            admission.ended();
+            admission.close_entry(&entry, outcome, words, None).await;
         });
     }
 
@@ -592,12 +586,6 @@ impl Inner {
                 return;
             }
         }
-    }
-}
-
-fn report(closed: Result<(), StoreError>, entry: &OpenEntry) {
-    if let Err(error) = closed {
-        tracing::error!(%error, correlation_id = %entry.correlation_id, entry = entry.id.0, "the end of an entry was not stored");
     }
 }
 
