@@ -110,8 +110,8 @@ pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
 /// Fields that are read and checked, and that nothing heeds yet: said by `config explain` and by the guide.
 pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "server.corsOrigins",
-    "server.requestTimeoutMs",
     "messenger.web.allowedOrigins",
+    "messenger.api.idempotencyWindowMs",
     "session.historyPolicy",
     "session.cleanupIntervalMs",
     "session.workspaceRoot",

@@ -767,7 +767,7 @@ fn every_choice_of_the_table_is_one_that_the_parts_take() {
         }
         for choice in choices {
             let flag = format!("{}={choice}", field.path);
-            let loaded = load(None, &FixedEnvironment::default(), &[flag.clone()]);
+            let loaded = load(None, &FixedEnvironment::default(), std::slice::from_ref(&flag));
             assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
         }
     }
