@@ -127,7 +127,7 @@ pub(crate) const FIELDS: &[Field] = &[
 
     field("server.listen", Socket, Value("\"127.0.0.1:3000\""), Restart, "Address and port to listen on; PORT replaces the port. Anything but loopback needs an admin token and an API key of yours."),
     field("server.publicUrl", Url, Value("\"\""), Reconnect, "The https address people and platforms reach the server by; set, webhooks are registered; empty, Telegram is polled."),
-    field("server.trustedProxies", Addresses, Value("[]"), Restart, "Proxies that the limit of connections of one address does not count for."),
+    field("server.trustedProxies", Addresses, Value("[]"), Restart, "Proxies whose X-Forwarded-For is believed."),
     field("server.corsOrigins", Texts, Value("[]"), Restart, "Origins that browsers may call the APIs from."),
     field("server.bodyLimit", Size, Value("\"1MiB\""), Restart, "The longest request body."),
     field("server.headerTimeoutMs", MS, Value("10_000"), Restart, "How long a request's head may take to arrive."),
