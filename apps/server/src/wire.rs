@@ -5,8 +5,8 @@ mod rules;
 pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
 
 use crate::config::sections::{
-    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection,
-    RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
+    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, PluginsSection, ProviderKind,
+    ProviderSection, RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
 use crate::http::admin::status::Facts;
@@ -35,7 +35,7 @@ use openclaw_messenger::{
     WebhookSecrets,
 };
 use openclaw_openai::{OpenAiConfig, OpenAiModel};
-use openclaw_plugins::{HookDispatcher, PluginRegistry};
+use openclaw_plugins::{HookDispatcher, HookLimits, PluginRegistry};
 use openclaw_sqlite::{SqliteOptions, SqliteStore};
 use openclaw_streaming::{StreamConfig, StreamOptions, StreamingOptions};
 use openclaw_system::{SystemClock, SystemRandom};
@@ -182,11 +182,8 @@ pub(crate) async fn build(
         webhooks.register(Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>, secrets);
     }
     let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
-    let hooks = Arc::new(HookDispatcher::new(
-        plugins,
-        Arc::clone(&clock),
-        events.for_source("plugins"),
-    ));
+    let hooks = HookDispatcher::new(plugins, Arc::clone(&clock), events.for_source("plugins"));
+    let hooks = Arc::new(hooks.with_limits(hook_limits(&sections.plugins)?));
 
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
@@ -367,6 +364,10 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
         system_prompt: session.system_prompt.clone().unwrap_or_default(),
         store_texts: sections.storage.store_texts,
         max_history_tokens: session.max_history_tokens.unwrap_or(defaults.max_history_tokens),
+        forget_with_session: session.history_policy.as_deref() == Some("forget"),
+        cleanup_interval: session
+            .cleanup_interval_ms
+            .map_or(defaults.cleanup_interval, Duration::from_millis),
         session_ttl: session.ttl_ms.map_or(defaults.session_ttl, Duration::from_millis),
         default_tier: tier
             .context("session.defaultTier")?
@@ -571,6 +572,20 @@ fn retries(section: &AiFabricSection) -> anyhow::Result<Retries> {
         retry_delay: own
             .retry_delay_ms
             .map_or(defaults.retry_delay, Duration::from_millis),
+    })
+}
+
+fn hook_limits(section: &PluginsSection) -> anyhow::Result<HookLimits> {
+    let defaults = HookLimits::default();
+    let failures = section.failures_to_error.map(u32::try_from).transpose();
+    Ok(HookLimits {
+        time: section
+            .hook_timeout_ms
+            .map_or(defaults.time, Duration::from_millis),
+        failures_in_a_row: failures
+            .context("plugins.failuresToError is too large")?
+            .unwrap_or(defaults.failures_in_a_row),
+        ..defaults
     })
 }
 

@@ -30,7 +30,6 @@ use tokio_util::task::TaskTracker;
 
 /// Closed entries are remembered this long, so that a late second delivery is known.
 const REMEMBER_CLOSED: Duration = Duration::from_secs(72 * 3600);
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_ROWS: usize = 500;
 /// Suspended tenants whose last notice is remembered, at most.
 const MAX_NOTICES: usize = 10_000;
@@ -217,7 +216,7 @@ impl Gateway {
             }
         });
         let gateway = Arc::downgrade(&self.inner);
-        self.every(SWEEP_INTERVAL, move || {
+        self.every(inner.services.config.cleanup_interval, move || {
             let inner = gateway.upgrade();
             async move {
                 if let Some(inner) = inner {

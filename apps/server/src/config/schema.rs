@@ -199,8 +199,6 @@ pub(crate) const FIELDS: &[Field] = &[
     field("messenger.telegram.groupChat.burstSize", COUNT, Unset("the adapter's own limit"), Reconnect, "Calls at once to one group."),
     field("messenger.web.enabled", Flag, Value("true"), Restart, "Whether the chat page is served."),
     field("messenger.web.apiKey", Secret, Unset("no such key"), Restart, "A key of the web platform, for sites that speak for their visitors."),
-    field("messenger.web.allowedOrigins", Texts, Value("[]"), Restart, "Sites that may embed the chat."),
-    field("messenger.api.idempotencyWindowMs", MS, Value("86_400_000"), Now, "How long an Idempotency-Key is remembered."),
 
     field("ai-fabric.budgetScope", Choice(&["tenant", "user"]), Owned("\"tenant\""), Restart, "Whose tokens are counted together: one chat's, or all chats' of one person."),
     field("ai-fabric.budgets.free", Integer(-1, i64::MAX), Owned("10_000"), Now, "Tokens per 24 h; -1 is unlimited."),
@@ -237,14 +235,13 @@ pub(crate) const FIELDS: &[Field] = &[
 
     field("session.ttlMs", MS, Owned("3_600_000"), Now, "A session expires this long after its last activity."),
     field("session.maxHistoryTokens", COUNT, Owned("100_000"), NewConversations, "Tokens of earlier conversation that a model is told."),
-    field("session.historyPolicy", Choice(&["keep", "summarise", "forget"]), Owned("\"keep\""), NewConversations, "What a new session keeps of the earlier conversation."),
+    field("session.historyPolicy", Choice(&["keep", "forget"]), Owned("\"keep\""), NewConversations, "What a new session keeps of the earlier conversation."),
     field("session.cleanupIntervalMs", MS, Owned("60_000"), Now, "Time between clean-ups of expired sessions."),
     field("session.defaultTier", TIERS, Owned("\"free\""), Now, "The tier of a tenant at first contact."),
     field("session.maxReplyTokens", COUNT, Value("2_048"), Now, "The output a chat's turn asks for."),
     field("session.systemPrompt", Text, Value("\"\""), NewConversations, "What every conversation begins with; empty: nothing."),
     field("session.workspaceRoot", Text, Value("\"\""), Restart, "Where workspaces lie; empty: in the data directory."),
 
-    field("plugins.dir", Text, Value("\"plugins\""), Restart, "The directory of plugins, relative to the data directory."),
     field("plugins.hookTimeoutMs", MS, Owned("1_000"), Now, "A hook that takes longer is skipped."),
     field("plugins.failuresToError", COUNT, Owned("5"), Now, "Failures in a row after which a plugin goes to error."),
 
