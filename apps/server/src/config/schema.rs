@@ -108,17 +108,7 @@ pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Fields that are read and checked, and that nothing heeds yet: said by `config explain` and by the guide.
-pub(crate) const WITHOUT_EFFECT: &[&str] = &[
-    "server.corsOrigins",
-    "messenger.web.allowedOrigins",
-    "messenger.api.idempotencyWindowMs",
-    "session.historyPolicy",
-    "session.cleanupIntervalMs",
-    "session.workspaceRoot",
-    "plugins.dir",
-    "plugins.hookTimeoutMs",
-    "plugins.failuresToError",
-];
+pub(crate) const WITHOUT_EFFECT: &[&str] = &["server.corsOrigins", "session.workspaceRoot"];
 
 /// Every field.
 #[rustfmt::skip]

@@ -678,6 +678,16 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
         serde_json::to_string(&gateway.default_tier).unwrap(),
     );
     add("session.maxReplyTokens", gateway.max_reply_tokens.to_string());
+    add("session.cleanupIntervalMs", millis(gateway.cleanup_interval));
+    let policy = if gateway.forget_with_session {
+        "forget"
+    } else {
+        "keep"
+    };
+    add("session.historyPolicy", format!("\"{policy}\""));
+    let hooks = openclaw_plugins::HookLimits::default();
+    add("plugins.hookTimeoutMs", millis(hooks.time));
+    add("plugins.failuresToError", hooks.failures_in_a_row.to_string());
     add("inbox.maxOpen", gateway.max_open_entries.to_string());
     add("inbox.admissionDeadlineMs", millis(gateway.admission_deadline));
     add("inbox.replayMaxAgeMs", millis(gateway.replay_max_age));
@@ -687,14 +697,8 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
 
 #[test]
 fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
-    // Nothing reads these yet, so that nobody has a default to compare with.
-    const WITHOUT_OWNER: &[&str] = &[
-        "ai-fabric.providers[].priority",
-        "session.historyPolicy",
-        "session.cleanupIntervalMs",
-        "plugins.hookTimeoutMs",
-        "plugins.failuresToError",
-    ];
+    // A provider is built with its priority; no part has one of its own.
+    const WITHOUT_OWNER: &[&str] = &["ai-fabric.providers[].priority"];
     let plain = |text: &str| text.replace('_', "").replace(", ", ",");
     let decided = decided_by_the_owners();
     for (path, value) in &decided {
