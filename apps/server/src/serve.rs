@@ -74,14 +74,14 @@ pub(crate) struct InvalidConfig {
 impl InvalidConfig {
     fn report(&self) -> String {
         let faults = self.error.report(self.file.as_deref());
-        let field = self
-            .error
-            .faults
+        let sorted = self.error.sorted();
+        let field = sorted
             .iter()
             .find(|fault| config::schema::find(&fault.path).is_some());
-        let next = field.map_or("show --help".to_owned(), |fault| {
-            format!("explain {}", fault.path)
-        });
+        let next = field.map_or_else(
+            || "show --help".to_owned(),
+            |fault| format!("explain {}", fault.path),
+        );
         let count = match self.error.faults.len() {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
