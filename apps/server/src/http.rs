@@ -41,7 +41,7 @@ pub(crate) struct App {
     /// Requests of callers with a key, per key.
     pub(crate) inbound: RateLimiter,
     pub(crate) inbound_limit: u32,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HttpLimits,
     pub(crate) started: openclaw_core::Monotonic,

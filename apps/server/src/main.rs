@@ -9,6 +9,7 @@ mod data_dir;
 mod http;
 mod intake;
 mod keys;
+mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;

@@ -6,6 +6,7 @@ use crate::config::{self, Loaded, environment::ProcessEnvironment};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::http;
 use crate::intake;
+use crate::observer;
 use crate::telemetry::{self, LogFilter};
 use crate::wire::{self, Built, Intake};
 use anyhow::Context;
@@ -106,6 +107,7 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let built = wire::build(loaded, data_dir.path(), &admin.secret, &api_key.secret).await?;
+    observer::start(&built.bus, Arc::clone(&built.app.counters));
     let resumed = built
         .gateway
         .start()
@@ -130,7 +132,7 @@ async fn serve(
         http::router(Arc::clone(&built.app)),
         AcceptConfig {
             header_timeout: server.header_timeout,
-            max_connections: server.max_connections,
+            max_connections: accept::descriptor_bound(server.max_connections),
             max_connections_per_address: server.max_connections_per_address,
             exempt: server.trusted_proxies.clone(),
             grace: server.shutdown_grace,

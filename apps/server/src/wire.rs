@@ -216,7 +216,7 @@ pub(crate) async fn build(
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
         inbound_limit: rates.api.burst(),
-        counters: Counters::default(),
+        counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,
         limits: HttpLimits::of(&sections.server),
@@ -431,7 +431,8 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
         groups: match section.groups {
-            GroupMode::Addressed | GroupMode::Off => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Addressed => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Off => openclaw_telegram::GroupMode::Off,
             GroupMode::All => openclaw_telegram::GroupMode::All,
         },
         drafts: matches!(section.stream_mode, StreamMode::Auto | StreamMode::Draft),

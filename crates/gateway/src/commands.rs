@@ -24,7 +24,7 @@ pub(crate) enum Command {
 impl Command {
     /// Reads `/name`, `/name@Bot` and `/name arguments`. `None` for a text that is not a command.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let word = text.strip_prefix('/')?.split_whitespace().next()?;
+        let word = text.strip_prefix('/')?.split(char::is_whitespace).next()?;
         let name = word.split('@').next().unwrap_or_default();
         // A path such as `/etc/hosts` or a lone slash is a message.
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {

@@ -5,7 +5,7 @@
 //! delivered or given up, so a crash at any point repeats at most the delivery that was under way.
 
 use crate::ports::{Delivery, NewOutboxPart, OutboxPart, StoreError, TurnStore};
-use openclaw_core::{AccessTier, BotId, Clock, MessageId, Platform, Random, TenantId};
+use openclaw_core::{BotId, Clock, MessageId, Platform, Random, TenantId};
 use openclaw_messenger::{DeliveryErrorKind, DispatchError, MessageDispatcher, Urgency};
 use openclaw_plugins::{HookContext, HookDispatcher, HookName};
 use parking_lot::Mutex;
@@ -375,7 +375,7 @@ impl Outbox {
                 .dispatch(
                     HookName::OnAfterSend,
                     context,
-                    AccessTier::Free,
+                    part.tier,
                     Some(part.correlation_id),
                 )
                 .await;

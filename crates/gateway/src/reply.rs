@@ -35,7 +35,7 @@ pub(crate) enum Reply {
     /// In a messenger's chat, by sending and editing.
     Chat(Box<ChatReply>),
     /// On the feed of a web or API chat.
-    Feed(FeedReply),
+    Feed(Box<FeedReply>),
 }
 
 /// What remains to be done when an answer has its final text.
@@ -176,7 +176,7 @@ impl Reply {
                         turn_id: turn_id.clone(),
                     },
                 );
-                Self::Feed(FeedReply {
+                Self::Feed(Box::new(FeedReply {
                     held_back: services.hooks.has(HookName::OnBeforeSend),
                     services: Arc::clone(services),
                     tenant,
@@ -186,7 +186,7 @@ impl Reply {
                     gathered: TokenAccumulator::from(&stream),
                     text: String::new(),
                     progress: Arc::clone(progress),
-                })
+                }))
             }
         }
     }

@@ -14,7 +14,7 @@ use futures::stream;
 use openclaw_ai_fabric::{ChatRequest, ModelFilter, ToolSpec};
 use openclaw_core::{CodedError, CorrelationId, Language, ModelId, TenantId};
 use openclaw_gateway::ports::ApiKeyRecord;
-use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, Refusal, caller_chat};
+use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, caller_chat};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,13 +91,13 @@ async fn answer(
     let asked = ChatCompletionRequest::parse(&body)?;
     let (stream, include_usage) = (asked.stream, asked.include_usage);
     let request = completion_request(key, asked, id, language)?;
-    let mut events = app
-        .gateway
-        .complete(request)
-        .map_err(|refusal| refused(app, &refusal, language))?;
+    let mut events = app.gateway.complete(request).map_err(|refusal| {
+        app.counters.refused.bump([refusal.code(), key.tier.as_str()]);
+        ApiError::from_error(&refusal, language)
+    })?;
     // Nothing is promised before a model answers: until then an error still has its own status.
     let first = match events.next().await {
-        Some(CompletionEvent::Failed(refusal)) => return Err(refused(app, &refusal, language)),
+        Some(CompletionEvent::Failed(refusal)) => return Err(ApiError::from_error(&refusal, language)),
         Some(event) => event,
         None => return Err(ApiError::new("INTERNAL", "the answer ended before it began")),
     };
@@ -108,18 +108,13 @@ async fn answer(
     if stream {
         Ok(streamed(app, head, first, events, include_usage, language))
     } else {
-        gathered(app, &head, first, events, language).await
+        gathered(&head, first, events, language).await
     }
 }
 
 struct Head {
     id: String,
     created: i64,
-}
-
-fn refused(app: &App, refusal: &Refusal, language: Language) -> ApiError {
-    app.counters.refused.bump([refusal.code(), "api"]);
-    ApiError::from_error(refusal, language)
 }
 
 fn completion_request(
@@ -157,7 +152,6 @@ fn tool(value: serde_json::Value) -> Result<ToolSpec, ApiError> {
 }
 
 async fn gathered(
-    app: &App,
     head: &Head,
     first: CompletionEvent,
     mut events: CompletionStream,
@@ -182,7 +176,7 @@ async fn gathered(
                 );
                 return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
             }
-            CompletionEvent::Failed(refusal) => return Err(refused(app, &refusal, language)),
+            CompletionEvent::Failed(refusal) => return Err(ApiError::from_error(&refusal, language)),
         }
         next = events.next().await;
     }
@@ -282,7 +276,7 @@ impl Streaming {
                 self.over = true;
             }
             CompletionEvent::Failed(refusal) => {
-                let error = refused(&self.app, &refusal, self.language);
+                let error = ApiError::from_error(&refusal, self.language);
                 self.fail(&error, out);
             }
         }
