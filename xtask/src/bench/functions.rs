@@ -88,7 +88,10 @@ const BARS: [(&str, Bar); 9] = [
     ("scheduler_enqueue_dequeue/", Bar::Nanos(600.0)),
     ("event publish/no subscriber", Bar::Nanos(50.0)),
     ("event publish/10 subscribers", Bar::Nanos(2_000.0)),
-    ("token_bucket/acquire", Bar::TimesPeer(1.5, "token_bucket/governor")),
+    (
+        "token_bucket/acquire",
+        Bar::TimesPeer(1.5, "token_bucket/governor"),
+    ),
     ("token budget: reserve", Bar::Nanos(500.0)),
     (
         "sse_framing/8_kib_chunks",
@@ -188,7 +191,10 @@ mod tests {
             ("scheduler_enqueue_dequeue/1000".to_owned(), 500.0),
         ]);
         let table = table(&figures);
-        assert!(table.contains("| 30.0 ns | ≤ 1.50 × governor; is 2.00 × | no |"), "{table}");
+        assert!(
+            table.contains("| 30.0 ns | ≤ 1.50 × governor; is 2.00 × | no |"),
+            "{table}"
+        );
         assert!(table.contains("| 500.0 ns | ≤ 600.0 ns | yes |"), "{table}");
     }
 }

@@ -16,7 +16,10 @@ pub(super) struct Probe {
 }
 
 /// Runs all probes. `load` runs the load generator against the server with the arguments given.
-pub(super) fn measure(mock: SocketAddr, load: &mut dyn FnMut(&[&str]) -> Result<Value>) -> Result<Vec<Probe>> {
+pub(super) fn measure(
+    mock: SocketAddr,
+    load: &mut dyn FnMut(&[&str]) -> Result<Value>,
+) -> Result<Vec<Probe>> {
     let mut observe = |arguments: &[&str]| -> Result<(Value, Value)> {
         process::ask(mock, "POST", "/__reset")?;
         let result = load(arguments)?;
@@ -41,8 +44,14 @@ pub(super) fn measure(mock: SocketAddr, load: &mut dyn FnMut(&[&str]) -> Result<
         kept: streams > 0 && disconnects == streams && chunks <= 40 * streams,
     }];
     for (what, model) in [
-        ("the provider's stream is cut after 10 events", "--model=mock-c64-k10"),
-        ("an error comes in the stream after 10 events", "--model=mock-c64-e10"),
+        (
+            "the provider's stream is cut after 10 events",
+            "--model=mock-c64-k10",
+        ),
+        (
+            "an error comes in the stream after 10 events",
+            "--model=mock-c64-e10",
+        ),
     ] {
         let (result, _) = observe(&[&streamed[..], &[model]].concat())?;
         let (complete, failed) = (count(&result, "ok"), count(&result, "err"));

@@ -80,8 +80,12 @@ fn shown(sample: Option<Sample>, digits: usize) -> String {
 
 fn rows(measured: &Measured) -> Vec<Row> {
     let row = |text: &str, what: What, digits: usize, bar: Bar| {
-        let cells = ["direct", "relay", "server"]
-            .map(|name| measured.figures.get(name).and_then(|figures| Figures::get(figures, what)));
+        let cells = ["direct", "relay", "server"].map(|name| {
+            measured
+                .figures
+                .get(name)
+                .and_then(|figures| Figures::get(figures, what))
+        });
         bar.row(text.to_owned(), cells, digits)
     };
     let mut rows = vec![
@@ -91,8 +95,18 @@ fn rows(measured: &Measured) -> Vec<Row> {
             4,
             Bar::TimesRelay(5.0),
         ),
-        row("the same at 20 req/s, p50, ms", What::Latency, 3, Bar::OverRelay(0.3)),
-        row("stream, first event, p50, ms", What::FirstEvent, 3, Bar::OverRelay(0.4)),
+        row(
+            "the same at 20 req/s, p50, ms",
+            What::Latency,
+            3,
+            Bar::OverRelay(0.3),
+        ),
+        row(
+            "stream, first event, p50, ms",
+            What::FirstEvent,
+            3,
+            Bar::OverRelay(0.4),
+        ),
         row(
             "stream, CPU ms per event, 16 connections",
             What::CpuPerEvent,
@@ -100,7 +114,12 @@ fn rows(measured: &Measured) -> Vec<Row> {
             Bar::TimesRelay(2.0),
         ),
         row("whole turn, CPU ms", What::TurnCpu, 3, Bar::AtMost(1.5)),
-        row("whole turns per second", What::TurnsPerSecond, 0, Bar::AtLeast(500.0)),
+        row(
+            "whole turns per second",
+            What::TurnsPerSecond,
+            0,
+            Bar::AtLeast(500.0),
+        ),
         row(
             "webhook acknowledged, durable, 64 in flight, per second",
             What::Acknowledged,
@@ -110,7 +129,12 @@ fn rows(measured: &Measured) -> Vec<Row> {
         row("the same, p99, ms", What::AcknowledgeP99, 2, Bar::AtMost(20.0)),
         row("the same, CPU ms", What::AcknowledgeCpu, 4, Bar::None),
         row("start to ready, empty, ms", What::Start, 0, Bar::AtMost(100.0)),
-        row("resident memory, idle, MiB", What::IdleMemory, 1, Bar::AtMost(30.0)),
+        row(
+            "resident memory, idle, MiB",
+            What::IdleMemory,
+            1,
+            Bar::AtMost(30.0),
+        ),
         row(
             "resident memory after the `/v1` runs, MiB",
             What::LoadedMemory,
@@ -142,9 +166,7 @@ impl Bar {
     fn row(&self, what: String, cells: [Option<Sample>; 3], digits: usize) -> Row {
         let [_, relay, server] = cells.map(|cell| cell.map(|sample| sample.median));
         let against = |kept: fn(f64, f64, f64) -> bool, bar: f64| {
-            relay
-                .zip(server)
-                .map(|(relay, server)| kept(relay, server, bar))
+            relay.zip(server).map(|(relay, server)| kept(relay, server, bar))
         };
         let (bar, kept) = match *self {
             Self::None => (String::new(), None),

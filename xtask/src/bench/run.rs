@@ -1,9 +1,9 @@
 //! The measurements, made on every target in turn.
 
 use super::figures::{Figures, What};
+use super::messages;
 use super::probes::{self, Probe};
 use super::process::{Running, pinned};
-use super::messages;
 use crate::toolbox;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;

@@ -180,7 +180,10 @@ fn cores(world: &World, before: Duration) -> Result<Duration> {
 }
 
 async fn turns(options: &Options, world: Arc<World>) -> Result<Value> {
-    ensure!(options.in_flight <= PEOPLE / 2, "too many at once for {PEOPLE} people");
+    ensure!(
+        options.in_flight <= PEOPLE / 2,
+        "too many at once for {PEOPLE} people"
+    );
     let warm = drive(options.warm, options.in_flight, &world, 0).await?;
     let before = process::cpu(world.pid()?)?;
     let run = drive(options.secs, options.in_flight, &world, warm.posted).await?;
