@@ -6,7 +6,7 @@ use crate::error::Refusal;
 use crate::ports::{OpenEntry, Outcome};
 use crate::services::Services;
 use crate::words;
-use openclaw_core::Language;
+use openclaw_core::{CodedError, Language};
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use std::sync::Arc;
 
@@ -60,14 +60,15 @@ pub(crate) async fn run(
         Command::Usage => usage(services, entry, language).await,
         Command::Unknown => Ok(words::unknown_command(language).to_owned()),
     };
-    let closed = match answer {
-        Ok(text) => services.close_with(entry, Outcome::Command, &text).await,
-        Err(refusal) => services.refuse(entry, Outcome::Refused, &refusal).await,
-    };
-    if let Err(error) = closed {
-        tracing::error!(%error, correlation_id = %entry.correlation_id, "the end of a command was not stored");
+    match answer {
+        Ok(text) => admission.close_entry(entry, Outcome::Command, &text, None).await,
+        Err(refusal) => {
+            let words = refusal.user_message(language);
+            admission
+                .close_entry(entry, Outcome::Refused, &words, Some(&refusal))
+                .await;
+        }
     }
-    admission.ended();
 }
 
 async fn start_over(

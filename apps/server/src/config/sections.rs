@@ -173,8 +173,6 @@ pub(crate) struct MessengerSection {
     pub(crate) telegram: TelegramSection,
     /// The chat page.
     pub(crate) web: WebSection,
-    /// The native API.
-    pub(crate) api: ApiSection,
 }
 
 /// One limit per platform.
@@ -267,17 +265,6 @@ pub(crate) struct WebSection {
     pub(crate) enabled: bool,
     /// A key of the web platform for sites that speak for their visitors.
     pub(crate) api_key: Option<SecretRef>,
-    /// Sites that may embed it.
-    pub(crate) allowed_origins: Vec<String>,
-}
-
-/// The native API.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ApiSection {
-    /// How long an `Idempotency-Key` is remembered.
-    #[serde(rename = "idempotencyWindowMs", deserialize_with = "millis")]
-    pub(crate) idempotency_window: Duration,
 }
 
 /// Models. What is not set is the fabric's own default.
@@ -404,8 +391,6 @@ pub(crate) struct SessionSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PluginsSection {
-    /// The directory that is watched; relative to the data directory.
-    pub(crate) dir: PathBuf,
     pub(crate) hook_timeout_ms: Option<u64>,
     pub(crate) failures_to_error: Option<u64>,
 }

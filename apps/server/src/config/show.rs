@@ -116,7 +116,7 @@ impl Settings {
 
     /// Meaning, type, default, names and present value of one field; the error is the nearest name, if any.
     pub(crate) fn explain(&self, path: &str) -> Result<String, Option<&'static str>> {
-        let field = schema::find(path).ok_or_else(|| nearest(path, FIELDS.iter().map(|field| field.path)))?;
+        let field = schema::find(path).ok_or_else(|| similar(path))?;
         let mut out = format!("{}\n  {}\n\n", field.path, field.doc);
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(out, "  {name:<12} {value}");
@@ -142,6 +142,20 @@ impl Settings {
         );
         Ok(out)
     }
+}
+
+/// The field that was probably meant: one of that last name, else one written almost so.
+fn similar(path: &str) -> Option<&'static str> {
+    let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    let paths = || FIELDS.iter().map(|field| field.path);
+    let name = path.rsplit('.').next().unwrap_or(path);
+    paths()
+        .find(|other| last(other).eq_ignore_ascii_case(name))
+        .or_else(|| nearest(path, paths()))
+        .or_else(|| {
+            let close = nearest(name, paths().map(last))?;
+            paths().find(|other| last(other) == close)
+        })
 }
 
 fn text(field: &Field, value: &toml::Value) -> String {

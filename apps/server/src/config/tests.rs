@@ -567,6 +567,209 @@ fn every_field_of_the_table_is_one_the_server_reads_with_the_default_it_document
     }
 }
 
+/// What the owner of a field takes when nobody says, in the table's spelling.
+fn decided_by_the_owners() -> Vec<(String, String)> {
+    use openclaw_ai_fabric::{
+        CircuitConfig, FallbackChain, ModelDefinition, RouterConfig, TokenBudgetConfig,
+    };
+    use openclaw_core::{ModelId, Platform, ProviderId};
+    use openclaw_streaming::StreamConfig;
+    let millis = |time: Duration| time.as_millis().to_string();
+    let mut owned: Vec<(String, String)> = wire::pool_values(&from_file("").unwrap().sections)
+        .into_iter()
+        .map(|(path, value)| (path.to_owned(), value))
+        .collect();
+    let mut add = |path: &str, value: String| owned.push((path.to_owned(), value));
+    add("concurrency.preset", "\"custom\"".to_owned());
+    let stream = |config: StreamConfig| {
+        [
+            ("flushTokenThreshold", config.flush_token_threshold.to_string()),
+            ("flushTimeoutMs", millis(config.flush_timeout)),
+            (
+                "maxMessageLength",
+                config.max_message_length.unwrap_or(0).to_string(),
+            ),
+            (
+                "typingIndicatorIntervalMs",
+                config
+                    .typing_indicator_interval
+                    .map_or_else(|| "0".to_owned(), millis),
+            ),
+        ]
+    };
+    for (field, value) in stream(StreamConfig::default()) {
+        add(&format!("streaming.{field}"), value);
+    }
+    for platform in Platform::ALL {
+        for (field, value) in stream(StreamConfig::for_platform(platform)) {
+            add(&format!("streaming.{platform}.{field}"), value);
+        }
+        let limit = openclaw_messenger::RateLimits::default().of(platform);
+        let rps = (1.0 / limit.interval().as_secs_f64()).round();
+        add(&format!("messenger.rateLimits.{platform}.rps"), rps.to_string());
+        add(
+            &format!("messenger.rateLimits.{platform}.burstSize"),
+            limit.burst().to_string(),
+        );
+    }
+    let budget = TokenBudgetConfig::default();
+    let limit = |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string());
+    add("ai-fabric.budgets.free", limit(budget.limits.free));
+    add("ai-fabric.budgets.standard", limit(budget.limits.standard));
+    add("ai-fabric.budgets.premium", limit(budget.limits.premium));
+    add("ai-fabric.budgets.admin", limit(budget.limits.admin));
+    add(
+        "ai-fabric.budgetScope",
+        serde_json::to_string(&budget.scope).unwrap(),
+    );
+    add(
+        "ai-fabric.firstTokenTimeoutMs",
+        millis(RouterConfig::default().first_token_timeout),
+    );
+    let model = ModelId::parse("m").unwrap();
+    let chain = FallbackChain::new(model.clone());
+    add("ai-fabric.fallback.fallbacks", format!("{:?}", chain.fallbacks));
+    add("ai-fabric.fallback.maxRetries", chain.max_retries.to_string());
+    add("ai-fabric.fallback.retryDelayMs", millis(chain.retry_delay));
+    let circuit = CircuitConfig::default();
+    add(
+        "ai-fabric.circuit.failures",
+        circuit.failure_threshold.to_string(),
+    );
+    add("ai-fabric.circuit.openMs", millis(circuit.open_for));
+    add(
+        "ai-fabric.providers[].wordDelayMs",
+        millis(openclaw_demo::WORD_DELAY),
+    );
+    let unlisted = ModelDefinition::unlisted(model, ProviderId::parse("p").unwrap());
+    let of_model = |field: &str| format!("ai-fabric.providers[].models[].{field}");
+    add(&of_model("contextWindow"), unlisted.context_window.to_string());
+    add(
+        &of_model("maxOutputTokens"),
+        unlisted.max_output_tokens.to_string(),
+    );
+    add(
+        &of_model("costPer1kInput"),
+        format!("{:?}", unlisted.cost_per_1k_input),
+    );
+    add(
+        &of_model("costPer1kOutput"),
+        format!("{:?}", unlisted.cost_per_1k_output),
+    );
+    add(
+        &of_model("capabilities"),
+        serde_json::to_string(&unlisted.capabilities).unwrap(),
+    );
+    add(
+        &of_model("requiredTier"),
+        serde_json::to_string(&unlisted.required_tier).unwrap(),
+    );
+    let gateway = openclaw_gateway::GatewayConfig::default();
+    add("session.ttlMs", millis(gateway.session_ttl));
+    add("session.maxHistoryTokens", gateway.max_history_tokens.to_string());
+    add(
+        "session.defaultTier",
+        serde_json::to_string(&gateway.default_tier).unwrap(),
+    );
+    add("session.maxReplyTokens", gateway.max_reply_tokens.to_string());
+    add("inbox.maxOpen", gateway.max_open_entries.to_string());
+    add("inbox.admissionDeadlineMs", millis(gateway.admission_deadline));
+    add("inbox.replayMaxAgeMs", millis(gateway.replay_max_age));
+    add("inbox.maxAttempts", gateway.max_attempts.to_string());
+    owned
+}
+
+#[test]
+fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
+    // Nothing reads these yet, so that nobody has a default to compare with.
+    const WITHOUT_OWNER: &[&str] = &[
+        "ai-fabric.providers[].priority",
+        "session.historyPolicy",
+        "session.cleanupIntervalMs",
+        "plugins.hookTimeoutMs",
+        "plugins.failuresToError",
+    ];
+    let plain = |text: &str| text.replace('_', "").replace(", ", ",");
+    let decided = decided_by_the_owners();
+    for (path, value) in &decided {
+        let field = schema::find(path).unwrap_or_else(|| panic!("{path} is not in the table"));
+        let (Initial::Owned(text) | Initial::Value(text)) = field.default else {
+            panic!("{path} documents no default")
+        };
+        let text = if matches!(field.kind, Kind::Texts | Kind::Choice(_)) {
+            text.replace(", ", ",")
+        } else {
+            plain(text)
+        };
+        assert_eq!(text, value.replace(", ", ","), "{path}");
+    }
+    for field in FIELDS
+        .iter()
+        .filter(|field| matches!(field.default, Initial::Owned(_)))
+    {
+        let known = decided.iter().any(|(path, _)| path == field.path) || WITHOUT_OWNER.contains(&field.path);
+        assert!(known, "{}: no part was asked for its default", field.path);
+    }
+}
+
+#[test]
+fn every_choice_of_the_table_is_one_that_the_parts_take() {
+    for field in FIELDS {
+        let Kind::Choice(choices) = field.kind else {
+            continue;
+        };
+        if field.path.contains(['[', '*']) {
+            continue;
+        }
+        for choice in choices {
+            let flag = format!("{}={choice}", field.path);
+            let loaded = load(None, &FixedEnvironment::default(), &[flag.clone()]);
+            assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
+        }
+    }
+}
+
+#[test]
+fn what_the_parts_would_refuse_is_told_with_all_other_faults() {
+    let found = faults(from_file(
+        "[streaming]\nflushTimeoutMs = 900_000\n[streaming.web]\nmaxMessageLength = 5\n[concurrency]\npreset = 'large'\n\
+         maxWorkers = 3\nmaxQueueSize = 20_000_000\n[logging]\nlevle = 1\n[messenger.rateLimits.api]\nburstSize = 2_000_000\n",
+    ));
+    for expected in [
+        "file 10:1: logging.levle: there is no such key; did you mean `level`?",
+        "file 2:18: streaming.flushTimeoutMs: 900000; it must be from 1 to 600000",
+        "file 4:20: streaming.web.maxMessageLength: 5; it must be 0 (unlimited) or at least 64",
+        "file 7:14: concurrency.maxWorkers: concurrency.minWorkers is 4; it must be at most maxWorkers",
+        "file 8:16: concurrency.maxQueueSize: 20000000; it must be between 1 and 10000000",
+        "file 12:13: messenger.rateLimits.api.burstSize: 2000000; it must be between 1 and 1000000",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault == expected),
+            "missing: {expected}\nin: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn what_only_follows_from_a_value_that_cannot_be_read_is_not_told() {
+    let found = faults(from_file("[concurrency]\nminWorkers = 6\nmaxWorkers = 'many'\n"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let open =
+        "[server]\nlisten = '0.0.0.0:1'\nadminToken = 'in-the-file-itself'\napiKey = { env = 'KEY' }\n";
+    let environment = FixedEnvironment::of([("KEY", "apikey-0123456789")]);
+    let found = faults(load(Some(open), &environment, &[]));
+    assert!(
+        found.len() == 1 && found[0].contains("server.adminToken"),
+        "{found:#?}"
+    );
+    let broken = faults(from_file("[server]\nlisten = '0.0.0.0:1'\nadminToken = \n"));
+    assert!(
+        broken.iter().all(|fault| !fault.contains("can be reached")),
+        "{broken:#?}"
+    );
+}
+
 #[test]
 fn no_two_fields_share_a_name_in_the_environment() {
     let names: BTreeSet<String> = FIELDS.iter().map(Field::env_name).collect();

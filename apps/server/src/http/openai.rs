@@ -19,6 +19,8 @@ use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, cal
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The chat of calls that name no user.
+pub(super) const DEFAULT_CHAT: &str = "default";
 /// How often a silent stream shows that it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// Events written at once, at most.
@@ -124,7 +126,7 @@ fn completion_request(
     correlation_id: CorrelationId,
     language: Language,
 ) -> Result<CompletionRequest, ApiError> {
-    let chat = caller_chat(asked.user.as_deref().unwrap_or("default"));
+    let chat = caller_chat(asked.user.as_deref().unwrap_or(DEFAULT_CHAT));
     let tools = asked.tools.into_iter().map(tool).collect::<Result<_, _>>()?;
     let model: Option<ModelId> = (asked.model.as_str() != "auto").then_some(asked.model);
     Ok(CompletionRequest {

@@ -133,3 +133,21 @@ async fn after_a_shutdown_nothing_is_left_open_that_was_answered() {
         openclaw_gateway::ports::Recovery::default()
     );
 }
+
+#[tokio::test]
+async fn a_conversation_may_end_with_its_session() {
+    for (forget, told) in [(false, 3), (true, 1)] {
+        let world = World::with(|config| {
+            config.forget_with_session = forget;
+            // Every session is past its time when the next message comes.
+            config.session_ttl = std::time::Duration::ZERO;
+        })
+        .await;
+        world.say("1", "first").await;
+        world.messenger.shows("1", &["echo: first"]).await;
+        world.say("1", "second").await;
+        world.messenger.shows("1", &["echo: first", "echo: second"]).await;
+        let asked = world.model.asked.lock();
+        assert_eq!(asked.last().unwrap().messages.len(), told, "forget: {forget}");
+    }
+}

@@ -23,7 +23,7 @@ use openclaw_plugins::{HookDispatcher, PluginRegistry};
 use openclaw_system::{SystemClock, SystemRandom};
 use openclaw_task_runtime::TaskRuntime;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -249,7 +249,7 @@ impl World {
         let runner = JobRunner::new(GatewayParts {
             config,
             streaming: HashMap::new(),
-            quiet_platforms: HashSet::new(),
+            show: HashMap::new(),
             default_chain: None,
             retries: Retries {
                 max_retries: 0,
