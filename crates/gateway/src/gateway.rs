@@ -450,10 +450,7 @@ impl Gateway {
             correlation_id: Some(request.correlation_id),
             request: Job::Completion(CompletionJob { request, events }),
         });
-        Ok(CompletionStream {
-            events: receiver,
-            ticket: Some(ticket),
-        })
+        Ok(CompletionStream::new(receiver, ticket))
     }
 
     /// Whether the pool would take a request now; the refusal it would give when not.

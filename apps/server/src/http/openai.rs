@@ -10,9 +10,10 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
+use futures::future::BoxFuture;
 use futures::stream;
-use openclaw_ai_fabric::{ChatRequest, ModelFilter, ToolSpec};
-use openclaw_core::{CodedError, CorrelationId, Language, ModelId, TenantId};
+use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelFilter, ToolSpec};
+use openclaw_core::{CodedError, CorrelationId, Language, ModelId, Monotonic, TenantId};
 use openclaw_gateway::ports::ApiKeyRecord;
 use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, caller_chat};
 use std::sync::Arc;
@@ -138,6 +139,11 @@ fn completion_request(
             tools,
             parameters: asked.parameters,
             user: asked.user,
+            form: if asked.stream {
+                AnswerForm::Streamed
+            } else {
+                AnswerForm::Whole
+            },
         },
         correlation_id,
         language,
@@ -195,6 +201,10 @@ struct Streaming {
     include_usage: bool,
     language: Language,
     over: bool,
+    /// When the client last heard something, and a timer that fires when the next sign of life could be due. Each write
+    /// moves that moment without setting the timer anew.
+    heard: Monotonic,
+    ping: BoxFuture<'static, ()>,
 }
 
 fn streamed(
@@ -214,6 +224,8 @@ fn streamed(
         include_usage,
         language,
         over: false,
+        heard: app.clock.monotonic(),
+        ping: app.clock.sleep(PING_INTERVAL),
     };
     let body = stream::unfold(streaming, |mut streaming| async move {
         let bytes = streaming.next().await?;
@@ -243,7 +255,6 @@ impl Streaming {
         let mut out = BytesMut::new();
         while out.is_empty() && !self.over {
             if self.waiting.is_empty() {
-                let ping = self.app.clock.sleep(PING_INTERVAL);
                 tokio::select! {
                     biased;
                     event = self.events.next() => match event {
@@ -251,7 +262,15 @@ impl Streaming {
                         // The end without `Done` or `Failed` is nobody's word: never let it look complete.
                         None => self.fail(&ApiError::new("INTERNAL", "the answer ended in the middle"), &mut out),
                     },
-                    () = ping => ChunkWriter::ping(&mut out),
+                    () = &mut self.ping => {
+                        let due = self.heard + PING_INTERVAL;
+                        if self.app.clock.monotonic() < due {
+                            self.ping = self.app.clock.sleep_until(due);
+                        } else {
+                            ChunkWriter::ping(&mut out);
+                            self.ping = self.app.clock.sleep(PING_INTERVAL);
+                        }
+                    }
                 }
             }
             self.events.take_ready(&mut self.waiting, EVENTS_AT_ONCE);
@@ -259,6 +278,7 @@ impl Streaming {
                 self.write(event, &mut out);
             }
         }
+        self.heard = self.app.clock.monotonic();
         Some(out.freeze())
     }
 
