@@ -9,6 +9,7 @@ mod health;
 pub(crate) mod native;
 mod openai;
 mod openapi;
+mod page;
 mod webhook;
 
 use crate::config::sections::ServerSection;
@@ -102,6 +103,9 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/health", health::alive),
         get("/readyz", health::ready),
         get("/metrics", health::metrics),
+        get("/", page::page),
+        get("/chat", page::page),
+        get("/assets/{name}", page::asset),
         get("/openapi.json", openapi::document),
         get("/docs", openapi::page),
         post("/webhook/telegram", webhook::telegram),
