@@ -9,8 +9,7 @@ use anyhow::Result;
 use line::Line;
 use openclaw_testkit::browser::{Browser, Page};
 use openclaw_testkit::optional::Optional;
-use openclaw_testkit::{Answer, HttpClient, MockProvider, ServerProcess, ServerSetup};
-use serde_json::Value;
+use openclaw_testkit::{Answer, MockProvider, ServerProcess, ServerSetup};
 use std::time::Duration;
 
 /// The last answer's text.
