@@ -38,6 +38,7 @@ pub(crate) struct Sections {
     /// `[session]`
     pub(crate) session: SessionSection,
     /// `[plugins]`
+    #[serde(default)]
     pub(crate) plugins: PluginsSection,
     /// `[inbox]`
     pub(crate) inbox: InboxSection,
@@ -383,8 +384,8 @@ pub(crate) struct SessionSection {
     pub(crate) system_prompt: Option<String>,
 }
 
-/// Plugins.
-#[derive(Clone, Debug, Deserialize)]
+/// Plugins. What is not set is the dispatcher's own default.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PluginsSection {
     pub(crate) hook_timeout_ms: Option<u64>,
