@@ -106,9 +106,6 @@ pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
     ("WEB_API_KEY", "messenger.web.apiKey"),
 ];
 
-/// Fields that are read and checked, and that nothing heeds yet: said by `config explain` and by the guide.
-pub(crate) const WITHOUT_EFFECT: &[&str] = &["server.corsOrigins", "session.workspaceRoot"];
-
 /// Every field.
 #[rustfmt::skip]
 pub(crate) const FIELDS: &[Field] = &[

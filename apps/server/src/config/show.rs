@@ -136,15 +136,13 @@ impl Settings {
             "change",
             match field.reload {
                 Reload::Restart => "needs a restart",
+                Reload::Now if field.path.starts_with("logging.level") => "takes effect at once after SIGHUP",
                 // What each will mean once a running server can read its configuration again.
                 Reload::Now | Reload::NewConversations | Reload::Reconnect => {
-                    "needs a restart; this version does not reload"
+                    "needs a restart; this version reads only log levels again"
                 }
             },
         );
-        if schema::WITHOUT_EFFECT.contains(&field.path) {
-            line("effect", "none yet: it is read and checked");
-        }
         Ok(out)
     }
 }
