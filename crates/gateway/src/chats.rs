@@ -21,7 +21,7 @@ use openclaw_session::{TenantKey, create_user_tenant};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -336,7 +336,7 @@ impl Chats {
     async fn erase_now(&self, tenant: &TenantId) -> Result<(), ChatError> {
         let stored = self.find(tenant).await?;
         let services = self.gateway.services();
-        self.end_turn(tenant).await;
+        self.end_turns(tenant).await;
         if services.hooks.has(HookName::OnSessionEnd) {
             let ended = services
                 .store
@@ -367,30 +367,31 @@ impl Chats {
         Ok(())
     }
 
-    /// Stops the chat's turn and waits a moment until it has ended, so that it says nothing after its chat is gone.
-    async fn end_turn(&self, tenant: &TenantId) {
+    /// Stops what is under way in the chat and waits a moment until it has ended, so that nothing is said after the
+    /// chat is gone.
+    async fn end_turns(&self, tenant: &TenantId) {
         let services = self.gateway.services();
         let state = services.feeds.state(tenant);
         let mut reader = services.feeds.subscribe(tenant, Some(state.id));
         self.gateway.stop(tenant).await;
-        let Some(live) = state.live else { return };
+        let asked = state.asked.into_iter().map(|asked| asked.turn_id);
+        let mut under_way: HashSet<String> = asked.chain(state.live.map(|live| live.turn_id)).collect();
         let patience = services.clock.sleep(STOP_PATIENCE);
         tokio::pin!(patience);
-        loop {
+        while !under_way.is_empty() {
             let read = tokio::select! {
                 biased;
                 read = reader.next() => read,
                 () = &mut patience => return,
             };
             match read {
-                FeedRead::Event { event, .. } => match &*event {
-                    FeedEvent::TurnFinished { turn_id, .. } | FeedEvent::TurnFailed { turn_id, .. }
-                        if *turn_id == live.turn_id =>
+                FeedRead::Event { event, .. } => {
+                    if let FeedEvent::TurnFinished { turn_id, .. } | FeedEvent::TurnFailed { turn_id, .. } =
+                        &*event
                     {
-                        return;
+                        under_way.remove(turn_id);
                     }
-                    _ => {}
-                },
+                }
                 FeedRead::Reset { .. } => {}
                 FeedRead::Closed => return,
             }

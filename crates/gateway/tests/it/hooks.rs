@@ -26,7 +26,7 @@ impl<F: Fn(&HookContext) -> HookResult + Send + Sync> HookHandler for Code<F> {
     }
 }
 
-fn plug(
+pub(crate) fn plug(
     world: &World,
     hook: HookName,
     answer: impl Fn(&HookContext) -> HookResult + Send + Sync + 'static,

@@ -1,0 +1,138 @@
+//! Chats that are read from a feed.
+
+use crate::hooks::plug;
+use crate::world::{LONG, World};
+use openclaw_core::{CodedError, Platform, Role, TenantId, UserId};
+use openclaw_gateway::ports::TenantDirectory;
+use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader};
+use openclaw_plugins::{HookContext, HookName, HookResult, SessionEndReason};
+use openclaw_session::suspend_tenant;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+async fn opened(world: &World) -> (Chats, TenantId) {
+    let chats = Chats::new(
+        world.gateway.clone(),
+        Arc::clone(&world.store) as Arc<dyn TenantDirectory>,
+    );
+    let user = UserId::parse("visitor").unwrap();
+    let chat = chats.open(Platform::Web, user.clone(), None).await.unwrap();
+    (chats, TenantId::new(Platform::Web, user, chat))
+}
+
+fn draft(text: &str) -> Draft {
+    Draft {
+        text: text.to_owned(),
+        idempotency_key: None,
+        language: None,
+    }
+}
+
+/// Reads to the end of a turn: the pieces of its text, and its whole text.
+async fn answer(reader: &mut FeedReader) -> (Vec<String>, String) {
+    let reading = async {
+        let mut pieces = Vec::new();
+        loop {
+            let FeedRead::Event { event, .. } = reader.next().await else {
+                panic!("not an event")
+            };
+            match &*event {
+                FeedEvent::TextDelta { text, .. } => pieces.push(text.clone()),
+                FeedEvent::TurnFinished { text, .. } => return (pieces, text.clone()),
+                FeedEvent::TurnFailed { problem, .. } => panic!("{problem}"),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(LONG, reading).await.unwrap()
+}
+
+/// What was told of tenants since the last look.
+fn told_of_tenants(world: &World) -> Vec<&'static str> {
+    std::iter::from_fn(|| world.events.try_next())
+        .map(|event| event.name())
+        .filter(|name| name.starts_with("tenant."))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_chat_is_announced_when_it_is_opened_and_when_it_is_erased() {
+    let world = World::new().await;
+    let (chats, tenant) = opened(&world).await;
+    assert_eq!(told_of_tenants(&world), ["tenant.created"]);
+    let mut reader = chats.subscribe(&tenant, None);
+    chats.post(&tenant, draft("hello"), false).await.unwrap();
+    assert_eq!(answer(&mut reader).await.1, "echo: hello");
+    chats.erase(&tenant).await.unwrap();
+    assert_eq!(told_of_tenants(&world), ["tenant.deleted"], "it is new once");
+    assert!(matches!(chats.erase(&tenant).await, Err(ChatError::NoSuchChat)));
+}
+
+#[tokio::test]
+async fn erasing_ends_the_session_of_the_chat_before_the_eyes_of_plugins() {
+    let world = World::new().await;
+    let seen: Arc<Mutex<Vec<SessionEndReason>>> = Arc::default();
+    let sink = Arc::clone(&seen);
+    plug(&world, HookName::OnSessionEnd, move |context| {
+        if let HookContext::OnSessionEnd { reason, .. } = context {
+            sink.lock().push(*reason);
+        }
+        HookResult::default()
+    });
+    let (chats, tenant) = opened(&world).await;
+    let mut reader = chats.subscribe(&tenant, None);
+    chats.post(&tenant, draft("hello"), false).await.unwrap();
+    answer(&mut reader).await;
+    chats.erase(&tenant).await.unwrap();
+    assert_eq!(*seen.lock(), [SessionEndReason::Deleted]);
+}
+
+#[tokio::test]
+async fn a_suspended_chat_takes_no_message() {
+    let world = World::new().await;
+    let (chats, tenant) = opened(&world).await;
+    let stored = chats.find(&tenant).await.unwrap();
+    let suspended = suspend_tenant(&stored.tenant);
+    world
+        .store
+        .update(stored.key, stored.version, suspended)
+        .await
+        .unwrap()
+        .unwrap();
+    let refused = chats.post(&tenant, draft("hello"), false).await.unwrap_err();
+    assert_eq!(refused.code(), "TENANT_SUSPENDED");
+    assert_eq!(world.gateway.open_entries(), 0, "nothing was written");
+}
+
+#[tokio::test]
+async fn a_text_that_a_plugin_must_see_whole_is_shown_whole() {
+    let world = World::new().await;
+    plug(&world, HookName::OnBeforeSend, |context| {
+        HookResult::text(context.text().unwrap_or_default().replace("secret", "[removed]"))
+    });
+    let (chats, tenant) = opened(&world).await;
+    let mut reader = chats.subscribe(&tenant, None);
+    chats.post(&tenant, draft("my secret"), false).await.unwrap();
+    assert_eq!(
+        answer(&mut reader).await,
+        (vec![], "echo: my [removed]".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn commands_are_answered_on_the_feed_and_end_their_question() {
+    let world = World::new().await;
+    let (chats, tenant) = opened(&world).await;
+    let mut reader = chats.subscribe(&tenant, None);
+    chats.post(&tenant, draft("first"), false).await.unwrap();
+    answer(&mut reader).await;
+    let snapshot = chats.snapshot(&tenant, None, 10).await.unwrap();
+    let roles: Vec<Role> = snapshot.messages.iter().map(|message| message.role).collect();
+    assert_eq!(roles, [Role::User, Role::Assistant]);
+    chats.post(&tenant, draft("/new"), false).await.unwrap();
+    let (_, words) = answer(&mut reader).await;
+    assert_eq!(words, "A new conversation. I no longer remember the earlier one.");
+    let snapshot = chats.snapshot(&tenant, None, 10).await.unwrap();
+    assert!(snapshot.messages.is_empty() && snapshot.asked.is_empty() && snapshot.live.is_none());
+    assert_eq!(snapshot.position, reader.position());
+}
