@@ -38,6 +38,7 @@ pub(crate) struct Sections {
     /// `[session]`
     pub(crate) session: SessionSection,
     /// `[plugins]`
+    #[serde(default)]
     pub(crate) plugins: PluginsSection,
     /// `[inbox]`
     pub(crate) inbox: InboxSection,
@@ -384,7 +385,7 @@ pub(crate) struct SessionSection {
 }
 
 /// Plugins.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PluginsSection {
     pub(crate) hook_timeout_ms: Option<u64>,
