@@ -51,19 +51,18 @@ async fn storm(seed: u64, kills: u32) {
     let senders: Vec<_> = (1..=CHATS)
         .map(|chat| {
             let (ledger, over, telegram) = (Arc::clone(&ledger), Arc::clone(&over), Arc::clone(&telegram));
-            let mut chance = Seeded(seed ^ (chat as u64) << 32);
+            let mut chance = Seeded(seed ^ ((chat as u64) << 32));
             tokio::spawn(async move {
                 while !over.load(Ordering::Acquire) {
                     let message = ledger.message(&chat.to_string());
                     let update = telegram.private_text(chat, &message.text);
                     loop {
                         let twice = chance.below(3) == 0;
-                        let (first, second) = tokio::join!(telegram.deliver_update(&update), async {
+                        let (first, ()) = tokio::join!(telegram.deliver_update(&update), async {
                             if twice {
                                 telegram.deliver_update(&update).await.ok();
                             }
                         });
-                        let () = second;
                         if first.is_ok_and(|status| status == 200) {
                             ledger.acknowledged(&message.nonce);
                             break;
