@@ -227,14 +227,18 @@ async fn drive(secs: f64, in_flight: usize, world: &Arc<World>, already: usize) 
         let (world, room, next) = (Arc::clone(world), Arc::clone(&room), Arc::clone(&next));
         posters.spawn(async move {
             let mut poster = world.poster().await?;
-            while let Ok(Ok(permit)) = tokio::time::timeout_at(end.into(), room.acquire()).await {
+            loop {
+                // What is ready is ready also when its time is over.
+                let room = tokio::time::timeout_at(end.into(), room.acquire()).await;
+                let Some(permit) = room.ok().and_then(Result::ok).filter(|_| Instant::now() < end) else {
+                    return anyhow::Ok(());
+                };
                 // Given back when the turn's message is seen.
                 permit.forget();
                 let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 let update = world.telegram.private_text(person(turn), "say something");
                 poster.post(update.to_string().into_bytes()).await?;
             }
-            anyhow::Ok(())
         });
     }
     let (mut finished, mut changes) = world.shown();
