@@ -219,6 +219,7 @@ impl Admin {
                 format!("{} is not a server of this version", self.server.url),
                 "openclaw version",
             ),
+            StatusCode::NOT_FOUND => Failure::failed(said, "openclaw keys list"),
             _ => Failure::failed(said, "openclaw status"),
         }
     }

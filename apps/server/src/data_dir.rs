@@ -98,6 +98,7 @@ pub(crate) fn new_api_key(random: &dyn Random) -> Secret {
     new_key(KEY_PREFIX, random)
 }
 
+#[cfg(test)]
 /// Whether a text has the form of a key of ours and its check characters fit. Says nothing about whether it is valid.
 pub(crate) fn is_well_formed(text: &str) -> bool {
     [KEY_PREFIX, ADMIN_PREFIX].iter().any(|prefix| {

@@ -12,6 +12,7 @@ mod openapi;
 mod page;
 mod webhook;
 
+use crate::accept::ConnectionCounts;
 use crate::config::sections::ServerSection;
 use crate::keys::KeyRing;
 use crate::openai_wire::ApiError;
@@ -27,7 +28,7 @@ use axum::{Extension, Router};
 use openclaw_ai_fabric::ProviderRegistry;
 use openclaw_core::{Clock, CorrelationId, Language};
 use openclaw_gateway::Gateway;
-use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TenantDirectory, TurnStore};
+use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TurnStore};
 use openclaw_messenger::{RateLimiter, WebhookRouter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +39,6 @@ use std::time::Duration;
 pub(crate) struct App {
     pub(crate) gateway: Gateway,
     pub(crate) store: Arc<dyn TurnStore>,
-    pub(crate) directory: Arc<dyn TenantDirectory>,
     pub(crate) key_store: Arc<dyn KeyStore>,
     pub(crate) registry: Arc<ProviderRegistry>,
     pub(crate) webhooks: WebhookRouter,
@@ -54,6 +54,7 @@ pub(crate) struct App {
     pub(crate) draining: AtomicBool,
     pub(crate) pool: PoolBounds,
     pub(crate) native: native::Native,
+    pub(crate) connections: Arc<ConnectionCounts>,
     /// What was built, for `openclaw status`.
     pub(crate) facts: admin::status::Facts,
 }
@@ -95,6 +96,10 @@ impl App {
 
 /// One method of one path, and who answers it.
 pub(crate) struct Route {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the description of the API is compared with it")
+    )]
     pub(crate) method: Method,
     /// In axum's spelling.
     pub(crate) path: &'static str,

@@ -1,6 +1,10 @@
 //! The `openclaw` binary: starts things, and nothing else.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::result_large_err,
+    reason = "at the edge, an answer is the natural form of an error"
+)]
 
 mod accept;
 mod banner;

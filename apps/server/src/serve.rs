@@ -1,6 +1,6 @@
 //! Runs the server: from an empty data directory to the last stored byte.
 
-use crate::accept::{self, AcceptConfig, ConnectionCounts};
+use crate::accept::{self, AcceptConfig};
 use crate::banner;
 use crate::cli::ServeArgs;
 use crate::client;
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::http;
 use crate::intake;
 use crate::observer;
-use crate::telemetry::{self, LogFilter};
+use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::wire::{self, Built};
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
@@ -37,11 +37,17 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let began = Instant::now();
     let loaded = load(args)?;
     let filter = LogFilter::parse(&loaded.sections.logging.directives())?;
-    telemetry::init(loaded.sections.logging.format, &filter)?;
+    let log = telemetry::init(loaded.sections.logging.format, &filter)?;
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
+    if filter.has_trace() {
+        tracing::warn!("logging at trace shows texts of people; it is meant for a developer's machine");
+    }
     let data_dir = DataDir::open(data_path(&loaded)?)?;
+    if data_dir.is_open_to_others() {
+        tracing::warn!(path = %data_dir.path().display(), "others can look into the data directory; its mode should be 700");
+    }
     let random = SystemRandom;
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
@@ -51,7 +57,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("the server's threads could not be started")?;
-    let code = runtime.block_on(serve(&loaded, &data_dir, &admin, &api_key, began));
+    let code = runtime.block_on(serve(args, &log, &loaded, &data_dir, &admin, &api_key, began));
     // What still runs has been told to stop and was waited for; nothing is worth another second.
     runtime.shutdown_timeout(Duration::from_millis(200));
     code
@@ -68,14 +74,14 @@ pub(crate) struct InvalidConfig {
 impl InvalidConfig {
     fn report(&self) -> String {
         let faults = self.error.report(self.file.as_deref());
-        let field = self
-            .error
-            .faults
+        let sorted = self.error.sorted();
+        let field = sorted
             .iter()
             .find(|fault| config::schema::find(&fault.path).is_some());
-        let next = field.map_or("show --help".to_owned(), |fault| {
-            format!("explain {}", fault.path)
-        });
+        let next = field.map_or_else(
+            || "show --help".to_owned(),
+            |fault| format!("explain {}", fault.path),
+        );
         let count = match self.error.faults.len() {
             1 => "1 error".to_owned(),
             count => format!("{count} errors"),
@@ -127,6 +133,8 @@ pub(crate) fn data_path(loaded: &Loaded) -> anyhow::Result<PathBuf> {
 }
 
 async fn serve(
+    args: &ServeArgs,
+    log: &LogHandle,
     loaded: &Loaded,
     data_dir: &DataDir,
     admin: &OperatorKey,
@@ -176,7 +184,7 @@ async fn serve(
             grace: server.shutdown_grace,
             ..AcceptConfig::default()
         },
-        Arc::new(ConnectionCounts::default()),
+        Arc::clone(&built.app.connections),
         drain.clone(),
         kill.clone(),
     ));
@@ -190,7 +198,19 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    // SIGHUP reads the configuration again. What can change while the server runs today is the log level.
+    let reloading = async {
+        let mut hangup = signal(SignalKind::hangup())?;
+        while hangup.recv().await.is_some() {
+            reload(args, log);
+        }
+        Ok::<(), std::io::Error>(())
+    };
     let failed = tokio::select! {
+        ended = reloading => {
+            ended?;
+            None
+        }
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         reason = store_failed => Some(reason),
@@ -238,6 +258,18 @@ async fn serve(
             );
             Ok(0)
         }
+    }
+}
+
+/// Takes over what can change; keeps everything as it is when the configuration is not valid.
+fn reload(args: &ServeArgs, log: &LogHandle) {
+    let changed = load(args).and_then(|loaded| {
+        let filter = LogFilter::parse(&loaded.sections.logging.directives())?;
+        Ok(log.set(&filter)?)
+    });
+    match changed {
+        Ok(()) => tracing::info!("the log levels were read again; everything else needs a restart"),
+        Err(error) => tracing::warn!(error = format!("{error:#}"), "nothing was changed"),
     }
 }
 

@@ -4,6 +4,7 @@ mod rules;
 
 pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
 
+use crate::accept::ConnectionCounts;
 use crate::config::sections::{
     AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, PluginsSection, ProviderKind,
     ProviderSection, RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
@@ -241,7 +242,6 @@ pub(crate) async fn build(
     let app = Arc::new(App {
         gateway: gateway.clone(),
         store: stores.turns,
-        directory: stores.directory,
         key_store: stores.keys,
         registry,
         webhooks,
@@ -260,6 +260,7 @@ pub(crate) async fn build(
             threshold: concurrency.backpressure_threshold,
         },
         native,
+        connections: Arc::new(ConnectionCounts::default()),
         facts: Facts {
             storage: stores.name,
             is_demo: model.is_demo,

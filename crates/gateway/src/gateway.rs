@@ -261,6 +261,16 @@ impl Gateway {
         messages: Vec<IncomingMessage>,
         tier: Option<AccessTier>,
     ) -> Result<Vec<Receipt>, Refusal> {
+        self.receive_as(None, messages, tier).await
+    }
+
+    /// The same for a request that is known by a correlation id already: the first of its messages goes on under it.
+    pub async fn receive_as(
+        &self,
+        correlation_id: Option<CorrelationId>,
+        messages: Vec<IncomingMessage>,
+        tier: Option<AccessTier>,
+    ) -> Result<Vec<Receipt>, Refusal> {
         let inner = &self.inner;
         let limit = inner.services.config.max_open_entries;
         let Some(places) = inner.admission.try_open(messages.len(), limit) else {
@@ -271,7 +281,7 @@ impl Gateway {
         let accepting = inner
             .services
             .runtime
-            .spawn(async move { gateway.accept(messages, tier, places).await });
+            .spawn(async move { gateway.accept(correlation_id, messages, tier, places).await });
         match accepting.await {
             Ok(receipts) => Ok(receipts?),
             Err(error) => Err(StoreError::Unknown {
@@ -283,6 +293,7 @@ impl Gateway {
 
     async fn accept(
         &self,
+        mut correlation_id: Option<CorrelationId>,
         messages: Vec<IncomingMessage>,
         tier: Option<AccessTier>,
         mut places: OpenPlaces,
@@ -293,7 +304,9 @@ impl Gateway {
             .into_iter()
             .map(|message| NewEntry {
                 message,
-                correlation_id: CorrelationId::new(now, &*services.random),
+                correlation_id: correlation_id
+                    .take()
+                    .unwrap_or_else(|| CorrelationId::new(now, &*services.random)),
                 tier_if_new: tier.unwrap_or(services.config.default_tier),
                 received_at: now,
             })

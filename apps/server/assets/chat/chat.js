@@ -17,8 +17,7 @@ const CATALOGUE = {
     deleteChat: "Delete this chat",
     deleteAsk: "Delete this chat? All its messages are erased on the server. This cannot be undone.",
     deleteYes: "Delete",
-    deleted: "The chat and its messages have been erased.",
-    deleteFailed: "The chat could not be deleted. Please try again.",
+    deleted: "The chat has been erased.",
     cancel: "Cancel",
     conversation: "Conversation",
     latest: "To the latest message",
@@ -29,10 +28,9 @@ const CATALOGUE = {
     placeholder: "Write a message",
     send: "Send",
     stop: "Stop the answer",
-    hint: "Enter sends · Shift+Enter starts a new line · Esc stops the answer",
+    hint: "Enter sends · Shift+Enter starts a new line · Esc stops",
     you: "You",
     assistant: "OpenClaw",
-    writing: "Writing an answer",
     next: "You are next in line.",
     place: "Waiting in line. Before you: {n}.",
     tool: "Using a tool: {n}",
@@ -40,7 +38,7 @@ const CATALOGUE = {
     length: "The answer was cut off: it reached its length limit.",
     filtered: "The answer was withheld by the model’s provider.",
     noAnswer: "There is no answer to this message.",
-    failed: "Something went wrong. Please try again.",
+    failed: "Something went wrong. Try again.",
     retry: "Try again",
     lost: "Connection lost. Reconnecting…",
     back: "Connected again.",
@@ -61,8 +59,7 @@ const CATALOGUE = {
     deleteChat: "Удалить этот чат",
     deleteAsk: "Удалить этот чат? Все его сообщения будут стёрты на сервере. Отменить это нельзя.",
     deleteYes: "Удалить",
-    deleted: "Чат и его сообщения стёрты.",
-    deleteFailed: "Не удалось удалить чат. Попробуйте ещё раз.",
+    deleted: "Чат стёрт.",
     cancel: "Отмена",
     conversation: "Разговор",
     latest: "К последнему сообщению",
@@ -73,10 +70,9 @@ const CATALOGUE = {
     placeholder: "Напишите сообщение",
     send: "Отправить",
     stop: "Остановить ответ",
-    hint: "Enter — отправить · Shift+Enter — новая строка · Esc — остановить ответ",
+    hint: "Enter — отправить · Shift+Enter — новая строка · Esc — стоп",
     you: "Вы",
     assistant: "OpenClaw",
-    writing: "Пишу ответ",
     next: "Вы следующий в очереди.",
     place: "Сообщение ждёт в очереди. Перед вами: {n}.",
     tool: "Использую инструмент: {n}",
@@ -84,7 +80,7 @@ const CATALOGUE = {
     length: "Ответ обрезан: достигнут предел его длины.",
     filtered: "Ответ скрыт поставщиком модели.",
     noAnswer: "На это сообщение ответа нет.",
-    failed: "Что-то пошло не так. Попробуйте ещё раз.",
+    failed: "Что-то пошло не так. Повторите.",
     retry: "Повторить",
     lost: "Связь потеряна. Подключаюсь снова…",
     back: "Связь восстановлена.",
@@ -98,7 +94,7 @@ const CATALOGUE = {
 
 const store = {
   get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch { /* not kept, then */ } },
+  set(key, value) { try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch {} },
 };
 
 const root = document.documentElement;
@@ -130,6 +126,8 @@ function chooseTheme() {
 // Before the body is there, so that the page never flashes in the other theme.
 chooseTheme();
 chooseLanguage();
+
+const on = (target, name, act, options) => target.addEventListener(name, act, options);
 
 function make(name, className, ...children) {
   const element = document.createElement(name);
@@ -287,7 +285,8 @@ function table(lines, at, parent) {
 function codeBlock(text, name) {
   const button = said("button", "copy");
   button.type = "button";
-  button.addEventListener("click", () => copy(text, button));
+  button.className = "plain";
+  on(button, "click", () => copy(text, button));
   return make("div", "code", make("div", "head", make("span", "", name), button), make("pre", "", make("code", "", text)));
 }
 
@@ -423,7 +422,7 @@ function inline(text, parent, depth) {
 
   function anchor(address, label, styled) {
     let url = null;
-    try { url = new URL(address); } catch { /* relative, or none: shown as text */ }
+    try { url = new URL(address); } catch {}
     const isSafe = url !== null && ["http:", "https:", "mailto:"].includes(url.protocol);
     const element = make(isSafe ? "a" : "span");
     if (isSafe) {
@@ -488,9 +487,9 @@ function announce(text) { $.live.replaceChildren(make("p", "", text)); }
 function banner(key) {
   clearTimeout(bannerTimer);
   bannerTimer = 0;
-  if ($.banner.dataset.t === key && !$.banner.hidden) return;
+  const same = $.banner.dataset.t === key && !$.banner.hidden;
   $.banner.hidden = !key;
-  if (!key) return;
+  if (!key || same) return;
   $.banner.dataset.t = key;
   $.banner.textContent = t(key);
   announce(t(key));
@@ -548,12 +547,8 @@ function openAnswer(question, mine) {
 
 function clearText(turn) {
   turn.node = null;
-  const dots = make("span", "dots", make("i"), make("i"), make("i"));
-  dots.setAttribute("role", "img");
-  dots.dataset.label = "writing";
-  dots.setAttribute("aria-label", t("writing"));
   turn.body.className = "body";
-  turn.body.replaceChildren(dots);
+  turn.body.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")));
 }
 
 function addText(turn, text) {
@@ -575,7 +570,7 @@ function note(turn, content, retry) {
   if (retry && turn.question) {
     const button = said("button", "retry");
     button.type = "button";
-    button.addEventListener("click", () => {
+    on(button, "click", () => {
       if (latestTurn() || !navigator.onLine) return;
       // What failed makes room for what is tried again; what was said stays.
       if (turn.element.classList.contains("failed")) { turn.element.remove(); turn.mine?.remove(); } else button.remove();
@@ -606,10 +601,13 @@ function finish(turn, text, reason) {
 
 function fail(turn, problem) {
   settle(turn);
-  if (turn.node) turn.node = null; else turn.body.replaceChildren();
-  turn.element.classList.add("failed");
   const words = problem?.detail || t("failed");
-  note(turn, problem?.detail ? make("span", "", words) : said("span", "failed"), true);
+  const kept = turn.node?.data.trim() || "";
+  turn.node = null;
+  // The words are streamed too, for readers who know nothing of failures.
+  turn.body.replaceChildren(kept.endsWith(words) ? kept.slice(0, -words.length) : kept);
+  turn.element.classList.add("failed");
+  note(turn, make("span", "", words), true);
   announce(words);
 }
 
@@ -641,7 +639,7 @@ function showMessage(message) {
 
 /** Shows what the server knows, in place of what is shown. */
 function rebuild(snapshot) {
-  const waited = new Set(turns.keys());
+  const waited = new Map(turns);
   turns.clear();
   $.thread.replaceChildren();
   offerEarlier(snapshot.next);
@@ -656,7 +654,14 @@ function rebuild(snapshot) {
   }
   if (turns.size === 0) stopping = false;
   // What ended while nobody listened is told now.
-  if (waited.size > 0) announce([...$.thread.querySelectorAll(".answer")].at(-1)?.innerText || "");
+  for (const turn of waited.values()) {
+    if (snapshot.messages.some((message) => message.text === turn.question)) {
+      announce([...$.thread.querySelectorAll(".answer")].at(-1)?.innerText || "");
+    } else if (turn.mine) {
+      $.thread.append(turn.mine, turn.element);
+      fail(turn);
+    }
+  }
   refresh();
 }
 
@@ -665,7 +670,7 @@ function offerEarlier(before) {
   const button = said("button", "earlier");
   button.type = "button";
   const line = make("p", "note earlier", button);
-  button.addEventListener("click", async () => {
+  on(button, "click", async () => {
     const answer = await call("GET", `${path()}/messages?limit=50&before=${before}`).catch(() => null);
     if (!answer?.ok || !line.isConnected) return;
     const shown = [...$.thread.childNodes].slice(1);
@@ -688,12 +693,12 @@ async function call(method, path, body, headers) {
     method,
     headers: { "Accept-Language": language, ...(body ? { "Content-Type": "application/json" } : {}), ...headers },
     body: body && JSON.stringify(body),
-    cache: "no-store",
   });
   const content = response.status === 204 ? null : await response.json().catch(() => null);
   return { status: response.status, ok: response.ok, content, retryAfter: Number(response.headers.get("Retry-After")) || 0 };
 }
 
+const isGone = (answer) => [401, 404].includes(answer?.status);
 const path = () => "/" + encodeURIComponent(chat);
 
 function disconnect() {
@@ -707,19 +712,19 @@ function connect() {
   disconnect();
   const mine = new EventSource(`${API}${path()}/events?lastEventId=${position}`);
   source = mine;
-  mine.addEventListener("open", () => {
+  on(mine, "open", () => {
     attempts = 0;
     if (!$.banner.hidden && navigator.onLine) announce(t("back"));
     banner(navigator.onLine ? null : "offline");
   });
-  mine.addEventListener("error", () => {
+  on(mine, "error", () => {
     if (source !== mine) return;
     if (!bannerTimer && $.banner.hidden) bannerTimer = setTimeout(banner, BANNER_AFTER, navigator.onLine ? "lost" : "offline");
     // After a refusal the browser does not try again by itself.
     if (mine.readyState === EventSource.CLOSED) later();
   });
   for (const name of EVENTS) {
-    mine.addEventListener(name, (event) => {
+    on(mine, name, (event) => {
       if (source !== mine) return;
       if (event.lastEventId) position = event.lastEventId;
       take(name, JSON.parse(event.data));
@@ -738,12 +743,16 @@ async function load() {
     position = answer.content.lastEventId;
     if (!posting) rebuild(answer.content);
     connect();
-  } else if (answer && (answer.status === 404 || answer.status === 401)) {
+  } else if (isGone(answer)) {
     leave();
     banner("gone");
   } else {
     later();
   }
+}
+
+function resume() {
+  if (chat !== null) (position ? connect : load)();
 }
 
 /** Tries again after a while; spread out, so that not all pages of a restarted server come back at once. */
@@ -761,6 +770,7 @@ function leave() {
   deferred = [];
   stopping = false;
   chat = null;
+  position = "";
   loads += 1;
   pinned = true;
   store.set("openclaw.chat", null);
@@ -769,13 +779,9 @@ function leave() {
   refresh();
 }
 
-function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** Sends until the server has said yes or no; the key makes a second try of the same message harmless. */
 async function deliver(turn) {
-  const key = newKey();
+  const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
   for (let tries = 0; ; tries += 1) {
     let answer = null;
     try {
@@ -784,6 +790,8 @@ async function deliver(turn) {
         if (answer.ok && posting === turn) {
           chat = answer.content.chatId;
           store.set("openclaw.chat", chat);
+          // Listening begins before there is anything to hear.
+          await load();
         }
       }
       if (posting !== turn) return null;
@@ -794,13 +802,12 @@ async function deliver(turn) {
     if (posting !== turn) return null;
     if (answer?.ok) { banner(null); return answer.content.turnId; }
     // The chat is gone, or the cookie that opened it: the message begins a new one.
-    if (answer && (answer.status === 404 || answer.status === 401) && chat !== null && tries < 3) {
+    if (isGone(answer) && chat !== null && tries < 3) {
       disconnect();
       chat = null;
       continue;
     }
-    const again = answer === null || answer.status === 409 || answer.status === 502 || answer.status === 503;
-    if (!again || tries >= 6) throw answer?.content || {};
+    if (![undefined, 409, 502, 503].includes(answer?.status) || tries >= 6) throw answer?.content || {};
     if (answer === null) banner(navigator.onLine ? "lost" : "offline");
     await pause(Math.max(answer?.retryAfter * 1000 || 0, Math.min(500 * 2 ** tries, 8000)));
   }
@@ -843,11 +850,11 @@ async function stop() {
 
 async function erase() {
   const answer = await call("DELETE", path()).catch(() => null);
-  if (answer && (answer.ok || answer.status === 404)) {
+  if (answer?.ok || isGone(answer)) {
     leave();
     announce(t("deleted"));
   } else {
-    banner("deleteFailed");
+    banner("failed");
   }
   $.text.focus();
 }
@@ -872,25 +879,25 @@ function closeMenu() {
 }
 
 function listen() {
-  $.composer.addEventListener("submit", (event) => { event.preventDefault(); submit(); });
-  $.text.addEventListener("input", () => { fit(); refresh(); });
-  $.text.addEventListener("keydown", (event) => {
+  on($.composer, "submit", (event) => { event.preventDefault(); submit(); });
+  on($.text, "input", () => { fit(); refresh(); });
+  on($.text, "keydown", (event) => {
     // While a word is being composed, Enter chooses it.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     submit();
   });
-  document.addEventListener("keydown", (event) => {
+  on(document, "keydown", (event) => {
     if (event.key !== "Escape" || $.confirm.open || event.isComposing) return;
     if (!closeMenu()) { stop(); $.text.focus(); }
   });
-  document.addEventListener("pointerdown", (event) => { if (!$.menu.contains(event.target)) $.menu.open = false; });
-  $.stop.addEventListener("click", () => { stop(); $.text.focus(); });
-  $.new.addEventListener("click", () => { leave(); $.text.focus(); });
-  $.delete.addEventListener("click", () => { $.menu.open = false; $.confirm.returnValue = ""; $.confirm.showModal(); });
-  $.confirm.addEventListener("close", () => { if ($.confirm.returnValue === "yes" && chat !== null) erase(); else $.text.focus(); });
-  $.latest.addEventListener("click", () => { pinned = true; follow(); $.text.focus(); });
-  $.transcript.addEventListener("scroll", () => {
+  on(document, "pointerdown", (event) => { if (!$.menu.contains(event.target)) $.menu.open = false; });
+  on($.stop, "click", () => { stop(); $.text.focus(); });
+  on($.new, "click", () => { leave(); $.text.focus(); });
+  on($.delete, "click", () => { $.menu.open = false; $.confirm.returnValue = ""; $.confirm.showModal(); });
+  on($.confirm, "close", () => { if ($.confirm.returnValue === "yes" && chat !== null) erase(); else $.text.focus(); });
+  on($.latest, "click", () => { pinned = true; follow(); $.text.focus(); });
+  on($.transcript, "scroll", () => {
     pinned = $.transcript.scrollHeight - $.transcript.scrollTop - $.transcript.clientHeight < 60;
     $.latest.hidden = pinned;
   }, { passive: true });
@@ -898,25 +905,29 @@ function listen() {
     const chosen = store.get("openclaw." + name);
     for (const input of document.getElementsByName(name)) {
       input.checked = input.value === (chosen || "auto");
-      input.addEventListener("change", () => {
+      on(input, "change", () => {
         store.set("openclaw." + name, input.value === "auto" ? null : input.value);
         apply();
         localize(document);
       });
     }
   }
-  addEventListener("languagechange", () => { chooseLanguage(); localize(document); });
-  addEventListener("offline", () => { banner("offline"); refresh(); });
-  addEventListener("online", () => { banner(null); if (chat !== null) connect(); refresh(); });
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { hiddenAt = Date.now(); return; }
-    // A connection that slept through a suspended machine looks open and is dead.
-    if (chat !== null && Date.now() - hiddenAt > 60000) connect();
+  on(window, "offline", () => { banner("offline"); refresh(); });
+  on(window, "online", () => { banner(null); resume(); refresh(); });
+  on(document, "visibilitychange", () => {
+    if (document.hidden) {
+      hiddenAt = Date.now();
+      // A browser has six connections to a server for all tabs; an idle one in the background needs none.
+      if (!latestTurn()) disconnect();
+    } else if (source === null || Date.now() - hiddenAt > 60000) {
+      // A connection that slept through a suspended machine looks open and is dead.
+      resume();
+    }
   });
-  addEventListener("resize", () => { fit(); follow(); });
+  on(window, "resize", () => { fit(); follow(); });
 }
 
-document.addEventListener("DOMContentLoaded", () => {
+on(document, "DOMContentLoaded", () => {
   for (const element of document.querySelectorAll("[id]")) $[element.id] = element;
   localize(document);
   listen();
@@ -924,7 +935,7 @@ document.addEventListener("DOMContentLoaded", () => {
   refresh();
   chat = store.get("openclaw.chat");
   if (chat !== null) load();
-  if (matchMedia("(pointer: fine)").matches) $.text.focus();
+  if (!matchMedia("(pointer: coarse)").matches) $.text.focus();
 });
 
 })();

@@ -49,11 +49,16 @@ pub(crate) struct ConfigError {
 // === impl ConfigError ===
 
 impl ConfigError {
-    /// One fault a line, each with its place, in the order of the layers; `file` is the file that was read.
-    pub(crate) fn report(&self, file: Option<&Path>) -> String {
+    /// The faults in the order of the layers: the file by line, the environment, flags.
+    pub(crate) fn sorted(&self) -> Vec<&Fault> {
         let mut faults: Vec<&Fault> = self.faults.iter().collect();
         faults.sort_by_key(|fault| fault.origin.rank());
-        faults.iter().fold(String::new(), |mut out, fault| {
+        faults
+    }
+
+    /// One fault a line, each with its place; `file` is the file that was read.
+    pub(crate) fn report(&self, file: Option<&Path>) -> String {
+        self.sorted().iter().fold(String::new(), |mut out, fault| {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{}", fault.line("error", file));
             out
@@ -114,16 +119,16 @@ impl Fault {
 
     /// Field, fault and advice.
     fn said(&self) -> String {
-        let path = if self.path.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", self.path)
-        };
         let hint = self
             .hint
             .as_ref()
             .map_or_else(String::new, |hint| format!("; {hint}"));
-        format!("{path}{}{hint}", self.message)
+        // A rule that joins two fields names them itself.
+        if self.path.is_empty() || self.message.starts_with(&self.path) {
+            format!("{}{hint}", self.message)
+        } else {
+            format!("{}: {}{hint}", self.path, self.message)
+        }
     }
 
     /// Adds advice.

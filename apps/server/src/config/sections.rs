@@ -18,6 +18,7 @@ use std::time::Duration;
 pub(crate) struct Sections {
     /// The version of the file's own format.
     #[serde(rename = "configVersion")]
+    #[expect(dead_code, reason = "the schema checks it; here it keeps the key known")]
     pub(crate) version: u32,
     /// `[server]`
     pub(crate) server: ServerSection,
@@ -55,8 +56,6 @@ pub(crate) struct ServerSection {
     pub(crate) public_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed and whose connections are not counted per address.
     pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
-    /// Origins that browsers may call the APIs from.
-    pub(crate) cors_origins: Vec<String>,
     /// The longest request body.
     pub(crate) body_limit: ByteSize,
     /// How long a request's head may take to arrive.
@@ -382,9 +381,6 @@ pub(crate) struct SessionSection {
     /// What every conversation begins with; empty: nothing.
     #[serde(deserialize_with = "none_when_empty", default)]
     pub(crate) system_prompt: Option<String>,
-    /// Where workspaces lie; none: `workspaces` in the data directory.
-    #[serde(deserialize_with = "none_when_empty", default)]
-    pub(crate) workspace_root: Option<PathBuf>,
 }
 
 /// Plugins.

@@ -64,6 +64,7 @@ impl Settings {
         Self { entries }
     }
 
+    #[cfg(test)]
     /// All of them.
     pub(crate) fn entries(&self) -> &[Setting] {
         &self.entries
@@ -134,12 +135,16 @@ impl Settings {
         line(
             "change",
             match field.reload {
-                Reload::Now => "takes effect at once after a reload",
-                Reload::NewConversations => "takes effect for new conversations after a reload",
-                Reload::Reconnect => "reconnects the platform after a reload",
                 Reload::Restart => "needs a restart",
+                // What each will mean once a running server can read its configuration again.
+                Reload::Now | Reload::NewConversations | Reload::Reconnect => {
+                    "needs a restart; this version does not reload"
+                }
             },
         );
+        if schema::WITHOUT_EFFECT.contains(&field.path) {
+            line("effect", "none yet: it is read and checked");
+        }
         Ok(out)
     }
 }

@@ -184,7 +184,6 @@ fn the_names_that_people_know_work() {
     let mut environment = FixedEnvironment::of([
         ("PORT", "8123"),
         ("LOG_LEVEL", "debug,session=trace"),
-        ("WORKSPACE_ROOT", "/srv/w"),
         ("OPENCLAW_DATA_DIR", "/srv/d"),
         ("OPENCLAW_ADMIN_TOKEN", "admin-token-0123456789"),
         ("OPENCLAW_API_KEY_FILE", "/run/api"),
@@ -208,10 +207,6 @@ fn the_names_that_people_know_work() {
     let (sections, secrets) = (&loaded.sections, &loaded.secrets);
     assert_eq!(sections.server.listen.to_string(), "127.0.0.1:8123");
     assert_eq!(sections.logging.level, "debug,session=trace");
-    assert_eq!(
-        sections.session.workspace_root.as_deref(),
-        Some("/srv/w".as_ref())
-    );
     assert_eq!(sections.storage.data_dir.as_deref(), Some("/srv/d".as_ref()));
     assert_eq!(
         secrets.admin_token.as_ref().unwrap().expose(),
@@ -421,6 +416,12 @@ fn rules_that_join_fields_are_checked() {
         "messenger.telegram.secret = { env = 'NOT_SET' }",
         "the variable NOT_SET is not set",
     );
+    let webhook = from_env([
+        ("TELEGRAM_BOT_TOKEN", "1:x"),
+        ("OPENCLAW__SERVER__PUBLIC_URL", "https://bot.example"),
+    ]);
+    assert!(faults(webhook)[0].contains("set WEBHOOK_SECRET"));
+    from_env([("TELEGRAM_BOT_TOKEN", "1:x")]).unwrap();
     let both = from_env([("WEB_API_KEY", "x"), ("WEB_API_KEY_FILE", "/y")]);
     assert!(faults(both)[0].contains("keep one"));
     from_file("concurrency.preset = 'large'\nconcurrency.minWorkers = 6\n").unwrap();
@@ -442,10 +443,7 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
         ("OPENCLAW__AI_FABRIC__PROVIDERS__0__API_KEY", "sk-9"),
         ("OPENCLAW__AI_FABRIC__PROVIDERS__0__MODELS__0__ID", "m"),
         ("OPENCLAW__LOGGING__LEVELS__AI_FABRIC", "debug"),
-        (
-            "OPENCLAW__SERVER__CORS_ORIGINS",
-            "https://a.example, https://b.example",
-        ),
+        ("OPENCLAW__SERVER__TRUSTED_PROXIES", "10.0.0.1, 10.0.0.2"),
     ]);
     let loaded = pieces.unwrap();
     let provider = &loaded.sections.ai_fabric.providers[0];
@@ -453,8 +451,8 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
     assert_eq!(loaded.secrets.providers["a"].expose(), "sk-9");
     assert_eq!(loaded.sections.logging.levels["ai-fabric"], "debug");
     assert_eq!(
-        loaded.sections.server.cors_origins,
-        ["https://a.example", "https://b.example"]
+        loaded.sections.server.trusted_proxies,
+        ["10.0.0.1", "10.0.0.2"].map(|address| address.parse::<std::net::IpAddr>().unwrap())
     );
 
     let missing = faults(from_env([("OPENCLAW__AI_FABRIC__PROVIDERS__0__ID", "a")]));
@@ -499,7 +497,7 @@ fn a_field_explains_itself() {
         "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
         "\"debug\" (environment LOG_LEVEL)",
         "\"info\"",
-        "at once",
+        "needs a restart",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -672,6 +670,16 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
         serde_json::to_string(&gateway.default_tier).unwrap(),
     );
     add("session.maxReplyTokens", gateway.max_reply_tokens.to_string());
+    add("session.cleanupIntervalMs", millis(gateway.cleanup_interval));
+    let policy = if gateway.forget_with_session {
+        "forget"
+    } else {
+        "keep"
+    };
+    add("session.historyPolicy", format!("\"{policy}\""));
+    let hooks = openclaw_plugins::HookLimits::default();
+    add("plugins.hookTimeoutMs", millis(hooks.time));
+    add("plugins.failuresToError", hooks.failures_in_a_row.to_string());
     add("inbox.maxOpen", gateway.max_open_entries.to_string());
     add("inbox.admissionDeadlineMs", millis(gateway.admission_deadline));
     add("inbox.replayMaxAgeMs", millis(gateway.replay_max_age));
@@ -681,14 +689,8 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
 
 #[test]
 fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
-    // Nothing reads these yet, so that nobody has a default to compare with.
-    const WITHOUT_OWNER: &[&str] = &[
-        "ai-fabric.providers[].priority",
-        "session.historyPolicy",
-        "session.cleanupIntervalMs",
-        "plugins.hookTimeoutMs",
-        "plugins.failuresToError",
-    ];
+    // A provider is built with its priority; no part has one of its own.
+    const WITHOUT_OWNER: &[&str] = &["ai-fabric.providers[].priority"];
     let plain = |text: &str| text.replace('_', "").replace(", ", ",");
     let decided = decided_by_the_owners();
     for (path, value) in &decided {
@@ -712,6 +714,44 @@ fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
     }
 }
 
+/// The guide's tables, in both languages, say of every field what the table says.
+#[test]
+fn the_guide_names_every_field_with_its_default() {
+    for language in ["en", "ru"] {
+        let page = format!(
+            "{}/../../docs/guide/{language}/configuration.md",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(&page).unwrap();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+        for field in FIELDS {
+            let start = format!("| `{}` | ", field.path);
+            let row = rows.iter().find_map(|row| row.strip_prefix(&start));
+            let row = row.unwrap_or_else(|| panic!("{page} has no row {start}"));
+            let (default, meaning) = row.split_once(" | ").unwrap();
+            match (field.default, language) {
+                (Initial::Value(value) | Initial::Owned(value), _) => {
+                    assert_eq!(default, format!("`{value}`"), "{page}: {}", field.path);
+                }
+                (Initial::Unset(words), "en") => assert_eq!(default, words, "{page}: {}", field.path),
+                (Initial::Unset(_) | Initial::Required, _) => {}
+            }
+            let meaning = meaning.trim_end_matches(" |");
+            let marked = meaning.strip_suffix(" †");
+            assert_eq!(
+                marked.is_some(),
+                schema::WITHOUT_EFFECT.contains(&field.path),
+                "{page}: {}",
+                field.path
+            );
+            if language == "en" {
+                assert_eq!(marked.unwrap_or(meaning), field.doc, "{page}: {}", field.path);
+            }
+        }
+        assert_eq!(rows.len(), FIELDS.len(), "{page} names a field that is not there");
+    }
+}
+
 #[test]
 fn every_choice_of_the_table_is_one_that_the_parts_take() {
     for field in FIELDS {
@@ -723,7 +763,7 @@ fn every_choice_of_the_table_is_one_that_the_parts_take() {
         }
         for choice in choices {
             let flag = format!("{}={choice}", field.path);
-            let loaded = load(None, &FixedEnvironment::default(), &[flag.clone()]);
+            let loaded = load(None, &FixedEnvironment::default(), std::slice::from_ref(&flag));
             assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
         }
     }

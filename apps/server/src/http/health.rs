@@ -75,6 +75,19 @@ pub(crate) async fn metrics(
         "How long the message that waits longest outside the pool has waited.",
         app.gateway.oldest_waiting().map_or(0.0, |age| age.as_secs_f64()),
     );
+    let connections = &app.connections;
+    out.gauge(
+        "openclaw_connections_open",
+        "Connections open now.",
+        connections.open() as f64,
+    );
+    out.counter(
+        "openclaw_connections_refused_total",
+        "Connections refused because there were too many.",
+        connections
+            .refused_total()
+            .saturating_add(connections.refused_address()),
+    );
     let outbox = app.gateway.outbox();
     out.counter(
         "openclaw_outbox_delivered_total",

@@ -2,7 +2,7 @@
 //! configuration, told with all others.
 
 use super::{concurrency, dispatch_limits, rate, streaming_options};
-use crate::config::sections::Sections;
+use crate::config::sections::{IntakeMode, Sections};
 use openclaw_core::{Platform, ValidationError};
 use openclaw_messenger::RateLimits;
 use std::collections::BTreeSet;
@@ -57,7 +57,24 @@ pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
         "messenger.telegram",
         dispatch_limits(sections, defaults).map(drop),
     );
+    broken.extend(webhook_without_secret(sections));
     broken.into_iter().collect()
+}
+
+/// Nobody is believed on the webhook path without a secret, so that a bot that waits there would be silent for ever.
+fn webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
+    let telegram = &sections.messenger.telegram;
+    let by_webhook = match telegram.mode {
+        IntakeMode::Webhook => true,
+        IntakeMode::Auto => sections.server.public_url.is_some(),
+        IntakeMode::Polling => false,
+    };
+    (by_webhook && telegram.token.is_some() && telegram.secret.is_none()).then(|| BrokenRule {
+        path: "messenger.telegram.secret".to_owned(),
+        message: "it is not set, and a webhook is not taken without it; set WEBHOOK_SECRET to 1 to 256 characters of \
+                  A-Z a-z 0-9 _ -, or messenger.telegram.mode to polling"
+            .to_owned(),
+    })
 }
 
 /// The configuration's name of a field that a part names in its own way.

@@ -50,7 +50,17 @@ fn check(ran: &Ran, code: i32, words: &[&str]) {
     }
 }
 
-/// The status of a completion under a key.
+/// Waits until the server's banner holds these words: it is written a moment after the address is.
+async fn says(server: &ServerProcess, words: &str) {
+    let said = tokio::time::timeout(LONG, async {
+        while !server.log().contains(words) {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    });
+    assert!(said.await.is_ok(), "{words} in\n{}", server.log());
+}
+
+/// The status of a request under a key.
 async fn asks_with(server: &ServerProcess, key: &str) -> u16 {
     let client = server.http().unwrap().with_bearer(key).unwrap();
     client.get("/v1/models").send().await.unwrap().status.as_u16()
@@ -314,8 +324,10 @@ async fn all_faults_of_a_file_are_told_at_once_with_their_places() {
     let ran = run(dir.path(), &["config", "check"]).await;
     let at = |place: &str| format!("{}:{place}  error  ", file.display());
     let words = [
-        &*format!("{}concurrency.minWorkers: ", at("2:14")),
-        "minWorkers is 6; it must be at most concurrency.maxWorkers, which is 4",
+        &*format!(
+            "{}concurrency.minWorkers is 6; it must be at most concurrency.maxWorkers, which is 4",
+            at("2:14")
+        ),
         &*format!("{}concurrency.stuckTresholdMs", at("3:1")),
         "did you mean `stuckThresholdMs`?",
         &*format!(
@@ -376,11 +388,7 @@ async fn others_are_let_in_only_with_keys_that_the_operator_set() {
         .start()
         .await
         .unwrap();
-    assert!(
-        server.log().contains("others can reach this server on 0.0.0.0:"),
-        "{}",
-        server.log()
-    );
+    says(&server, "others can reach this server on 0.0.0.0:").await;
     assert!(
         server.admin_token().is_err(),
         "no token of ours beside the operator's"
@@ -407,7 +415,7 @@ async fn the_start_says_what_is_on_and_what_is_off_in_the_terminals_language() {
         "no provider key found",
         "openclaw keys create",
     ] {
-        assert!(english.log().contains(words), "{words} in\n{}", english.log());
+        says(&english, words).await;
     }
     let russian = ServerSetup::new(BINARY)
         .env("LANG", "ru_RU.UTF-8")
@@ -420,7 +428,7 @@ async fn the_start_says_what_is_on_and_what_is_off_in_the_terminals_language() {
         "(новый)",
         "готов за",
     ] {
-        assert!(russian.log().contains(words), "{words} in\n{}", russian.log());
+        says(&russian, words).await;
     }
 }
 

@@ -9,8 +9,7 @@ use anyhow::Result;
 use line::Line;
 use openclaw_testkit::browser::{Browser, Page};
 use openclaw_testkit::optional::Optional;
-use openclaw_testkit::{Answer, HttpClient, MockProvider, ServerProcess, ServerSetup};
-use serde_json::Value;
+use openclaw_testkit::{Answer, MockProvider, ServerProcess, ServerSetup};
 use std::time::Duration;
 
 /// The last answer's text.
@@ -130,6 +129,9 @@ async fn streamed_exactly(page: &Page, whole: &str) -> Result<()> {
 async fn picture(page: &Page, name: &str) -> Result<()> {
     if let Some(directory) = std::env::var_os("OPENCLAW_TEST_PICTURES") {
         let path = std::path::Path::new(&directory).join(format!("{name}.png"));
+        // What has just changed is painted first.
+        page.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            .await?;
         std::fs::write(path, page.picture().await?)?;
     }
     Ok(())
@@ -582,7 +584,6 @@ async fn a_screen_reader_finds_names_roles_and_one_live_region() -> Result<()> {
             "radio",
             "region",
             "article",
-            "group",
             "DisclosureTriangle",
             "dialog",
         ];
@@ -756,11 +757,107 @@ async fn a_narrow_window_never_scrolls_sideways() -> Result<()> {
     page.eval("document.querySelector('#transcript').scrollTop = 0")
         .await?;
     picture(&page, "phone").await?;
-    page.prefers(&[("prefers-reduced-motion", "reduce")]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_moves_for_who_asked_for_less_motion() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    let _hold = scene.provider.hold();
+    say(&page, "Hello").await?;
+    page.wait_for("document.querySelector('.dots')").await?;
     let moving = "document.getAnimations().length";
+    assert_eq!(page.eval(moving).await?, 3);
+    page.prefers(&[("prefers-reduced-motion", "reduce")]).await?;
     assert_eq!(page.eval(moving).await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn words_stand_out_from_their_background_in_both_themes() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    scene.answers(SHOWCASE);
+    converse(&page, "Show me").await?;
+    scene.provider.answer_with(|_| Some(Answer::fault(400)));
+    say(&page, "And fail").await?;
+    page.wait_for("document.querySelector('.failed .note button')")
+        .await?;
+    page.click("summary").await?;
+    for theme in ["light", "dark"] {
+        page.prefers(&[("prefers-color-scheme", theme)]).await?;
+        let faint = page.eval(FAINT).await?;
+        assert_eq!(faint, serde_json::json!([]), "{theme}: below 4.5 to 1");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_waits_is_told_the_place_in_line() -> Result<()> {
+    let Some(chromium) = Optional::Chromium.find() else {
+        return Ok(());
+    };
+    let provider = MockProvider::start().await?;
+    let server = ServerSetup::new(BINARY)
+        .provider(&provider)
+        .env("OPENCLAW__CONCURRENCY__MIN_WORKERS", "1")
+        .env("OPENCLAW__CONCURRENCY__MAX_WORKERS", "1")
+        .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "1")
+        .start()
+        .await?;
+    let browser = Browser::launch(&chromium).await?;
+    let hold = provider.hold();
+    let mut pages = Vec::new();
+    for number in 0..4 {
+        let page = browser.visitor().await?;
+        page.open(&server.url("/")).await?;
+        say(&page, &format!("message {number}")).await?;
+        page.wait_for("document.querySelector('.dots')").await?;
+        pages.push(page);
+    }
+    let last = pages.last().unwrap();
+    last.wait_for("/before you|next in line/i.test(document.querySelector('.answer .note')?.innerText)")
+        .await?;
+    picture(last, "waiting").await?;
+    drop(hold);
+    for (number, page) in pages.iter().enumerate() {
+        page.wait_for(IDLE).await?;
+        assert_eq!(page.text(ANSWER).await?, format!("echo: message {number}"));
+        assert_eq!(page.eval("document.querySelectorAll('.note').length").await?, 0);
+    }
+    Ok(())
+}
+
+/// Everything with words of its own whose contrast is below 4.5 to 1.
+const FAINT: &str = "(() => {
+    const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const channels = (color) => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = color;
+        canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const light = (color) => {
+        const [r, g, b] = channels(color).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (one) => {
+        const color = getComputedStyle(one).backgroundColor;
+        return channels(color)[3] === 255 || !one.parentElement ? color : behind(one.parentElement);
+    };
+    return [...document.body.querySelectorAll('*')]
+        .filter((one) => one.checkVisibility() && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim()))
+        .map((one) => {
+            const [dim, bright] = [light(getComputedStyle(one).color), light(behind(one))].sort((x, y) => x - y);
+            return [one.localName + '.' + one.className + ': ' + one.innerText.slice(0, 20), (bright + 0.05) / (dim + 0.05)];
+        })
+        .filter(([, contrast]) => contrast < 4.5);
+})()";
 
 /// One of everything a model writes.
 const SHOWCASE: &str = "Read it **line by line**: a `BufReader` keeps only a small buffer in memory.\n\n\

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod faults;
+mod faulty_store;
 mod hooks;
 mod path;
 mod world;

@@ -151,3 +151,21 @@ async fn a_conversation_may_end_with_its_session() {
         assert_eq!(asked.last().unwrap().messages.len(), told, "forget: {forget}");
     }
 }
+
+#[tokio::test]
+async fn a_model_that_refuses_is_answered_with_words_and_costs_nothing() {
+    let world = World::new().await;
+    world
+        .model
+        .says(|_| Err(openclaw_ai_fabric::ModelError::Unauthorized { status: 401 }));
+    world.say("1", "hello").await;
+    let words = "Sorry, the answer could not be produced. Please try again in a minute.";
+    world.messenger.shows("1", &[words]).await;
+    let tenant = world.message("1", "").tenant_id();
+    let usage = world
+        .gateway
+        .usage(&tenant, openclaw_core::AccessTier::Free)
+        .await
+        .unwrap();
+    assert_eq!((usage.used, usage.reserved), (0, 0));
+}

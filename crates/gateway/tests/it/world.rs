@@ -1,7 +1,7 @@
 //! A gateway between a messenger that remembers what it was told and a model that says what the test wants.
 
 use async_trait::async_trait;
-use futures::stream;
+use futures::{StreamExt, stream};
 use openclaw_ai_fabric::{
     ChatRequest, CircuitBreakers, CircuitConfig, Estimator, FallbackRouter, ModelDefinition, ModelError,
     ModelPort, ModelProvider, ModelSelector, ModelStream, ProviderRateLimit, ProviderRegistry, RateLimiter,
@@ -13,6 +13,7 @@ use openclaw_core::{
     IncomingMessage, Language, MessageId, ModelEvent, ModelId, OutgoingMessage, Platform, ProviderId, Random,
     StopReason, Subscription, Timestamp, TokenUsage, UserId,
 };
+use openclaw_gateway::ports::TurnStore;
 use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -53,7 +54,10 @@ type Saying = Box<dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sy
 
 /// Says what the test wants, word by word.
 pub(crate) struct Model {
+    clock: Arc<dyn Clock>,
     saying: Mutex<Saying>,
+    /// The pause before each word.
+    pub(crate) gap: Mutex<Duration>,
     pub(crate) asked: Mutex<Vec<ChatRequest>>,
 }
 
@@ -92,7 +96,18 @@ impl ModelPort for Model {
             estimated: false,
         })));
         events.push(Ok(ModelEvent::Stop(StopReason::EndTurn)));
-        Ok(Box::pin(stream::iter(events)))
+        let gap = *self.gap.lock();
+        if gap.is_zero() {
+            return Ok(Box::pin(stream::iter(events)));
+        }
+        let clock = Arc::clone(&self.clock);
+        Ok(Box::pin(stream::iter(events).then(move |event| {
+            let pause = clock.sleep(gap);
+            async move {
+                pause.await;
+                event
+            }
+        })))
     }
 }
 
@@ -207,13 +222,26 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let store = Arc::new(MemoryStore::new());
+        let turns = Arc::clone(&store) as Arc<dyn TurnStore>;
+        Self::on(store, turns, Arc::new(SystemClock::new()), change).await
+    }
+
+    /// The same on another clock, and with `turns` before the store.
+    pub(crate) async fn on(
+        store: Arc<MemoryStore>,
+        turns: Arc<dyn TurnStore>,
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let bus = InProcessEventBus::new();
         let seen = bus.subscribe_all(10_000);
         let events = EventContext::new(bus as Arc<dyn EventBus>, Arc::clone(&clock), "gateway");
         let registry = Arc::new(ProviderRegistry::new());
         let model = Arc::new(Model {
+            clock: Arc::clone(&clock),
+            gap: Mutex::default(),
             saying: Mutex::new(Box::new(echo)),
             asked: Mutex::default(),
         });
@@ -243,7 +271,6 @@ impl World {
             &events,
         );
         let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
-        let store = Arc::new(MemoryStore::new());
         let mut config = GatewayConfig::default();
         change(&mut config);
         let runner = JobRunner::new(GatewayParts {
@@ -255,7 +282,7 @@ impl World {
                 max_retries: 0,
                 retry_delay: Duration::ZERO,
             },
-            store: Arc::clone(&store) as _,
+            store: turns,
             selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits.clone())),
             router: Arc::new(FallbackRouter::new(
                 RouterConfig::default(),

@@ -134,24 +134,48 @@ async fn a_full_disk_is_refused_with_503_and_everything_goes_on_when_there_is_ro
 }
 
 #[tokio::test]
-async fn no_webhook_is_acknowledged_before_its_row_is_synced() {
-    let world = world(without_limits).await;
-    let scratch = std::env::temp_dir().join(format!("openclaw-trace-{}", std::process::id()));
-    let tracer = tokio::process::Command::new("strace")
-        .args(["-f", "-s", "64", "-e"])
-        .arg("trace=read,recvfrom,write,writev,sendto,sendmsg,fsync,fdatasync")
-        .arg("-o")
-        .arg(&scratch)
-        .arg("-p")
-        .arg(world.server.pid().unwrap().to_string())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn();
-    let Ok(mut tracer) = tracer else {
-        eprintln!("left out: strace is not installed");
+async fn a_disk_that_may_not_be_written_is_told_in_a_sentence() {
+    let Some(disk) = SmallDisk::mount("4m") else {
+        eprintln!("left out: this test may not mount a file system");
         return;
     };
-    let mut lines = BufReader::new(tracer.stderr.take().unwrap()).lines();
+    let data = disk.0.join("data");
+    std::fs::create_dir(&data).unwrap();
+    let remounted = std::process::Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(&disk.0)
+        .status();
+    assert!(remounted.is_ok_and(|status| status.success()));
+    let output = tokio::process::Command::new(BINARY)
+        .arg("serve")
+        .env_clear()
+        .env("PORT", "0")
+        .env("OPENCLAW_DATA_DIR", &data)
+        .output();
+    let output = tokio::time::timeout(LONG, output).await.unwrap().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let status = output.status;
+    assert!(!status.success(), "{log}");
+    assert!(
+        log.contains("Read-only file system") && !log.contains("panicked"),
+        "{log}"
+    );
+}
+
+/// `strace` on a running server, if it is there and may be used.
+async fn trace(pid: u32, arguments: &[&str], output: &std::path::Path) -> Option<tokio::process::Child> {
+    let mut tracer = tokio::process::Command::new("strace")
+        .args(arguments)
+        .arg("-f")
+        .arg("-o")
+        .arg(output)
+        .arg("-p")
+        .arg(pid.to_string())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .ok()?;
+    let mut lines = BufReader::new(tracer.stderr.take()?).lines();
     let attached = async {
         while let Ok(Some(line)) = lines.next_line().await {
             if line.contains("attached") {
@@ -160,10 +184,74 @@ async fn no_webhook_is_acknowledged_before_its_row_is_synced() {
         }
         false
     };
-    if !tokio::time::timeout(LONG, attached).await.unwrap_or(false) {
-        eprintln!("left out: strace may not be used here");
+    let attached = tokio::time::timeout(LONG, attached).await.unwrap_or(false);
+    attached.then_some(tracer)
+}
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_process_and_loses_nothing_that_was_acknowledged() {
+    let mut world = world(without_limits).await;
+    let output = std::env::temp_dir().join(format!("openclaw-inject-{}", std::process::id()));
+    let arguments = [
+        "-e",
+        "trace=fsync,fdatasync",
+        "-e",
+        "inject=fsync,fdatasync:error=EIO:when=9+",
+    ];
+    let Some(tracer) = trace(world.server.pid().unwrap(), &arguments, &output).await else {
+        eprintln!("left out: strace is not installed or may not be used here");
         return;
+    };
+    let mut acknowledged = Vec::new();
+    let mut open = Vec::new();
+    for user in 1..=20 {
+        let update = world.telegram.private_text(user, "hello");
+        match world.telegram.deliver_update(&update).await {
+            Ok(200) => acknowledged.push(user),
+            Ok(status) => {
+                assert!(status >= 500, "{status}");
+                open.push((user, update));
+            }
+            Err(_) => open.push((user, update)),
+        }
     }
+    assert!(!open.is_empty(), "every sync went well");
+    let status = world.server.wait(Duration::from_secs(15)).await.unwrap();
+    assert_eq!(status.code(), Some(74), "{}", world.server.log());
+    drop(tracer);
+    std::fs::remove_file(&output).ok();
+    assert!(
+        world.server.log().contains("the store has failed"),
+        "{}",
+        world.server.log()
+    );
+    world.server.start_again().await.unwrap();
+    world
+        .telegram
+        .set_webhook(&world.server.url("/webhook/telegram"), Some(SECRET));
+    for (user, update) in open {
+        assert_eq!(world.telegram.deliver_update(&update).await.unwrap(), 200);
+        acknowledged.push(user);
+    }
+    for user in acknowledged {
+        world.hears(user, "echo: hello").await;
+    }
+}
+
+#[tokio::test]
+async fn no_webhook_is_acknowledged_before_its_row_is_synced() {
+    let world = world(without_limits).await;
+    let scratch = std::env::temp_dir().join(format!("openclaw-trace-{}", std::process::id()));
+    let arguments = [
+        "-s",
+        "64",
+        "-e",
+        "trace=read,recvfrom,write,writev,sendto,sendmsg,fsync,fdatasync",
+    ];
+    let Some(mut tracer) = trace(world.server.pid().unwrap(), &arguments, &scratch).await else {
+        eprintln!("left out: strace is not installed or may not be used here");
+        return;
+    };
     for number in 1..=30 {
         // Edits are only taken note of: beside their acceptance little is written.
         let update = world.telegram.private_edit(number, 5, "changed");

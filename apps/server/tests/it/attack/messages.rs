@@ -324,3 +324,109 @@ async fn sigterm_with_a_hung_provider_ends_within_its_time_and_the_next_start_an
         assert_eq!(world.telegram.chat(user).texts(), ["echo: hello"]);
     }
 }
+
+#[tokio::test]
+async fn a_poller_that_is_killed_loses_no_update_and_answers_none_twice() {
+    let mut world = world(|setup| {
+        fast(setup)
+            .env("OPENCLAW__MESSENGER__TELEGRAM__MODE", "polling")
+            .env("OPENCLAW__INBOX__MAX_ATTEMPTS", "100")
+    })
+    .await;
+    // A webhook that is set would keep the poller from everything.
+    world.telegram.set_webhook("", None);
+    world
+        .provider
+        .answer_with(|_| Some(Answer::new(Content::Echo).with_first_after(Duration::from_millis(50))));
+    for round in 0..3 {
+        for user in 1..=6 {
+            let update = world.telegram.private_text(user, &format!("round {round}"));
+            world.telegram.queue_update(update);
+        }
+        let begun = world.provider.stats().requests;
+        world.provider.wait_for_requests(begun + 2, LONG).await.unwrap();
+        world.server.kill().await.unwrap();
+        world.server.start_again().await.unwrap();
+    }
+    for user in 1..=6 {
+        let expected: Vec<String> = (0..3).map(|round| format!("echo: round {round}")).collect();
+        let shown = world
+            .telegram
+            .wait_for(
+                |state| {
+                    let mut texts = state.chat(user).texts();
+                    // A send that was under way at a kill may stand there twice.
+                    texts.dedup();
+                    texts == expected
+                },
+                LONG,
+            )
+            .await;
+        assert!(
+            shown.is_ok(),
+            "{:?}\n{}",
+            world.telegram.chat(user).texts(),
+            world.server.log()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_platform_that_never_answers_for_one_chat_delays_no_other() {
+    let world = world(fast).await;
+    world.telegram.fault_chat(1, Some(Fault::Hang));
+    for number in 1..=3 {
+        assert_eq!(world.say(1, &format!("hello {number}")).await, 200);
+    }
+    for user in 2..=9 {
+        assert_eq!(world.say(user, "hello").await, 200);
+    }
+    for user in 2..=9 {
+        world.hears(user, "echo: hello").await;
+    }
+    assert_quiet(&world.server.log());
+}
+
+#[tokio::test]
+async fn a_webhook_and_everything_it_leads_to_have_one_correlation_id() {
+    let world = world(|setup| fast(setup).env("LOG_LEVEL", "debug")).await;
+    let update = world.telegram.private_text(1, "hello");
+    let reply = world
+        .server
+        .http()
+        .unwrap()
+        .post("/webhook/telegram")
+        .header(
+            openclaw_testkit::fake_telegram::SECRET_HEADER,
+            crate::setup::SECRET,
+        )
+        .json(&update)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    world.hears(1, "echo: hello").await;
+    let id = reply.header("x-request-id").unwrap().to_owned();
+    let told = |name: &str| {
+        let log = world.server.log();
+        log.lines().any(|line| line.contains(name) && line.contains(&id))
+    };
+    for name in [
+        "messenger.webhook.received",
+        "messenger.message.received",
+        "tenant.created",
+        "session.created",
+        "request.queued",
+        "request.started",
+        "ai-fabric.model.requested",
+        "ai-fabric.model.responded",
+        "messenger.message.sent",
+        "request.completed",
+    ] {
+        super::comes_to_pass(name, || async {
+            metric(&world.server, "activeWorkers").await;
+            told(name)
+        })
+        .await;
+    }
+}
