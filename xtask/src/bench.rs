@@ -15,7 +15,6 @@ mod run;
 use crate::toolbox;
 use anyhow::{Result, bail};
 use clap::Args;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What to measure.
@@ -76,14 +75,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let functions = if options.no_functions {
-        BTreeMap::new()
+        "Not measured in this run.\n".to_owned()
     } else {
-        functions::measure_all(root, profile)?
+        functions::table(&functions::measure_all(root, profile)?)
     };
-    let functions = functions::table(&functions);
     println!("{functions}");
-    if options.no_server || options.no_functions {
-        println!("docs/benchmarks.md is unchanged: this was not a whole run");
+    if options.no_server {
+        println!("docs/benchmarks.md is unchanged: the server was not measured");
         return Ok(());
     }
     let path = root.join("docs/benchmarks.md");
@@ -93,6 +91,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let mut command = format!("cargo xtask bench --secs {} --rounds {}", plan.secs, plan.rounds);
     if profile != "release" {
         command += &format!(" --profile {profile}");
+    }
+    if options.no_functions {
+        command += " --no-functions";
     }
     std::fs::write(&path, report::page(root, &command, &table, &functions))?;
     println!("written: docs/benchmarks.md");
