@@ -15,7 +15,6 @@ mod run;
 use crate::toolbox;
 use anyhow::{Result, bail};
 use clap::Args;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What to measure.
@@ -36,7 +35,7 @@ pub(crate) struct Options {
     /// How often measurements are repeated; the figure is the median round.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// The profile programs are built with; anything but `release` is for trying things out and writes nothing.
+    /// The profile programs are built with; `fast` builds sooner and runs a little slower.
     #[arg(long, default_value = "release")]
     profile: String,
 }
@@ -76,21 +75,26 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let functions = if options.no_functions {
-        BTreeMap::new()
+        "Not measured in this run.\n".to_owned()
     } else {
-        functions::measure_all(root)?
+        functions::table(&functions::measure_all(root, profile)?)
     };
-    let functions = functions::table(&functions);
     println!("{functions}");
-    if options.no_server || options.no_functions || profile != "release" {
-        println!("docs/benchmarks.md is unchanged: this was not a whole run of the release build");
+    if options.no_server {
+        println!("docs/benchmarks.md is unchanged: the server was not measured");
         return Ok(());
     }
     let path = root.join("docs/benchmarks.md");
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    let command = format!("cargo xtask bench --secs {} --rounds {}", plan.secs, plan.rounds);
+    let mut command = format!("cargo xtask bench --secs {} --rounds {}", plan.secs, plan.rounds);
+    if profile != "release" {
+        command += &format!(" --profile {profile}");
+    }
+    if options.no_functions {
+        command += " --no-functions";
+    }
     std::fs::write(&path, report::page(root, &command, &table, &functions))?;
     println!("written: docs/benchmarks.md");
     Ok(())

@@ -23,6 +23,8 @@ pub(super) enum What {
     Acknowledged,
     AcknowledgeP99,
     AcknowledgeCpu,
+    /// Seconds until all native chats that were written to at once have their answers.
+    Chats,
     Failed,
 }
 

@@ -19,7 +19,7 @@ pub(super) fn try_all(root: &Path) -> Result<()> {
 }
 
 /// Measures all of them and returns nanoseconds by name.
-pub(super) fn measure_all(root: &Path) -> Result<BTreeMap<String, f64>> {
+pub(super) fn measure_all(root: &Path, profile: &str) -> Result<BTreeMap<String, f64>> {
     let mut figures = BTreeMap::new();
     if let Some(mut command) = command(root, "bench")? {
         let results = toolbox::target(root)?.join("criterion");
@@ -27,6 +27,11 @@ pub(super) fn measure_all(root: &Path) -> Result<BTreeMap<String, f64>> {
         if results.exists() {
             std::fs::remove_dir_all(&results).with_context(|| results.display().to_string())?;
         }
+        if profile != "release" {
+            command.args(["--profile", profile]);
+        }
+        // Enough for figures that are compared with bars, not with each other's last digit.
+        command.args(["--", "--noplot", "--warm-up-time=0.5", "--measurement-time=2"]);
         toolbox::run(&mut command)?;
         collect(&results, DEPTH, &mut figures)?;
     }

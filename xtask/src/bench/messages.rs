@@ -1,4 +1,4 @@
-//! Whole turns and webhook acknowledgements, driven by the program that plays Telegram.
+//! Whole turns, webhook acknowledgements and many chats at once, driven by the program that plays Telegram.
 
 use super::figures::{Figures, What};
 use super::process::pinned;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::Value;
 use std::path::Path;
 
-/// Measures both, as often as the plan says, each on a server of its own.
+/// Measures all, as often as the plan says, each on a server of its own.
 pub(super) fn measure(programs: &Path, plan: &Plan, figures: &mut Figures) -> Result<()> {
     for _round in 0..plan.rounds {
         let turns = run(programs, plan, "turns")?;
@@ -20,6 +20,8 @@ pub(super) fn measure(programs: &Path, plan: &Plan, figures: &mut Figures) -> Re
         figures.add(What::Acknowledged, acknowledged["per_second"].as_f64());
         figures.add(What::AcknowledgeP99, acknowledged["p99"].as_f64());
         figures.add(What::AcknowledgeCpu, acknowledged["cpu_ms"].as_f64());
+        let chats = run(programs, plan, "chats")?;
+        figures.add(What::Chats, chats["secs"].as_f64());
     }
     Ok(())
 }

@@ -40,7 +40,6 @@ pub(super) fn table(measured: &Measured) -> String {
         );
     }
     for (what, bar) in [
-        ("1 000 native API chats at once on a 2 s model", "≤ 3 s"),
         ("start to ready, 100 000 tenants stored", "≤ 200 ms"),
         ("resident memory, 10 000 open streams", "≤ 300 MiB"),
         ("resident memory after 1 million sessions", "idle + 10 %"),
@@ -128,6 +127,12 @@ fn rows(measured: &Measured) -> Vec<Row> {
         ),
         row("the same, p99, ms", What::AcknowledgeP99, 2, Bar::AtMost(20.0)),
         row("the same, CPU ms", What::AcknowledgeCpu, 4, Bar::None),
+        row(
+            "1 000 native API chats at once on a 2 s model, all done, s",
+            What::Chats,
+            2,
+            Bar::AtMost(3.0),
+        ),
         row("start to ready, empty, ms", What::Start, 0, Bar::AtMost(100.0)),
         row(
             "resident memory, idle, MiB",

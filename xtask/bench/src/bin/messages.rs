@@ -7,6 +7,9 @@
 //!
 //! `acknowledge` holds the model, so that nothing but accepting happens once the one worker waits: every connection
 //! posts back to back, and a time is from the post to the 200 that follows the commit.
+//!
+//! `chats` opens a thousand chats of the native API, each with somebody who reads its events, writes to all of them at
+//! once and waits until every answer of a model that thinks for two seconds has ended.
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -32,6 +35,8 @@ const SECRET: &str = "bench-webhook-secret";
 const PEOPLE: usize = 1_024;
 /// Pieces of the model's answer.
 const PIECES: usize = 16;
+/// Chats of the native API that are written to at once.
+const CHATS: usize = 1_000;
 /// When nothing has changed for so long, nothing more comes.
 const QUIET: Duration = Duration::from_millis(400);
 /// No measurement hangs longer than this after its time.
@@ -41,6 +46,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 enum Mode {
     Turns,
     Acknowledge,
+    Chats,
 }
 
 /// Posts Telegram updates to a server and prints what they cost.
@@ -118,6 +124,13 @@ impl World {
         let workers = match options.mode {
             Mode::Turns => "256",
             Mode::Acknowledge => "1",
+            Mode::Chats => "1024",
+        };
+        let setup = match options.mode {
+            Mode::Turns | Mode::Acknowledge => setup,
+            Mode::Chats => setup
+                .env("OPENAI_MODEL", format!("mock-c{PIECES}-t2000"))
+                .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "4096"),
         };
         let setup = setup
             .env("OPENCLAW__CONCURRENCY__MIN_WORKERS", "1")
@@ -227,14 +240,18 @@ async fn drive(secs: f64, in_flight: usize, world: &Arc<World>, already: usize) 
         let (world, room, next) = (Arc::clone(world), Arc::clone(&room), Arc::clone(&next));
         posters.spawn(async move {
             let mut poster = world.poster().await?;
-            while let Ok(Ok(permit)) = tokio::time::timeout_at(end.into(), room.acquire()).await {
+            loop {
+                // What is ready is ready also when its time is over.
+                let room = tokio::time::timeout_at(end.into(), room.acquire()).await;
+                let Some(permit) = room.ok().and_then(Result::ok).filter(|_| Instant::now() < end) else {
+                    return anyhow::Ok(());
+                };
                 // Given back when the turn's message is seen.
                 permit.forget();
                 let turn = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 let update = world.telegram.private_text(person(turn), "say something");
                 poster.post(update.to_string().into_bytes()).await?;
             }
-            anyhow::Ok(())
         });
     }
     let (mut finished, mut changes) = world.shown();
@@ -310,6 +327,43 @@ async fn acknowledge(options: &Options, world: Arc<World>) -> Result<Value> {
     }))
 }
 
+async fn chats(world: Arc<World>) -> Result<Value> {
+    let client = world.server.http()?.with_bearer(&world.server.api_key()?)?;
+    let mut open = Vec::new();
+    for _ in 0..CHATS {
+        let reply = client.post("/api/v1/chats").json(&json!({})).send().await?;
+        let chat = reply.json()?["chatId"].as_str().context("no chatId")?.to_owned();
+        let path = format!("/api/v1/chats/{chat}/events");
+        let events = client.get(&path).within(LIMIT).stream().await?;
+        open.push((format!("/api/v1/chats/{chat}/messages"), events));
+    }
+    let before = process::cpu(world.pid()?)?;
+    let began = Instant::now();
+    let mut answers = JoinSet::new();
+    for (path, mut events) in open {
+        let client = client.clone();
+        answers.spawn(async move {
+            let reply = client.post(&path).json(&json!({"text": "hello"})).send().await?;
+            ensure!(reply.status == 202, "a message was answered {}", reply.status);
+            while let Some(event) = events.next_event().await? {
+                if event.event == "turn.finished" {
+                    return Ok(());
+                }
+            }
+            bail!("a chat's events ended before its answer")
+        });
+    }
+    while let Some(answer) = answers.join_next().await {
+        answer??;
+    }
+    let wall = began.elapsed();
+    Ok(json!({
+        "mode": "chats", "count": CHATS, "failed": 0, "secs": rounded(wall.as_secs_f64(), 1_000.0),
+        "cpu_ms": rounded(cores(&world, before)?.as_secs_f64() * 1e3 / CHATS as f64, 1_000.0),
+        "resident_mib": rounded(process::resident_mib(world.pid()?)?, 10.0),
+    }))
+}
+
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::print_stdout, reason = "the result is the program's output")]
 async fn main() -> Result<()> {
@@ -318,6 +372,7 @@ async fn main() -> Result<()> {
     let result = match options.mode {
         Mode::Turns => turns(&options, Arc::clone(&world)).await,
         Mode::Acknowledge => acknowledge(&options, Arc::clone(&world)).await,
+        Mode::Chats => chats(Arc::clone(&world)).await,
     };
     let result = result.with_context(|| format!("the server's log: {}", world.server.log()))?;
     println!("{result}");
