@@ -37,7 +37,8 @@ pub(crate) struct Sections {
     pub(crate) ai_fabric: AiFabricSection,
     /// `[session]`
     pub(crate) session: SessionSection,
-    /// `[plugins]`
+    /// `[plugins]`; nothing in it has a default of the server's own.
+    #[serde(default)]
     pub(crate) plugins: PluginsSection,
     /// `[inbox]`
     pub(crate) inbox: InboxSection,
@@ -384,7 +385,7 @@ pub(crate) struct SessionSection {
 }
 
 /// Plugins.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PluginsSection {
     pub(crate) hook_timeout_ms: Option<u64>,
