@@ -5,13 +5,14 @@
 //! forbids everything the page does not do: foreign hosts, inline script and style, frames, and strings that become
 //! markup.
 
+use super::App;
 use crate::problem::Problem;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 const HTML: &str = include_str!("../../assets/chat/chat.html");
 const STYLE: &str = include_str!("../../assets/chat/chat.css");
@@ -85,8 +86,15 @@ impl Asset {
     }
 }
 
-/// `GET /` and `GET /chat`.
-pub(crate) async fn page() -> Response {
+/// `GET /` and `GET /chat`; not there where `messenger.web.enabled` is false.
+pub(crate) async fn page(State(app): State<Arc<App>>) -> Response {
+    if !app.facts.web {
+        return Problem::new(
+            "NOT_FOUND",
+            "the chat page is turned off: messenger.web.enabled is false",
+        )
+        .into_response();
+    }
     let headers = [
         (
             header::CONTENT_TYPE,

@@ -176,6 +176,17 @@ async fn the_page_is_protected_and_its_parts_may_be_kept() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_page_that_is_turned_off_is_not_there() -> Result<()> {
+    let server = ServerSetup::new(BINARY)
+        .env("OPENCLAW__MESSENGER__WEB__ENABLED", "false")
+        .start()
+        .await?;
+    let page = server.http()?.get("/").send().await?;
+    assert_eq!(page.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_conversation_streams_is_remembered_and_stores_nothing_before_it_begins() -> Result<()> {
     let Some(scene) = Scene::set().await? else {
         return Ok(());
