@@ -399,7 +399,11 @@ impl Admission {
         let services = &self.services;
         let entry = &job.entry;
         let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
-        let Some(ending) = job.progress.end() else {
+        // What is on its way into the chat must be known before its place is taken. A platform's call takes seconds at most.
+        let at_rest = Arc::clone(&job.progress).acting().await;
+        let ended = job.progress.end();
+        drop(at_rest);
+        let Some(ending) = ended else {
             // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
             let words = text.unwrap_or_default();
             return self.close_until_stored(entry, outcome, &words, refusal).await;
@@ -439,6 +443,14 @@ impl Admission {
                 let text = text.unwrap_or_default();
                 services.tell_refused(entry, &text, refusal);
                 services.outbox.deliver(parts).await;
+                // The words stand in the first message shown; the others are no longer part of anything.
+                if !text.is_empty() {
+                    let mut shown = ending.shown;
+                    shown.sort_by_key(|(part, _)| *part);
+                    services
+                        .remove(entry, shown.into_iter().skip(1).map(|(_, id)| id).collect())
+                        .await;
+                }
             }
             Err(error) => {
                 if let Some(settlement) = &settlement {

@@ -99,7 +99,10 @@ impl CompletionStream {
                 Some(batch) => self.ready = batch.into(),
                 // The worker is gone. If it did not end the call itself, its ticket knows why.
                 None => {
-                    return match self.ticket.take()?.await {
+                    // Taken only when it has answered: a dropped wait must not lose the reason.
+                    let ended = self.ticket.as_mut()?.await;
+                    self.ticket = None;
+                    return match ended {
                         Ok(_) => None,
                         Err(error) => Some(CompletionEvent::Failed(Refusal::Worker(error))),
                     };

@@ -36,6 +36,8 @@ pub enum JobEnd {
 #[derive(Debug, Default)]
 pub(crate) struct TurnProgress {
     state: Mutex<Progress>,
+    /// Held while something is being shown in the chat.
+    acting: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +75,13 @@ impl TurnJob {
 // === impl TurnProgress ===
 
 impl TurnProgress {
+    /// Held for as long as something is being shown in the chat.
+    pub(crate) fn acting(
+        self: Arc<Self>,
+    ) -> impl Future<Output = tokio::sync::OwnedMutexGuard<()>> + Send + 'static {
+        Arc::clone(&self.acting).lock_owned()
+    }
+
     pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.state.lock());
     }

@@ -297,13 +297,24 @@ impl ChatReply {
             return;
         }
         if let Some(action) = self.handler.next_action(now) {
-            self.action = Some(Box::pin(perform(
+            let acting = Arc::clone(&self.progress).acting();
+            let performing = perform(
                 Arc::clone(&self.services),
                 self.address.clone(),
                 self.fence,
                 Arc::clone(&self.progress),
                 action,
-            )));
+            );
+            // On the server's own threads: when the worker is killed in the middle of a send, whoever ends the turn must
+            // learn the message's id, or it would stand in the chat beside the words that take its place.
+            let task = self.services.runtime.spawn(async move {
+                let _acting = acting.await;
+                performing.await
+            });
+            self.action = Some(Box::pin(async move {
+                task.await
+                    .unwrap_or(Done::Outcome(Outcome::Failed { permanent: true }))
+            }));
             return;
         }
         if let Some(draft) = &mut self.draft
