@@ -50,6 +50,17 @@ pub(crate) enum Status {
 }
 
 impl Fault {
+    /// Whether the child ended by itself and found nothing wrong.
+    pub(crate) fn is_plain_exit(&self) -> bool {
+        matches!(
+            self,
+            Self::Exited {
+                status: Status::Code(0),
+                over_limit: false
+            }
+        )
+    }
+
     /// What the pool is told.
     pub(crate) fn into_exit(self) -> WorkerExit {
         match self {

@@ -73,7 +73,10 @@ pub(crate) enum Piece {
 /// A line that is not of the protocol.
 #[derive(Debug, thiserror::Error)]
 #[error("not a line of the protocol")]
-pub(crate) struct FrameError(#[source] serde_json::Error);
+pub(crate) enum FrameError {
+    NotText,
+    Json(#[from] serde_json::Error),
+}
 
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -139,16 +142,18 @@ impl WorkerRequest {
 impl Frame {
     /// Reads a line without its newline.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, FrameError> {
-        let head: Head<'_> = serde_json::from_slice(line).map_err(FrameError)?;
+        // Checked as a whole: what is skipped would otherwise not be looked at.
+        let line = std::str::from_utf8(line).map_err(|_| FrameError::NotText)?;
+        let head: Head<'_> = serde_json::from_str(line)?;
         Ok(match &*head.kind {
             "heartbeat" => Self::Heartbeat,
             "text_delta" => {
-                let TextDelta { id, text } = serde_json::from_slice(line).map_err(FrameError)?;
+                let TextDelta { id, text } = serde_json::from_str(line)?;
                 let piece = Piece::Text(text);
                 Self::Piece { id, piece }
             }
             "tool_use" => {
-                let tool: ToolUse<'_> = serde_json::from_slice(line).map_err(FrameError)?;
+                let tool: ToolUse<'_> = serde_json::from_str(line)?;
                 Self::Piece {
                     id: tool.id,
                     piece: Piece::ToolUse {
@@ -159,7 +164,7 @@ impl Frame {
                 }
             }
             "done" => {
-                let done: Done = serde_json::from_slice(line).map_err(FrameError)?;
+                let done: Done = serde_json::from_str(line)?;
                 Self::Done {
                     id: done.id,
                     usage: done.usage,
@@ -167,7 +172,7 @@ impl Frame {
                 }
             }
             "error" => {
-                let refused: Refused = serde_json::from_slice(line).map_err(FrameError)?;
+                let refused: Refused = serde_json::from_str(line)?;
                 Self::Refused {
                     id: refused.id,
                     refusal: WorkerRefusal {
@@ -187,12 +192,15 @@ impl Frame {
 impl FrameError {
     /// What is wrong and where, without a word of the line itself, which may hold what people write.
     pub(crate) fn reason(&self) -> String {
-        let what = match self.0.classify() {
+        let Self::Json(error) = self else {
+            return "not UTF-8".to_owned();
+        };
+        let what = match error.classify() {
             Category::Syntax | Category::Io => "not JSON",
             Category::Eof => "cut off",
             Category::Data => "a field is missing or of the wrong type",
         };
-        format!("{what}, column {}", self.0.column())
+        format!("{what}, column {}", error.column())
     }
 }
 
@@ -245,7 +253,7 @@ fn arguments(raw: Option<&RawValue>) -> Result<String, FrameError> {
         return Ok("{}".to_owned());
     };
     if raw.starts_with('"') {
-        serde_json::from_str(raw).map_err(FrameError)
+        Ok(serde_json::from_str(raw)?)
     } else {
         Ok(raw.to_owned())
     }

@@ -51,6 +51,7 @@ pub(crate) struct Process {
     timers: Timers,
     /// The most memory it was seen with, in kilobytes.
     peak_kb: u64,
+    has_answered: bool,
 }
 
 #[derive(Debug)]
@@ -149,6 +150,7 @@ impl Process {
                 last_words: None,
             },
             peak_kb: 0,
+            has_answered: false,
         };
         process.look_at_memory();
         Ok(process)
@@ -157,6 +159,15 @@ impl Process {
     /// Puts a line on its way. It is written by [`Process::next`].
     pub(crate) fn say(&mut self, line: &[u8]) {
         self.outbox.extend_from_slice(line);
+    }
+
+    /// Notes that it has ended an answer.
+    pub(crate) fn answered(&mut self) {
+        self.has_answered = true;
+    }
+
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// The next frame. Meanwhile what waits to be written is written, memory is watched, and the end of the process is

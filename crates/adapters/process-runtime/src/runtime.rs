@@ -134,6 +134,7 @@ where
                 abandoned: Arc::clone(&self.abandoned),
                 process: None,
                 open: None,
+                unheard: false,
                 questions: 0,
             },
             report: Report::new(link.clone(), Arc::clone(&birth)),

@@ -60,6 +60,8 @@ pub(crate) struct Desk<T> {
     pub(crate) process: Option<Process>,
     /// The question the child has not ended.
     pub(crate) open: Option<String>,
+    /// Whether the child, which has answered before, has shown no sign of having read the open question.
+    pub(crate) unheard: bool,
     pub(crate) questions: u64,
 }
 
@@ -298,7 +300,14 @@ impl<T: 'static> Desk<T> {
             };
             match beating(idle, &link, &clock).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(question)) => self.exchange(question, context).await?,
+                Ok(Some(question)) => match self.exchange(&question, context).await {
+                    // It had ended after its last answer, and the question came before that was noticed.
+                    Err(fault) if self.unheard && fault.is_plain_exit() => {
+                        self.replace_child(&fault).await;
+                        self.exchange(&question, context).await?;
+                    }
+                    outcome => outcome?,
+                },
                 // It has answered all it was asked; whoever asks again gets another.
                 Err(fault) => self.replace_child(&fault).await,
             }
@@ -306,13 +315,15 @@ impl<T: 'static> Desk<T> {
     }
 
     /// One question and its answer.
-    async fn exchange(&mut self, question: Question, context: &WorkContext) -> Result<(), Fault> {
+    async fn exchange(&mut self, question: &Question, context: &WorkContext) -> Result<(), Fault> {
         self.questions = self.questions.saturating_add(1);
         let id = format!("{}.{}", context.run(), self.questions);
         let left = context.deadline().saturating_since(self.terms.clock.monotonic());
         let line = question.request.line(&id, context.correlation_id(), left);
         let limit = self.terms.config.max_answer_bytes;
-        self.child()?.say(&line);
+        let process = self.child()?;
+        process.say(&line);
+        self.unheard = process.has_answered();
         self.open = Some(id.clone());
         let (mut length, mut tools) = (0_usize, 0_u32);
         loop {
@@ -323,6 +334,7 @@ impl<T: 'static> Desk<T> {
                 () = question.events.closed() => return self.settle().await,
             };
             self.link.heartbeat();
+            self.unheard = false;
             let (events, end) = match frame {
                 Frame::Piece { id: of, piece } if of == id => {
                     length = length.saturating_add(piece.len());
@@ -347,6 +359,9 @@ impl<T: 'static> Desk<T> {
             };
             if end {
                 self.open = None;
+                if let Some(process) = &mut self.process {
+                    process.answered();
+                }
             }
             for event in events {
                 self.deliver(&question.events, event).await?;
