@@ -69,8 +69,9 @@ pub(crate) fn one_worker() -> ConcurrencyConfig {
 }
 
 /// Whether `python3` is there; says so where it is not.
+#[expect(clippy::print_stdout, reason = "what is left out is told")]
 pub(crate) fn has_python() -> bool {
-    let found = std::process::Command::new("python3")
+    let found = std::process::Command::new(interpreter())
         .arg("--version")
         .output()
         .is_ok();
@@ -80,8 +81,18 @@ pub(crate) fn has_python() -> bool {
     found
 }
 
+/// The system's own where there is one: wrappers of version managers take longer to start than the whole test.
+fn interpreter() -> &'static str {
+    let system = "/usr/bin/python3";
+    if Path::new(system).exists() {
+        system
+    } else {
+        "python3"
+    }
+}
+
 pub(crate) fn python(body: &str) -> WorkerCommand {
-    WorkerCommand::new("python3", ["-c".to_owned(), format!("{PRELUDE}{body}")])
+    WorkerCommand::new(interpreter(), ["-I", "-S", "-c", &format!("{PRELUDE}{body}")])
 }
 
 pub(crate) fn shell(body: &str) -> WorkerCommand {
