@@ -616,3 +616,26 @@ impl Linked for Lanes {
         &mut self.lane_mut(lane).link
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_flood_is_given_back_and_that_of_a_trickle_kept() {
+        let mut scheduler = PriorityScheduler::new(100_000, Duration::from_secs(30));
+        for (entries, keeps) in [(KEPT / 2, true), (KEPT * 8, false)] {
+            for n in 0..entries {
+                let submission = Submission::new(n, format!("tenant{n}"), Monotonic::ZERO);
+                scheduler.enqueue(submission).expect("there is room");
+            }
+            while scheduler.dequeue(Monotonic::ZERO).is_some() {}
+            assert_eq!(scheduler.entries.nodes.capacity() > 0, keeps, "{entries} entries");
+            let tenants = scheduler.tenants.iter().map(HashMap::capacity).max();
+            assert!(
+                tenants.is_some_and(|capacity| capacity <= 2 * KEPT),
+                "{tenants:?}"
+            );
+        }
+    }
+}

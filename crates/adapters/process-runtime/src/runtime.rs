@@ -141,7 +141,7 @@ where
         };
         self.threads.workers(worker.live());
         if !birth.complete() {
-            return Err(SpawnError::new("the runtime has ended"));
+            return Err(SpawnError::new("the worker ended while it was being started"));
         }
         Ok(Arc::new(ProcessHandle::new(letters, leash, link)))
     }

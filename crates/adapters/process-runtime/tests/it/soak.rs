@@ -23,6 +23,14 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux").count()
 }
 
+/// What this process has resident.
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kb.expect("Linux says")
+}
+
 /// Children of this process, zombies included.
 fn children() -> usize {
     let own = std::process::id().to_string();
@@ -38,7 +46,7 @@ fn children() -> usize {
 }
 
 #[tokio::test]
-async fn hundreds_of_recycled_workers_leave_no_zombie_and_no_descriptor() {
+async fn a_thousand_recycled_workers_leave_no_zombie_no_descriptor_and_no_memory() {
     if !cfg!(target_os = "linux") {
         return;
     }
@@ -60,7 +68,11 @@ async fn hundreds_of_recycled_workers_leave_no_zombie_and_no_descriptor() {
     let settled = || (children() <= 1).then_some(());
     loop_until(settled).await;
     let before = descriptors();
-    for round in 0..300 {
+    let mut warm_kb = 0;
+    for round in 0..1_000 {
+        if round == 200 {
+            warm_kb = resident_kb();
+        }
         match round % 10 {
             7 => drop(bench.ask("exit").await.expect_err("it exits")),
             8 => drop(bench.ask("garbage").await.expect_err("garbage")),
@@ -80,9 +92,11 @@ async fn hundreds_of_recycled_workers_leave_no_zombie_and_no_descriptor() {
             _ => bench.serves().await,
         }
     }
-    assert!(bench.pool.totals().spawned >= 300);
+    assert!(bench.pool.totals().spawned >= 1_000);
     loop_until(settled).await;
     loop_until(|| (descriptors() <= before + 4).then_some(())).await;
+    let grown_kb = resident_kb().saturating_sub(warm_kb);
+    assert!(grown_kb < 8 * 1024, "800 workers left {grown_kb} kB");
     let pool = bench.pool.clone();
     drop(pool.shutdown(Duration::ZERO).await);
     loop_until(|| (children() == 0).then_some(())).await;
