@@ -1,7 +1,5 @@
 //! Scheduler, hand-over and metrics: what every request pays.
 
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
-
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use futures::future::BoxFuture;
 use openclaw_concurrency::{

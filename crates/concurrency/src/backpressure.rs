@@ -106,6 +106,12 @@ mod tests {
         assert!(level(19, 4, 0).should_reject(&config));
         // Exactly at the threshold counts, whatever the last bits say.
         assert!(Backpressure::measure(4, 7, 1, 0).should_reject(&config));
+        let on_paper = Backpressure::measure(37, 49, 4, 3);
+        assert!(
+            on_paper.level() < 0.7,
+            "the doubles fall short of 37/49 · 0.7 + 4/7 · 0.3 = 0.7"
+        );
+        assert!(on_paper.should_reject(&config));
         assert!(level(32, 0, 4).should_reject(&config));
     }
 
@@ -131,6 +137,13 @@ mod tests {
         assert_eq!(suggest(0.499 / 0.7, 1.0), 8, "0.799 is rounded up");
         assert_eq!(suggest(0.5 / 0.7, 1.0), 8, "0.8");
         assert_eq!(suggest(1.0, 1.0), 8);
+        let on_paper = Backpressure::measure(5, 14, 1, 0);
+        // 5/14 · 0.7 + 0.3 is 0.55, a sixth of the slope; the doubles end above it.
+        assert_eq!(
+            on_paper.suggest_worker_count(&config),
+            3,
+            "one of six more, not two"
+        );
     }
 
     proptest! {

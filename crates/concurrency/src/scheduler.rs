@@ -264,8 +264,13 @@ impl<R> PriorityScheduler<R> {
         if node.sequence != id.sequence {
             return None;
         }
-        node.submission.as_ref()?;
+        let keyed = node.submission.as_ref()?.exclusive.is_some();
         if node.lane != NONE {
+            // The next of its key moves up first: if it is of the same tenant, that tenant keeps its turn.
+            let next = node.links[In::Key as usize].next;
+            if keyed && next != NONE {
+                self.enter_rotation(next, End::Back);
+            }
             self.leave_rotation(id.slot);
         }
         self.take_out(id)
@@ -614,5 +619,46 @@ impl Lanes {
 impl Linked for Lanes {
     fn link(&mut self, lane: u32) -> &mut Link {
         &mut self.lane_mut(lane).link
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_flood_is_given_back_and_that_of_a_trickle_kept() {
+        let mut scheduler = PriorityScheduler::new(100_000, Duration::from_secs(30));
+        for (entries, keeps) in [(KEPT / 2, true), (KEPT * 8, false)] {
+            for n in 0..entries {
+                let submission = Submission::new(n, format!("tenant{n}"), Monotonic::ZERO);
+                scheduler.enqueue(submission).expect("there is room");
+            }
+            while scheduler.dequeue(Monotonic::ZERO).is_some() {}
+            assert_eq!(scheduler.entries.nodes.capacity() > 0, keeps, "{entries} entries");
+            let tenants = scheduler.tenants.iter().map(HashMap::capacity).max();
+            assert!(
+                tenants.is_some_and(|capacity| capacity <= 2 * KEPT),
+                "{tenants:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tenant_keeps_its_turn_when_the_next_of_a_removed_entrys_key_is_its_own() {
+        let mut scheduler = PriorityScheduler::new(10, Duration::from_secs(30));
+        let mut put = |tenant: &str, n: u32, key: Option<&str>| {
+            let mut submission = Submission::new(n, tenant, Monotonic::ZERO);
+            submission.exclusive = key.map(Arc::from);
+            scheduler.enqueue(submission).expect("there is room")
+        };
+        let first = put("a", 1, Some("key"));
+        put("a", 2, Some("key"));
+        put("b", 3, None);
+        assert!(scheduler.remove(first).is_some());
+        let Some(Dequeued::Ready(next)) = scheduler.dequeue(Monotonic::ZERO) else {
+            panic!("two wait");
+        };
+        assert_eq!(next.submission.request, 2, "it is still a's turn");
     }
 }
