@@ -87,11 +87,9 @@ fn messages(messages: &[ChatMessage]) -> Result<Vec<Value>, ModelError> {
             Role::Assistant => "assistant",
             Role::System | Role::User | Role::Tool => "user",
         };
-        let only_results = message
-            .content
-            .iter()
-            .all(|block| matches!(block, ContentBlock::ToolResult { .. }));
-        if calls.is_empty() && !(only_results && !message.content.is_empty()) {
+        let results = |block: &ContentBlock| matches!(block, ContentBlock::ToolResult { .. });
+        let says = message.content.is_empty() || !message.content.iter().all(results);
+        if calls.is_empty() && says {
             written.push(json!({"role": role, "content": text}));
         }
         for (id, name, arguments) in calls {

@@ -176,3 +176,101 @@ pub fn is_json(response: &Response) -> bool {
                 .starts_with("application/json")
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_core::testing::ManualClock;
+
+    /// Makes an item of every letter; `.` ends the answer, `!` breaks it.
+    #[derive(Default)]
+    struct Letters {
+        bytes: Vec<u8>,
+        finished: bool,
+    }
+
+    impl BodyDecoder for Letters {
+        type Item = char;
+        type Error = &'static str;
+
+        fn push(&mut self, bytes: Bytes) {
+            self.bytes.extend(bytes);
+        }
+
+        fn finish(&mut self) {
+            self.finished = true;
+        }
+
+        fn step(&mut self) -> Step<char, &'static str> {
+            if self.bytes.is_empty() {
+                return if self.finished {
+                    Step::Failed("cut")
+                } else {
+                    Step::More
+                };
+            }
+            match self.bytes.remove(0) {
+                b'.' => {
+                    self.bytes.clear();
+                    Step::Done
+                }
+                b'!' => Step::Failed("broken"),
+                letter => Step::Item(char::from(letter)),
+            }
+        }
+
+        fn sign_of_life(&self) -> Option<char> {
+            Some('~')
+        }
+    }
+
+    fn response(body: &'static str) -> Response {
+        http::Response::builder()
+            .header("content-type", "Application/JSON; charset=utf-8")
+            .body(body)
+            .map(Response::from)
+            .unwrap()
+    }
+
+    async fn decode(body: &'static str) -> Vec<Result<char, &'static str>> {
+        BodyStream::new(response(body), ManualClock::new(), Letters::default())
+            .collect()
+            .await
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_where_its_decoder_says_and_nothing_follows() {
+        assert_eq!(decode("ab.cd").await, [Ok('a'), Ok('b')]);
+        assert_eq!(decode("a!cd").await, [Ok('a'), Err("broken")]);
+        assert_eq!(decode("ab").await, [Ok('a'), Ok('b'), Err("cut")]);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_waited_for_no_longer_than_it_is_worth() {
+        let clock = ManualClock::new();
+        let mut stream = BodyStream::new(response(""), Arc::clone(&clock) as _, Letters::default());
+        let first = futures::stream::iter([Ok(Bytes::from_static(b"a."))]);
+        stream.body = first.chain(futures::stream::pending()).boxed();
+        assert_eq!(stream.next().await, Some(Ok('a')));
+        let mut end = stream.next();
+        assert!(futures::poll!(&mut end).is_pending());
+        clock.advance(DRAIN);
+        assert_eq!(end.await, None);
+    }
+
+    #[tokio::test]
+    async fn bytes_that_say_nothing_are_a_sign_of_life_once() {
+        let mut stream = BodyStream::new(response(""), ManualClock::new(), Letters::default());
+        let first = futures::stream::iter([Ok(Bytes::new())]);
+        stream.body = first.chain(futures::stream::pending()).boxed();
+        assert_eq!(stream.next().await, Some(Ok('~')));
+        assert!(futures::poll!(stream.next()).is_pending());
+    }
+
+    #[tokio::test]
+    async fn no_more_of_a_body_is_read_than_was_asked_for() {
+        assert!(is_json(&response("")));
+        assert_eq!(read_at_most(response("abcdef"), 4).await, b"abcd");
+        assert_eq!(read_at_most(response("abc"), 4).await, b"abc");
+    }
+}
