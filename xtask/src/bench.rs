@@ -4,7 +4,10 @@
 //! targets before the next one begins, and costs are processor time per request. Where `taskset` exists and there are
 //! two processors, mock and load generator share the first and the target has the second.
 
+mod figures;
 mod functions;
+mod messages;
+mod probes;
 mod process;
 mod report;
 mod run;
@@ -28,23 +31,22 @@ pub(crate) struct Options {
     #[arg(long)]
     no_functions: bool,
     /// Seconds per measurement.
-    #[arg(long, default_value_t = 8.0)]
+    #[arg(long, default_value_t = 5.0)]
     secs: f64,
-    /// How often the low-rate measurements are repeated; the figure is the median round.
+    /// How often measurements are repeated; the figure is the median round.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// The profile programs are built with; anything but `release` is for trying things out and writes nothing.
+    #[arg(long, default_value = "release")]
+    profile: String,
 }
 
-/// Builds, measures, prints the table and writes docs/benchmarks.md.
+/// Builds, measures, prints the tables and writes docs/benchmarks.md.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if !cfg!(target_os = "linux") {
         bail!("the figures come from /proc: measure on Linux");
     }
-    let (profile, place) = if options.smoke {
-        ("dev", "debug")
-    } else {
-        ("release", "release")
-    };
+    let profile = if options.smoke { "dev" } else { &options.profile };
     let mut build = toolbox::cargo();
     build
         .current_dir(root)
@@ -53,15 +55,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         build.arg("--package=openclaw-server");
     }
     toolbox::run(&mut build)?;
+    // The one profile whose directory has another name.
+    let place = if profile == "dev" { "debug" } else { profile };
     let programs = toolbox::target(root)?.join(place);
     let plan = run::Plan {
-        secs: if options.smoke { 1.0 } else { options.secs },
-        warm: if options.smoke { 0.2 } else { 1.5 },
+        secs: if options.smoke { 0.5 } else { options.secs },
+        warm: if options.smoke { 0.1 } else { 1.0 },
         rounds: if options.smoke { 1 } else { options.rounds.max(1) },
         server: !options.no_server,
+        smoke: options.smoke,
     };
-    let figures = run::measure(&programs, &plan)?;
-    let table = report::table(&figures);
+    let measured = run::measure(&programs, &plan)?;
+    let table = report::table(&measured);
     println!("{table}");
     if options.smoke {
         if !options.no_functions {
@@ -77,15 +82,16 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     };
     let functions = functions::table(&functions);
     println!("{functions}");
-    if options.no_server || options.no_functions {
-        println!("docs/benchmarks.md is unchanged: this was not a whole run");
+    if options.no_server || options.no_functions || profile != "release" {
+        println!("docs/benchmarks.md is unchanged: this was not a whole run of the release build");
         return Ok(());
     }
     let path = root.join("docs/benchmarks.md");
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    std::fs::write(&path, report::page(root, &table, &functions))?;
+    let command = format!("cargo xtask bench --secs {} --rounds {}", plan.secs, plan.rounds);
+    std::fs::write(&path, report::page(root, &command, &table, &functions))?;
     println!("written: docs/benchmarks.md");
     Ok(())
 }

@@ -1,11 +1,41 @@
-//! The command line.
+//! The command line: what can be typed. What it means is in the modules that carry it out.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use openclaw_core::{AccessTier, UserId};
 use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  openclaw serve                 start; no file and no key needed
+  openclaw send \"hello\"          talk to it from another terminal
+  openclaw status                see how it is doing
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no server answers, 77 not allowed, 78 configuration not valid";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  openclaw serve --storage memory --listen 127.0.0.1:8080
+  OPENAI_API_KEY=… openclaw serve --set concurrency.maxWorkers=8";
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  openclaw send \"hello\"
+  git diff | openclaw send - > review.txt";
+
+const KEYS_EXAMPLES: &str = "\
+Examples:
+  openclaw keys create --user alice --tier standard --expires 90d
+  openclaw keys revoke oc_live_3fZk81Qd";
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  openclaw completions bash > ~/.local/share/bash-completion/completions/openclaw
+  openclaw completions fish > ~/.config/fish/completions/openclaw.fish";
 
 /// A self-hosted server that runs AI agents for many tenants at once.
 #[derive(Debug, Parser)]
-#[command(name = "openclaw", version, about, max_term_width = 100)]
+#[command(name = "openclaw", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -15,17 +45,29 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start the server; no file needed
     Serve(ServeArgs),
+    /// Show on one screen how the running server is doing
+    Status(StatusArgs),
     /// Send a message to the running server and print the answer as it comes
     Send(SendArgs),
+    /// Make, list and take back API keys
+    #[command(subcommand, after_help = KEYS_EXAMPLES)]
+    Keys(KeysCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell needs to complete commands
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
     /// Print the version
     Version,
 }
 
 /// Where the configuration comes from. Environment variables count too: see `openclaw config show`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// The configuration file; without it, openclaw.toml in the data directory if it is there
     #[arg(long, value_name = "FILE")]
@@ -52,19 +94,75 @@ pub(crate) enum Storage {
     Sqlite,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct SendArgs {
-    /// What to say; from standard input when it is "-"
-    pub(crate) text: String,
-    /// Which model; the server chooses without it
-    #[arg(long, default_value = "auto")]
-    pub(crate) model: String,
+/// Which server a command talks to.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServerArgs {
     /// The server's address; found through the data directory without it
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// The data directory of the server
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = SEND_EXAMPLES)]
+pub(crate) struct SendArgs {
+    /// What to say; from standard input when it is "-"
+    pub(crate) text: String,
+    /// Which model; the server chooses without it
+    #[arg(long, default_value = "auto")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; it is printed once and never again
+    Create {
+        /// Whose it is: letters and digits of your choice; without it, somebody new
+        #[arg(long, value_name = "USER")]
+        user: Option<UserId>,
+        /// What it grants: free, standard, premium or admin
+        #[arg(long, default_value = "free", value_name = "TIER")]
+        tier: AccessTier,
+        /// When it ends by itself: 90d, 12h, 30m; never without it
+        #[arg(long, value_name = "TIME", value_parser = parse_span)]
+        expires: Option<Duration>,
+        /// Without the limits of messenger.rateLimits.api
+        #[arg(long)]
+        unlimited: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the keys, without the keys themselves
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a key back; a running server refuses it from then on
+    Revoke {
+        /// The key's id, as `openclaw keys list` shows it
+        id: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +189,13 @@ pub(crate) enum ConfigCommand {
     },
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
 impl ServeArgs {
     /// The flags as fields of the configuration.
     pub(crate) fn overrides(&self) -> Vec<String> {
@@ -109,5 +214,57 @@ impl ServeArgs {
             fields.push(format!("server.listen={address}"));
         }
         fields
+    }
+}
+
+/// Reads `90d`, `12h`, `30m`, `45s`, `2w`.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a number and a unit, such as 90d, 12h, 30m, 45s or 2w";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).ok_or(EXPECTED)?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| EXPECTED.to_owned())?;
+    match number.checked_mul(seconds) {
+        Some(0) | None => Err("expected a time that is neither zero nor beyond counting".to_owned()),
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_span_has_a_number_and_a_unit() {
+        assert_eq!(parse_span("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(parse_span("2w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(parse_span("1s"), Ok(Duration::from_secs(1)));
+        for wrong in [
+            "",
+            "d",
+            "90",
+            "0d",
+            "-1d",
+            "1.5h",
+            "90 d",
+            "1y",
+            "99999999999999999w",
+            "д",
+        ] {
+            assert!(parse_span(wrong).is_err(), "{wrong}");
+        }
     }
 }

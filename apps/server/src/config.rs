@@ -14,6 +14,7 @@ pub(crate) mod sections;
 pub(crate) mod show;
 mod tree;
 
+use crate::wire;
 use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
 use openclaw_core::Secret;
@@ -80,32 +81,61 @@ pub(crate) fn load(
     tree.defaults();
     apply_port(&mut tree, environment);
 
-    let sections = if tree.faults.is_empty() {
-        match Sections::deserialize(toml::Value::Table(tree.table.clone())) {
-            Ok(sections) => Some(sections),
-            Err(error) => {
-                tree.fault(Fault::new(Origin::Default, "", error.message().to_owned()));
-                None
-            }
-        }
-    } else {
-        None
-    };
     let found = find_provider(&mut tree, environment);
-    let Some(sections) = sections else {
-        return Err(ConfigError { faults: tree.faults });
+    let sections = match Sections::deserialize(toml::Value::Table(tree.table.clone())) {
+        // With a file that is not TOML everything in it seems missing, and nothing more can be said.
+        Ok(sections) if !tree.faults.iter().any(is_syntax) => sections,
+        Ok(_) => return Err(ConfigError { faults: tree.faults }),
+        Err(error) => {
+            if tree.faults.is_empty() {
+                tree.fault(Fault::new(Origin::Default, "", error.message().to_owned()));
+            }
+            return Err(ConfigError { faults: tree.faults });
+        }
     };
+    // A value that cannot be read counts as absent here. What only follows from that is not told.
+    let direct = tree.faults.len();
     let secrets = check::check(&mut tree, &sections, environment);
+    check::parts(&mut tree, wire::broken_rules(&sections));
+    let later = tree.faults.split_off(direct);
+    for fault in later {
+        if !tree
+            .faults
+            .iter()
+            .take(direct)
+            .any(|cause| follows(&fault, cause))
+        {
+            tree.fault(fault);
+        }
+    }
     if !tree.faults.is_empty() {
         return Err(ConfigError { faults: tree.faults });
     }
+    let mut settings = show::Settings::of(&tree);
+    for (path, value) in wire::pool_values(&sections) {
+        settings.decided(path, &value);
+    }
     Ok(Loaded {
-        settings: show::Settings::of(&tree),
+        settings,
         sections,
         secrets,
         found,
         notices: tree.notices,
     })
+}
+
+/// Whether the file is not TOML at this place.
+fn is_syntax(fault: &Fault) -> bool {
+    matches!(fault.origin, Origin::File { .. }) && fault.path.is_empty()
+}
+
+/// Whether a rule seems broken only because a field it names could not be read.
+fn follows(fault: &Fault, cause: &Fault) -> bool {
+    let Some(name) = cause.path.rsplit('.').next().filter(|name| !name.is_empty()) else {
+        return false;
+    };
+    let mut words = fault.message.split(|c: char| !c.is_ascii_alphanumeric());
+    fault.path == cause.path || words.any(|word| word == name)
 }
 
 /// A variable that is set to something. Empty ones count as unset: that is how container tools pass what nobody gave.

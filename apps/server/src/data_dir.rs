@@ -16,6 +16,10 @@ pub(crate) const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// The file with the operator's API key.
 pub(crate) const API_KEY_FILE: &str = "api.key";
 
+/// The file with the key that visitors' cookies are signed with.
+pub(crate) const VISITOR_KEY_FILE: &str = "visitor.key";
+
+const VISITOR_PREFIX: &str = "oc_visitor_";
 const ADMIN_PREFIX: &str = "oc_admin_";
 const KEY_PREFIX: &str = "oc_live_";
 const SECRET_BYTES: usize = 32;
@@ -94,6 +98,7 @@ pub(crate) fn new_api_key(random: &dyn Random) -> Secret {
     new_key(KEY_PREFIX, random)
 }
 
+#[cfg(test)]
 /// Whether a text has the form of a key of ours and its check characters fit. Says nothing about whether it is valid.
 pub(crate) fn is_well_formed(text: &str) -> bool {
     [KEY_PREFIX, ADMIN_PREFIX].iter().any(|prefix| {
@@ -146,6 +151,12 @@ impl DataDir {
         random: &dyn Random,
     ) -> Result<OperatorKey, DataDirError> {
         self.key(given, API_KEY_FILE, KEY_PREFIX, random)
+    }
+
+    /// The key that visitors' cookies are signed with: the one kept here, else a new one. With another key all visitors
+    /// are new ones.
+    pub(crate) fn visitor_key(&self, random: &dyn Random) -> Result<Secret, DataDirError> {
+        Ok(self.key(None, VISITOR_KEY_FILE, VISITOR_PREFIX, random)?.secret)
     }
 
     fn key(

@@ -3,37 +3,42 @@
 //! Handlers translate; the gateway decides. Each surface answers errors in its own form: OpenAI's under `/v1`, RFC 9457
 //! elsewhere.
 
-mod admin;
+pub(crate) mod admin;
 mod body;
 mod health;
+pub(crate) mod native;
 mod openai;
+mod openapi;
+mod page;
 mod webhook;
 
+use crate::accept::ConnectionCounts;
 use crate::config::sections::ServerSection;
 use crate::keys::KeyRing;
 use crate::openai_wire::ApiError;
 use crate::problem::Problem;
 use crate::prometheus::{Counters, status_label};
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
 use openclaw_ai_fabric::ProviderRegistry;
 use openclaw_core::{Clock, CorrelationId, Language};
 use openclaw_gateway::Gateway;
-use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TenantDirectory, TurnStore};
+use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TurnStore};
 use openclaw_messenger::{RateLimiter, WebhookRouter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// What the handlers work with.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) gateway: Gateway,
     pub(crate) store: Arc<dyn TurnStore>,
-    pub(crate) directory: Arc<dyn TenantDirectory>,
     pub(crate) key_store: Arc<dyn KeyStore>,
     pub(crate) registry: Arc<ProviderRegistry>,
     pub(crate) webhooks: WebhookRouter,
@@ -41,19 +46,25 @@ pub(crate) struct App {
     /// Requests of callers with a key, per key.
     pub(crate) inbound: RateLimiter,
     pub(crate) inbound_limit: u32,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HttpLimits,
     pub(crate) started: openclaw_core::Monotonic,
     /// Set when the server stops: it is alive and no longer ready.
     pub(crate) draining: AtomicBool,
     pub(crate) pool: PoolBounds,
+    pub(crate) native: native::Native,
+    pub(crate) connections: Arc<ConnectionCounts>,
+    /// What was built, for `openclaw status`.
+    pub(crate) facts: admin::status::Facts,
 }
 
 /// The bounds of what is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HttpLimits {
     pub(crate) body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub(crate) body_time: Duration,
 }
 
 /// The pool's configured bounds, for metrics.
@@ -72,6 +83,7 @@ impl HttpLimits {
     pub(crate) fn of(section: &ServerSection) -> Self {
         Self {
             body_bytes: section.body_limit.0,
+            body_time: section.request_timeout,
         }
     }
 }
@@ -82,19 +94,83 @@ impl App {
     }
 }
 
-/// All routes.
+/// One method of one path, and who answers it.
+pub(crate) struct Route {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the description of the API is compared with it")
+    )]
+    pub(crate) method: Method,
+    /// In axum's spelling.
+    pub(crate) path: &'static str,
+    answer: MethodRouter<Arc<App>>,
+}
+
+/// All routes. The router is built from this table, and the description of the API is compared with it.
+#[rustfmt::skip]
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/livez", health::alive),
+        get("/health", health::alive),
+        get("/readyz", health::ready),
+        get("/metrics", health::metrics),
+        get("/", page::page),
+        get("/chat", page::page),
+        get("/assets/{name}", page::asset),
+        get("/openapi.json", openapi::document),
+        get("/docs", openapi::page),
+        post("/webhook/telegram", webhook::telegram),
+        get("/api/v1/chats", native::list),
+        post("/api/v1/chats", native::open),
+        delete("/api/v1/chats/{chatId}", native::erase),
+        get("/api/v1/chats/{chatId}/messages", native::messages),
+        post("/api/v1/chats/{chatId}/messages", native::post),
+        get("/api/v1/chats/{chatId}/events", native::events),
+        post("/api/v1/chats/{chatId}/stop", native::stop),
+        get("/api/v1/usage", native::usage),
+        post("/v1/chat/completions", openai::chat_completions),
+        get("/v1/models", openai::models),
+        get("/v1/models/{*id}", openai::model),
+        get("/admin/api/v1/metrics/concurrency", admin::concurrency),
+        get("/admin/api/v1/metrics", admin::metrics),
+        get("/admin/api/v1/status", admin::status::show),
+        get("/admin/api/v1/keys", admin::keys::list),
+        post("/admin/api/v1/keys", admin::keys::create),
+        delete("/admin/api/v1/keys/{id}", admin::keys::revoke),
+    ]
+}
+
+fn get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        answer: on(MethodFilter::GET, handler),
+    }
+}
+
+fn post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        answer: on(MethodFilter::POST, handler),
+    }
+}
+
+fn delete<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, handler: H) -> Route {
+    Route {
+        method: Method::DELETE,
+        path,
+        answer: on(MethodFilter::DELETE, handler),
+    }
+}
+
+/// The router of all routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/livez", get(health::alive))
-        .route("/health", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/webhook/telegram", post(webhook::telegram))
-        .route("/v1/chat/completions", post(openai::chat_completions))
-        .route("/v1/models", get(openai::models))
-        .route("/v1/models/{*id}", get(openai::model))
-        .route("/admin/api/v1/metrics/concurrency", get(admin::concurrency))
-        .route("/admin/api/v1/metrics", get(admin::metrics))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.answer)
+        })
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe))
@@ -107,6 +183,7 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let began = app.clock.monotonic();
     request.extensions_mut().insert(id);
+    let request = request.map(|body| body::in_time(body, &app.clock, app.limits.body_time));
     let mut response = next.run(request).await;
     let status = status_label(response.status());
     app.counters.http_requests.bump([route, status]);
@@ -124,6 +201,7 @@ fn route_label(path: Option<&str>) -> &'static str {
     match path {
         Some("/livez" | "/health") => "health",
         Some("/readyz") => "readyz",
+        Some("/openapi.json" | "/docs") => "docs",
         Some("/metrics") => "metrics",
         Some("/webhook/telegram") => "webhook_telegram",
         Some("/v1/chat/completions") => "chat_completions",
@@ -135,14 +213,14 @@ fn route_label(path: Option<&str>) -> &'static str {
     }
 }
 
-async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn not_found(method: Method, uri: Uri, id: Option<Extension<CorrelationId>>) -> Response {
     let detail = format!("there is no {} {}", method, shown_path(&uri));
-    refuse(&uri, &headers, "NOT_FOUND", detail)
+    refuse(&uri, id, "NOT_FOUND", detail)
 }
 
-async fn not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn not_allowed(method: Method, uri: Uri, id: Option<Extension<CorrelationId>>) -> Response {
     let detail = format!("{} does not take {}", shown_path(&uri), method);
-    refuse(&uri, &headers, "METHOD_NOT_ALLOWED", detail)
+    refuse(&uri, id, "METHOD_NOT_ALLOWED", detail)
 }
 
 /// The path as it may be repeated in an answer: bounded, and nothing that is not plain.
@@ -154,11 +232,14 @@ fn shown_path(uri: &Uri) -> String {
         .collect()
 }
 
-fn refuse(uri: &Uri, _headers: &HeaderMap, code: &'static str, detail: String) -> Response {
+fn refuse(uri: &Uri, id: Option<Extension<CorrelationId>>, code: &'static str, detail: String) -> Response {
     if uri.path().starts_with("/v1/") || uri.path() == "/v1" {
-        ApiError::new(code, detail).into_response()
-    } else {
-        Problem::new(code, detail).into_response()
+        return ApiError::new(code, detail).into_response();
+    }
+    let problem = Problem::new(code, detail);
+    match id {
+        Some(Extension(id)) => problem.with_correlation_id(id).into_response(),
+        None => problem.into_response(),
     }
 }
 
@@ -173,11 +254,15 @@ pub(crate) fn correlation_id(app: &App, request: &Request) -> CorrelationId {
 
 /// The language a caller reads.
 pub(crate) fn language(headers: &HeaderMap) -> Language {
+    own_language(headers).unwrap_or_default()
+}
+
+/// The language a caller says it reads, if it is one of ours.
+pub(crate) fn own_language(headers: &HeaderMap) -> Option<Language> {
     headers
         .get(header::ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok())
         .and_then(Language::from_accept_language)
-        .unwrap_or_default()
 }
 
 /// The credential of a request: `Authorization: Bearer …`, else `X-API-Key`.

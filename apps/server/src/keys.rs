@@ -1,11 +1,16 @@
 //! Who calls: API keys and the admin token, compared by their digests.
 
+mod issue;
+
+pub(crate) use issue::{KeyWish, describe_all, describe_issued, issue};
+
 use openclaw_core::{AccessTier, Platform, Secret, Timestamp, UserId};
 use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, StoreError};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
 
 /// The user of the operator's own key.
@@ -16,10 +21,19 @@ const WEB_EMBEDDER: &str = "embedder";
 /// All keys that are valid, by digest. A look-up compares digests, so its time tells nothing about a key.
 #[derive(Debug)]
 pub(crate) struct KeyRing {
-    keys: RwLock<HashMap<[u8; 32], Arc<ApiKeyRecord>>>,
+    keys: RwLock<Known>,
+    /// Counts the readings of the store: of two at once the one that began later is right.
+    readings: AtomicU64,
     admin: [u8; 32],
     /// Where the environment's and the data directory's keys end and the stored ones begin.
     fixed: Vec<ApiKeyRecord>,
+}
+
+/// The valid keys, and which reading of the store they are from.
+#[derive(Debug, Default)]
+struct Known {
+    reading: u64,
+    by_digest: HashMap<[u8; 32], Arc<ApiKeyRecord>>,
 }
 
 /// The digest a key is known by.
@@ -60,30 +74,47 @@ impl KeyRing {
             });
         let ring = Self {
             keys: RwLock::default(),
+            readings: AtomicU64::new(0),
             admin: digest(admin.expose()),
             fixed: operator.into_iter().chain(web).collect(),
         };
-        ring.replace(&[]);
+        ring.replace(0, &[]);
         ring
     }
 
-    /// Reads the stored keys again.
+    /// Reads the stored keys again. When it returns, every change that was stored before the call counts.
     pub(crate) async fn reload(&self, store: &dyn KeyStore) -> Result<(), StoreError> {
-        self.replace(&store.keys().await?);
+        let reading = self.readings.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+        self.replace(reading, &store.keys().await?);
         Ok(())
     }
 
-    fn replace(&self, stored: &[ApiKeyRecord]) {
+    /// Takes what a reading found, unless a later one was faster: it has seen all that this one has, and more.
+    fn replace(&self, reading: u64, stored: &[ApiKeyRecord]) {
         let valid = stored.iter().filter(|key| key.revoked_at.is_none());
         let by_digest = valid
             .chain(&self.fixed)
             .filter_map(|key| Some((parse_hex(&key.hash)?, Arc::new(key.clone()))));
-        *self.keys.write() = by_digest.collect();
+        let by_digest = by_digest.collect();
+        let mut known = self.keys.write();
+        if known.reading <= reading {
+            *known = Known { reading, by_digest };
+        }
+    }
+
+    /// How many keys are valid, the operator's included.
+    pub(crate) fn count(&self, now: Timestamp) -> usize {
+        let known = self.keys.read();
+        known
+            .by_digest
+            .values()
+            .filter(|key| key.expires_at.is_none_or(|end| now < end))
+            .count()
     }
 
     /// Whose key this is, if it is valid now.
     pub(crate) fn find(&self, key: &str, now: Timestamp) -> Option<Arc<ApiKeyRecord>> {
-        let record = self.keys.read().get(&digest(key)).cloned()?;
+        let record = self.keys.read().by_digest.get(&digest(key)).cloned()?;
         record.expires_at.is_none_or(|end| now < end).then_some(record)
     }
 
@@ -149,9 +180,30 @@ mod tests {
             revoked_at,
         };
         let at = |millis| Some(Timestamp::from_millis(millis));
-        ring.replace(&[stored("short", at(10), None), stored("gone", None, at(5))]);
+        ring.replace(1, &[stored("short", at(10), None), stored("gone", None, at(5))]);
         assert!(ring.find("short", Timestamp::from_millis(9)).is_some());
         assert!(ring.find("short", Timestamp::from_millis(10)).is_none());
         assert!(ring.find("gone", Timestamp::from_millis(1)).is_none());
+    }
+    #[test]
+    fn a_reading_that_was_overtaken_changes_nothing() {
+        let ring = ring();
+        let stored = |revoked_at| ApiKeyRecord {
+            id: "k".to_owned(),
+            hash: hex(&digest("k")),
+            user: UserId::parse("u").unwrap(),
+            platform: Platform::Api,
+            tier: AccessTier::Free,
+            limited: true,
+            created_at: Timestamp::from_millis(0),
+            expires_at: None,
+            revoked_at,
+        };
+        let now = Timestamp::from_millis(9);
+        ring.replace(1, &[stored(None)]);
+        assert_eq!((ring.find("k", now).is_some(), ring.count(now)), (true, 2));
+        ring.replace(3, &[stored(Some(now))]);
+        ring.replace(2, &[stored(None)]);
+        assert_eq!((ring.find("k", now).is_none(), ring.count(now)), (true, 1));
     }
 }

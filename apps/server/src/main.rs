@@ -1,25 +1,38 @@
 //! The `openclaw` binary: starts things, and nothing else.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::result_large_err,
+    reason = "at the edge, an answer is the natural form of an error"
+)]
 
 mod accept;
+mod banner;
 mod cli;
+mod client;
+mod completions;
 mod config;
+mod config_cli;
 mod data_dir;
+mod failure;
 mod http;
 mod intake;
 mod keys;
+mod keys_cli;
+mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;
 mod send;
 mod serve;
+mod status;
 mod telemetry;
 mod wire;
 
 use clap::Parser as _;
-use cli::{Cli, Command, ConfigCommand};
-use std::io::Write as _;
+use cli::{Cli, Command};
+use failure::Failure;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -32,53 +45,52 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli.command) {
         Ok(code) => ExitCode::from(code),
+        // Whoever read the output has seen enough.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = if error.is::<config::fault::ConfigError>() {
-                EXIT_CONFIG
-            } else {
-                1
-            };
             // The chain is said outermost first; each part without repeating the next.
             writeln!(std::io::stderr().lock(), "openclaw: {error:#}").ok();
-            ExitCode::from(code)
+            ExitCode::from(exit_code(&error))
         }
     }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.exit_code();
+    }
+    if error.is::<serve::InvalidConfig>() {
+        EXIT_CONFIG
+    } else {
+        1
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 fn run(command: &Command) -> anyhow::Result<u8> {
     match command {
         Command::Serve(args) => serve::run(args),
+        Command::Status(args) => status::run(args),
         Command::Send(args) => send::run(args),
-        Command::Config(ConfigCommand::Show { from, json }) => {
-            let loaded = serve::load(from)?;
-            if *json {
-                print(&format!("{:#}\n", loaded.settings.to_json()))
-            } else {
-                print(&loaded.settings.to_table())
-            }
-        }
-        Command::Config(ConfigCommand::Check { from }) => {
-            let loaded = serve::load(from)?;
-            for notice in &loaded.notices {
-                print(&format!("{notice}\n"))?;
-            }
-            print("the configuration is valid\n")
-        }
-        Command::Config(ConfigCommand::Explain { field, from }) => {
-            let loaded = serve::load(from)?;
-            match loaded.settings.explain(field) {
-                Ok(text) => print(&text),
-                Err(Some(near)) => {
-                    anyhow::bail!("there is no field {field}\n  next  openclaw config explain {near}")
-                }
-                Err(None) => anyhow::bail!("there is no field {field}\n  next  openclaw config show"),
-            }
-        }
+        Command::Keys(command) => keys_cli::run(command),
+        Command::Config(command) => config_cli::run(command),
+        Command::Completions { shell } => print_bytes(&completions::script(*shell)),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
 
 fn print(text: &str) -> anyhow::Result<u8> {
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> anyhow::Result<u8> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
     Ok(0)
 }

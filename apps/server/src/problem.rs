@@ -146,18 +146,13 @@ impl Problem {
         self
     }
 
-    /// When to try again.
-    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
-        self
-    }
-
     /// One more fact, such as `limit`.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());
         self
     }
 
+    #[cfg(test)]
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.meaning.status

@@ -138,6 +138,7 @@ impl<const N: usize> CounterVec<N> {
         series(&self.series, values).fetch_add(count, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
     /// The count of a series; 0 when it was never counted.
     pub(crate) fn get(&self, values: [&'static str; N]) -> u64 {
         self.series
@@ -502,14 +503,6 @@ impl Exposition {
     pub(crate) fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.head(name, "counter", help);
         self.sample(name, &[], value as f64);
-    }
-
-    /// A metric with one label: inbox entries by state, outbox parts by platform ….
-    pub(crate) fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, f64)]) {
-        self.head(name, "gauge", help);
-        for (text, value) in values {
-            self.sample(name, &[(label, text)], *value);
-        }
     }
 
     /// The text.

@@ -1,12 +1,13 @@
 //! `openclaw send`: a message from the terminal, the answer streamed.
 
 use crate::cli::SendArgs;
-use crate::data_dir::{self, API_KEY_FILE};
-use crate::serve::ADDRESS_FILE;
-use anyhow::{Context, bail};
+use crate::client::{Credential, Server, printable};
+use crate::failure::Failure;
+use anyhow::Context;
 use openclaw_http_client::{Client, HttpClientConfig};
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use reqwest::StatusCode;
+use serde_json::Value;
+use std::io::{IsTerminal as _, Read as _, Write};
 
 /// Sends the message and prints the answer.
 pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
@@ -19,58 +20,18 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
     } else {
         args.text.clone()
     };
-    let data_dir = data_dir(args.data_dir.as_deref())?;
-    let url = match &args.url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => running_server(&data_dir)?,
-    };
-    let key = api_key(&data_dir)?;
+    if text.trim().is_empty() {
+        return Err(Failure::failed("there is nothing to send", "openclaw send \"hello\"").into());
+    }
+    let server = Server::find(&args.server)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(send(&url, &key, &args.model, &text))
+    runtime.block_on(send(&server, &args.model, &text))
 }
 
-/// Where the server keeps its data, as far as a client can know.
-pub(crate) fn data_dir(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(path) = given {
-        return Ok(path.to_owned());
-    }
-    match std::env::var_os("OPENCLAW_DATA_DIR") {
-        Some(path) => Ok(path.into()),
-        None => Ok(data_dir::default_path(|name| std::env::var_os(name))?),
-    }
-}
-
-/// The address of the server that runs on a data directory.
-pub(crate) fn running_server(data_dir: &Path) -> anyhow::Result<String> {
-    let path = data_dir.join(ADDRESS_FILE);
-    let address = std::fs::read_to_string(&path)
-        .with_context(|| format!("no server runs on {}\n  next  openclaw serve", data_dir.display()))?;
-    Ok(format!(
-        "http://{}",
-        address
-            .trim()
-            .replace("0.0.0.0", "127.0.0.1")
-            .replace("[::]", "[::1]")
-    ))
-}
-
-fn api_key(data_dir: &Path) -> anyhow::Result<String> {
-    if let Ok(key) = std::env::var("OPENCLAW_API_KEY") {
-        return Ok(key.trim().to_owned());
-    }
-    let path = data_dir.join(API_KEY_FILE);
-    let key = std::fs::read_to_string(&path).with_context(|| {
-        format!(
-            "{} cannot be read\n  next  set OPENCLAW_API_KEY to the server's key",
-            path.display()
-        )
-    })?;
-    Ok(key.trim().to_owned())
-}
-
-async fn send(url: &str, key: &str, model: &str, text: &str) -> anyhow::Result<u8> {
+async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
+    let key = server.secret(Credential::ApiKey)?;
     let client: Client = HttpClientConfig::default().build()?;
     let body = serde_json::json!({
         "model": model,
@@ -78,52 +39,172 @@ async fn send(url: &str, key: &str, model: &str, text: &str) -> anyhow::Result<u
         "messages": [{ "role": "user", "content": text }],
     });
     let request = client
-        .post(format!("{url}/v1/chat/completions"))
-        .bearer_auth(key)
+        .post(format!("{}/v1/chat/completions", server.url))
+        .bearer_auth(key.expose())
         .json(&body);
-    let mut response = request
-        .send()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .with_context(|| format!("{url} does not answer\n  next  openclaw serve"))?;
+    let mut response = request.send().await.map_err(|_| server.silent())?;
     if !response.status().is_success() {
         let status = response.status();
-        let error: serde_json::Value = response.json().await.unwrap_or_default();
-        bail!(
-            "{}",
-            error["error"]["message"].as_str().unwrap_or(status.as_str())
-        );
+        let wait = response
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let answer: Value = response.json().await.unwrap_or_default();
+        return Err(refused(server, status, &answer, wait.as_deref()).into());
     }
-    let mut out = std::io::stdout().lock();
-    let mut line = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
-        for byte in piece {
-            if byte != b'\n' {
-                line.push(byte);
-                continue;
-            }
-            if let Some(data) = line.strip_prefix(b"data: ") {
-                if data == b"[DONE]" {
-                    writeln!(out)?;
-                    return Ok(0);
-                }
-                let event: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
-                if let Some(message) = event["error"]["message"].as_str() {
-                    writeln!(out)?;
-                    bail!("{message}");
-                }
-                write!(
-                    out,
-                    "{}",
-                    event["choices"][0]["delta"]["content"]
-                        .as_str()
-                        .unwrap_or_default()
-                )?;
-                out.flush()?;
-            }
-            line.clear();
+    let mut out = Answer::new(std::io::stdout().lock(), std::io::stdout().is_terminal());
+    let cut = || Failure::failed("the answer was cut off", "openclaw status");
+    while let Some(piece) = response.chunk().await.map_err(|_| cut())? {
+        if out.take(&piece)? == Progress::Done {
+            return Ok(0);
         }
     }
-    writeln!(out)?;
-    bail!("the answer was cut off")
+    out.end()?;
+    Err(cut().into())
+}
+
+/// What an answer that is an error means, and what to do about it.
+fn refused(server: &Server, status: StatusCode, answer: &Value, wait: Option<&str>) -> Failure {
+    let said = match answer["error"]["message"].as_str() {
+        Some(message) => printable(message),
+        None => format!("{} answered {status}", server.url),
+    };
+    match (status, answer["error"]["code"].as_str()) {
+        (StatusCode::UNAUTHORIZED, _) => Failure::not_allowed(
+            format!("{} does not take this API key", server.url),
+            "set OPENCLAW_API_KEY to a key of that server; make one there: openclaw keys create",
+        ),
+        (StatusCode::FORBIDDEN, _) => Failure::not_allowed(said, "openclaw keys list"),
+        (_, Some("model_not_found")) => Failure::failed(said, "openclaw status, which lists the models"),
+        (_, Some("insufficient_quota")) => Failure::failed(said, "openclaw keys create --tier standard"),
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => match wait {
+            Some(seconds) => Failure::failed(said, format!("the same again in {} s", printable(seconds))),
+            None => Failure::failed(said, "openclaw status"),
+        },
+        (_, _) => Failure::failed(said, "openclaw status"),
+    }
+}
+
+/// Whether more is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    More,
+    Done,
+}
+
+/// The answer as it grows: server-sent events in, text out.
+struct Answer<W> {
+    out: W,
+    /// A terminal obeys control characters, and a model is not to steer it.
+    is_terminal: bool,
+    line: Vec<u8>,
+    ends_in_new_line: bool,
+}
+
+// === impl Answer ===
+
+impl<W: Write> Answer<W> {
+    fn new(out: W, is_terminal: bool) -> Self {
+        Self {
+            out,
+            is_terminal,
+            line: Vec::new(),
+            ends_in_new_line: false,
+        }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> anyhow::Result<Progress> {
+        for &byte in piece {
+            if byte != b'\n' {
+                self.line.push(byte);
+                continue;
+            }
+            let line = std::mem::take(&mut self.line);
+            let Some(data) = line.strip_prefix(b"data: ") else {
+                continue;
+            };
+            if data.trim_ascii_end() == b"[DONE]" {
+                self.end()?;
+                return Ok(Progress::Done);
+            }
+            let event: Value = serde_json::from_slice(data).unwrap_or_default();
+            if let Some(message) = event["error"]["message"].as_str() {
+                self.end()?;
+                return Err(Failure::failed(printable(message), "openclaw status").into());
+            }
+            if let Some(text) = event["choices"][0]["delta"]["content"].as_str() {
+                self.say(text)?;
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    fn say(&mut self, text: &str) -> std::io::Result<()> {
+        if self.is_terminal {
+            self.out.write_all(printable(text).as_bytes())?;
+        } else {
+            self.out.write_all(text.as_bytes())?;
+        }
+        if !text.is_empty() {
+            self.ends_in_new_line = text.ends_with('\n');
+        }
+        self.out.flush()
+    }
+
+    /// The shell's prompt begins on a line of its own.
+    fn end(&mut self) -> std::io::Result<()> {
+        if !self.ends_in_new_line {
+            self.out.write_all(b"\n")?;
+        }
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STREAM: &str = ": ping\n\ndata: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"При\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"вет \\u001b[31m!\"}}]}\n\n\
+        data: {\"choices\":[],\"usage\":{}}\n\ndata: [DONE]\n\n";
+
+    fn printed(pieces: &[&[u8]], is_terminal: bool) -> (String, bool) {
+        let mut out = Vec::new();
+        let mut answer = Answer::new(&mut out, is_terminal);
+        let done = pieces
+            .iter()
+            .any(|piece| answer.take(piece).unwrap() == Progress::Done);
+        (String::from_utf8(out).unwrap(), done)
+    }
+
+    #[test]
+    fn a_pipe_gets_the_answer_as_it_is_and_a_terminal_nothing_that_steers_it() {
+        assert_eq!(
+            printed(&[STREAM.as_bytes()], false),
+            ("Привет \u{1b}[31m!\n".to_owned(), true)
+        );
+        assert_eq!(
+            printed(&[STREAM.as_bytes()], true),
+            ("Привет [31m!\n".to_owned(), true)
+        );
+    }
+
+    #[test]
+    fn an_error_in_the_stream_ends_it_with_its_words() {
+        let mut out = Vec::new();
+        let error = Answer::new(&mut out, false)
+            .take(b"data: {\"error\":{\"message\":\"no model answered\"}}\n")
+            .unwrap_err();
+        assert_eq!(error.to_string(), "no model answered\n  next  openclaw status");
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_stream_is_cut_the_answer_is_the_same(at in 0..STREAM.len()) {
+            let (head, tail) = STREAM.as_bytes().split_at(at);
+            prop_assert_eq!(printed(&[head, tail], false), ("Привет \u{1b}[31m!\n".to_owned(), true));
+        }
+    }
 }

@@ -1,14 +1,19 @@
 //! Runs the server: from an empty data directory to the last stored byte.
 
-use crate::accept::{self, AcceptConfig, ConnectionCounts};
+use crate::accept::{self, AcceptConfig};
+use crate::banner;
 use crate::cli::ServeArgs;
-use crate::config::{self, Loaded, environment::ProcessEnvironment};
+use crate::client;
+use crate::config::{self, Loaded, environment::ProcessEnvironment, fault::ConfigError};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
+use crate::failure::Failure;
 use crate::http;
 use crate::intake;
-use crate::telemetry::{self, LogFilter};
-use crate::wire::{self, Built, Intake};
+use crate::observer;
+use crate::telemetry::{self, LogFilter, LogHandle};
+use crate::wire::{self, Built};
 use anyhow::Context;
+use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -32,11 +37,17 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let began = Instant::now();
     let loaded = load(args)?;
     let filter = LogFilter::parse(&loaded.sections.logging.directives())?;
-    telemetry::init(loaded.sections.logging.format, &filter)?;
+    let log = telemetry::init(loaded.sections.logging.format, &filter)?;
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
+    if filter.has_trace() {
+        tracing::warn!("logging at trace shows texts of people; it is meant for a developer's machine");
+    }
     let data_dir = DataDir::open(data_path(&loaded)?)?;
+    if data_dir.is_open_to_others() {
+        tracing::warn!(path = %data_dir.path().display(), "others can look into the data directory; its mode should be 700");
+    }
     let random = SystemRandom;
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
@@ -46,42 +57,67 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("the server's threads could not be started")?;
-    let code = runtime.block_on(serve(&loaded, &data_dir, &admin, &api_key, began));
+    let code = runtime.block_on(serve(args, &log, &loaded, &data_dir, &admin, &api_key, began));
     // What still runs has been told to stop and was waited for; nothing is worth another second.
     runtime.shutdown_timeout(Duration::from_millis(200));
     code
 }
 
-/// Reads file, environment and flags.
+/// A configuration that cannot be used: every fault with its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.report())]
+pub(crate) struct InvalidConfig {
+    file: Option<PathBuf>,
+    error: ConfigError,
+}
+
+impl InvalidConfig {
+    fn report(&self) -> String {
+        let faults = self.error.report(self.file.as_deref());
+        let sorted = self.error.sorted();
+        let field = sorted
+            .iter()
+            .find(|fault| config::schema::find(&fault.path).is_some());
+        let next = field.map_or_else(
+            || "show --help".to_owned(),
+            |fault| format!("explain {}", fault.path),
+        );
+        let count = match self.error.faults.len() {
+            1 => "1 error".to_owned(),
+            count => format!("{count} errors"),
+        };
+        format!(
+            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  openclaw config {next}"
+        )
+    }
+}
+
+/// Reads file, environment and flags. The error is [`InvalidConfig`] when it is what they say that is wrong.
 pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
-    let text = match config_file(args)? {
+    let file = config_file(args);
+    let text = match &file {
         Some(path) => {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
-            Some(text)
+            let read = std::fs::read_to_string(path);
+            Some(read.map_err(|error| {
+                let what = format!("{} cannot be read: {error}", path.display());
+                Failure::failed(what, "openclaw serve, without --config: no file is needed")
+            })?)
         }
         None => None,
     };
-    Ok(config::load(
-        text.as_deref(),
-        &ProcessEnvironment,
-        &args.overrides(),
-    )?)
+    config::load(text.as_deref(), &ProcessEnvironment, &args.overrides())
+        .map_err(|error| InvalidConfig { file, error }.into())
 }
 
 /// The file that was named, else `openclaw.toml` in the data directory, if there is one.
-fn config_file(args: &ServeArgs) -> anyhow::Result<Option<PathBuf>> {
+pub(crate) fn config_file(args: &ServeArgs) -> Option<PathBuf> {
     if let Some(path) = &args.config {
-        return Ok(Some(path.clone()));
+        return Some(path.clone());
     }
-    let Ok(path) = std::env::var("OPENCLAW_DATA_DIR")
-        .map(PathBuf::from)
-        .or_else(|_| default_data_path())
-    else {
-        return Ok(None);
-    };
-    let path = path.join("openclaw.toml");
-    Ok(path.is_file().then_some(path))
+    let path = client::data_dir(args.data_dir.as_deref())
+        .ok()?
+        .join("openclaw.toml");
+    path.is_file().then_some(path)
 }
 
 fn default_data_path() -> Result<PathBuf, data_dir::DataDirError> {
@@ -97,6 +133,8 @@ pub(crate) fn data_path(loaded: &Loaded) -> anyhow::Result<PathBuf> {
 }
 
 async fn serve(
+    args: &ServeArgs,
+    log: &LogHandle,
     loaded: &Loaded,
     data_dir: &DataDir,
     admin: &OperatorKey,
@@ -105,20 +143,30 @@ async fn serve(
 ) -> anyhow::Result<u8> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let built = wire::build(loaded, data_dir.path(), &admin.secret, &api_key.secret).await?;
+    let visitor_key = data_dir.visitor_key(&SystemRandom)?;
+    let built = wire::build(
+        loaded,
+        data_dir.path(),
+        &admin.secret,
+        &api_key.secret,
+        visitor_key,
+    )
+    .await
+    .map_err(start_failed)?;
+    observer::start(&built.bus, Arc::clone(&built.app.counters));
     let resumed = built
         .gateway
         .start()
         .await
         .context("the inbox could not be read")?;
-    let listener = TcpListener::bind(loaded.sections.server.listen)
-        .await
-        .with_context(|| {
-            format!(
-                "{} cannot be listened on; set PORT to another port",
-                loaded.sections.server.listen
-            )
-        })?;
+    let listen = loaded.sections.server.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        let next = format!(
+            "PORT={} openclaw serve",
+            listen.port().checked_add(1).unwrap_or(3000)
+        );
+        Failure::failed(format!("{listen} cannot be listened on: {error}"), next)
+    })?;
     let address = listener.local_addr()?;
     write_address(data_dir.path(), address)?;
 
@@ -130,19 +178,19 @@ async fn serve(
         http::router(Arc::clone(&built.app)),
         AcceptConfig {
             header_timeout: server.header_timeout,
-            max_connections: server.max_connections,
+            max_connections: accept::descriptor_bound(server.max_connections),
             max_connections_per_address: server.max_connections_per_address,
             exempt: server.trusted_proxies.clone(),
             grace: server.shutdown_grace,
             ..AcceptConfig::default()
         },
-        Arc::new(ConnectionCounts::default()),
+        Arc::clone(&built.app.connections),
         drain.clone(),
         kill.clone(),
     ));
     let intake = intake::start(&built, server.public_url.as_deref());
     tracing::info!(%address, storage = built.storage, entries = resumed.entries, expired = resumed.expired, parts = resumed.parts, "ready");
-    banner(loaded, &built, data_dir, admin, api_key, address, began);
+    say_ready(loaded, &built, data_dir, admin, api_key, address, began);
 
     let store_failed = async {
         match &built.sqlite {
@@ -150,7 +198,19 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    // SIGHUP reads the configuration again. What can change while the server runs today is the log level.
+    let reloading = async {
+        let mut hangup = signal(SignalKind::hangup())?;
+        while hangup.recv().await.is_some() {
+            reload(args, log);
+        }
+        Ok::<(), std::io::Error>(())
+    };
     let failed = tokio::select! {
+        ended = reloading => {
+            ended?;
+            None
+        }
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         reason = store_failed => Some(reason),
@@ -167,6 +227,7 @@ async fn serve(
 
     tracing::info!("stopping: running turns may finish");
     built.app.draining.store(true, Ordering::Release);
+    built.app.native.closing.cancel();
     drain.cancel();
     intake.stop().await;
     let grace = server.shutdown_grace;
@@ -200,6 +261,18 @@ async fn serve(
     }
 }
 
+/// Takes over what can change; keeps everything as it is when the configuration is not valid.
+fn reload(args: &ServeArgs, log: &LogHandle) {
+    let changed = load(args).and_then(|loaded| {
+        let filter = LogFilter::parse(&loaded.sections.logging.directives())?;
+        Ok(log.set(&filter)?)
+    });
+    match changed {
+        Ok(()) => tracing::info!("the log levels were read again; everything else needs a restart"),
+        Err(error) => tracing::warn!(error = format!("{error:#}"), "nothing was changed"),
+    }
+}
+
 /// Written beside and renamed, so that a reader never sees half an address.
 fn write_address(data_dir: &Path, address: SocketAddr) -> anyhow::Result<()> {
     let (temporary, path) = (data_dir.join("server.addr.new"), data_dir.join(ADDRESS_FILE));
@@ -209,7 +282,7 @@ fn write_address(data_dir: &Path, address: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// What is on, what is off and why, and where to go next.
-fn banner(
+fn say_ready(
     loaded: &Loaded,
     built: &Built,
     data_dir: &DataDir,
@@ -218,62 +291,38 @@ fn banner(
     address: SocketAddr,
     began: Instant,
 ) {
-    let mut text = format!("OpenClaw Platform {}\n", env!("CARGO_PKG_VERSION"));
-    let new = if matches!(api_key.source, KeySource::Created(_)) {
-        " (new)"
-    } else {
-        ""
+    let server = &loaded.sections.server;
+    let facts = banner::Facts {
+        address,
+        data_dir: data_dir.path(),
+        is_new: matches!(api_key.source, KeySource::Created(_)),
+        storage: built.storage,
+        models: &built.model.models,
+        why: built.model.why,
+        telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
+        public_url: server.public_url.as_deref(),
+        web: loaded.sections.messenger.web.enabled,
+        api_key: file_of(&api_key.source),
+        admin_token: file_of(&admin.source),
+        took: began.elapsed(),
     };
-    let mut line = |name: &str, value: String| {
-        text.push_str(&format!("  {name:<11}{value}\n"));
-    };
-    line("listening", format!("http://{address}"));
-    line(
-        "data",
-        format!("{}{new}   storage {}", data_dir.path().display(), built.storage),
-    );
-    line(
-        "model",
-        format!("{}: {}", built.model.models.join(", "), built.model.why),
-    );
-    line(
-        "telegram",
-        match &built.telegram {
-            None => "off: TELEGRAM_BOT_TOKEN is not set".to_owned(),
-            Some(telegram) => match (telegram.intake, &loaded.sections.server.public_url) {
-                (Intake::Polling, _) => "on, long polling".to_owned(),
-                (Intake::Webhook, Some(url)) => format!("on, webhook {url}/webhook/telegram"),
-                (Intake::Webhook, None) => {
-                    "on, webhook path /webhook/telegram; nothing is registered, since server.publicUrl is not set".to_owned()
-                }
-            },
-        },
-    );
-    line(
-        "API",
-        format!(
-            "http://{address}/v1   key: {}",
-            where_from(&api_key.source, "OPENCLAW_API_KEY")
-        ),
-    );
-    line(
-        "admin",
-        format!(
-            "http://{address}/admin/api/v1   token: {}",
-            where_from(&admin.source, "OPENCLAW_ADMIN_TOKEN")
-        ),
-    );
-    line("try", "openclaw send \"hello\"".to_owned());
-    text.push_str(&format!(
-        "ready in {:.2} s · Ctrl-C stops after running turns\n",
-        began.elapsed().as_secs_f64()
-    ));
+    let text = banner::text(&facts, banner::language(server.locale, &ProcessEnvironment));
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
 }
 
-fn where_from(source: &KeySource, variable: &str) -> String {
+fn file_of(source: &KeySource) -> Option<&Path> {
     match source {
-        KeySource::Operator => format!("from {variable}"),
-        KeySource::File(path) | KeySource::Created(path) => format!("in {}", path.display()),
+        KeySource::Operator => None,
+        KeySource::File(path) | KeySource::Created(path) => Some(path),
+    }
+}
+
+/// Says what to do about a start that failed.
+fn start_failed(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<OpenError>() {
+        Some(in_use @ OpenError::InUse { .. }) => {
+            Failure::failed(in_use.to_string(), "openclaw status, or another --data-dir").into()
+        }
+        Some(_) | None => error,
     }
 }

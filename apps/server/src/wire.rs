@@ -1,10 +1,17 @@
 //! The composition root: every part of the server, built in the order in which they depend on each other.
 
+mod rules;
+
+pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
+
+use crate::accept::ConnectionCounts;
 use crate::config::sections::{
-    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, ProviderKind, ProviderSection,
-    RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
+    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, PluginsSection, ProviderKind,
+    ProviderSection, RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
+use crate::http::admin::status::Facts;
+use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
@@ -14,14 +21,14 @@ use openclaw_ai_fabric::{
     ModelDefinition, ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry,
     RateLimiter as ProviderLimiter, RouterConfig, RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
 };
-use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, WorkerPool};
+use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
 use openclaw_core::{
     AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random,
     Secret,
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
+use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, Retries, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
@@ -29,14 +36,14 @@ use openclaw_messenger::{
     WebhookSecrets,
 };
 use openclaw_openai::{OpenAiConfig, OpenAiModel};
-use openclaw_plugins::{HookDispatcher, PluginRegistry};
+use openclaw_plugins::{HookDispatcher, HookLimits, PluginRegistry};
 use openclaw_sqlite::{SqliteOptions, SqliteStore};
 use openclaw_streaming::{StreamConfig, StreamOptions, StreamingOptions};
 use openclaw_system::{SystemClock, SystemRandom};
 use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,8 +72,21 @@ pub(crate) struct Built {
 #[derive(Clone, Debug)]
 pub(crate) struct ModelChoice {
     pub(crate) models: Vec<String>,
-    pub(crate) why: String,
+    pub(crate) why: ModelReason,
     pub(crate) is_demo: bool,
+}
+
+/// Why these models answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModelReason {
+    /// The configuration names them.
+    Configured,
+    /// `OPENAI_API_KEY` is set.
+    ApiKeyFound,
+    /// `OPENAI_BASE_URL` is set, without a key.
+    BaseUrlFound,
+    /// Nothing is said: the built-in one.
+    NothingFound,
 }
 
 /// The Telegram adapter and how its updates come in.
@@ -95,12 +115,14 @@ struct Stores {
     name: &'static str,
 }
 
-/// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's.
+/// Builds the server. Must run inside the server's tokio runtime. `admin` and `api_key` are the operator's;
+/// `visitor_key` signs the cookies of visitors.
 pub(crate) async fn build(
     loaded: &Loaded,
     data_dir: &Path,
     admin: &Secret,
     api_key: &Secret,
+    visitor_key: Secret,
 ) -> anyhow::Result<Built> {
     let sections = &loaded.sections;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -161,20 +183,17 @@ pub(crate) async fn build(
         webhooks.register(Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>, secrets);
     }
     let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
-    let hooks = Arc::new(HookDispatcher::new(
-        plugins,
-        Arc::clone(&clock),
-        events.for_source("plugins"),
-    ));
+    let hooks = HookDispatcher::new(plugins, Arc::clone(&clock), events.for_source("plugins"));
+    let hooks = Arc::new(hooks.with_limits(hook_limits(&sections.plugins)?));
 
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
         streaming,
-        quiet_platforms: quiet_platforms(sections),
+        show: show(sections),
         default_chain: default_chain(&sections.ai_fabric)?,
         retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
-        selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits)),
+        selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits.clone())),
         router: Arc::new(router),
         budget: Arc::new(budget),
         estimator,
@@ -206,17 +225,30 @@ pub(crate) async fn build(
     keys.reload(&*stores.keys)
         .await
         .context("the stored API keys could not be read")?;
+    let public_url = sections.server.public_url.as_deref();
+    let native = Native::new(
+        Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
+        sections.messenger.web.enabled.then(|| {
+            Visitors::new(
+                visitor_key,
+                public_url.is_some_and(|url| url.starts_with("https://")),
+            )
+        }),
+        (rates.web, rates.api),
+        sections.server.trusted_proxies.clone(),
+        public_url,
+        &clock,
+    );
     let app = Arc::new(App {
         gateway: gateway.clone(),
         store: stores.turns,
-        directory: stores.directory,
         key_store: stores.keys,
         registry,
         webhooks,
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
         inbound_limit: rates.api.burst(),
-        counters: Counters::default(),
+        counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,
         limits: HttpLimits::of(&sections.server),
@@ -226,6 +258,15 @@ pub(crate) async fn build(
             max_workers: concurrency.max_workers,
             max_queue_size: concurrency.max_queue_size,
             threshold: concurrency.backpressure_threshold,
+        },
+        native,
+        connections: Arc::new(ConnectionCounts::default()),
+        facts: Facts {
+            storage: stores.name,
+            is_demo: model.is_demo,
+            circuits,
+            telegram: telegram.clone(),
+            web: sections.messenger.web.enabled,
         },
     });
     Ok(Built {
@@ -281,14 +322,16 @@ fn count(field: &str, value: u64) -> anyhow::Result<usize> {
     usize::try_from(value).with_context(|| format!("{field} = {value} is too large"))
 }
 
+/// `custom` is no preset: the pool's own defaults.
+fn preset(section: &ConcurrencySection) -> anyhow::Result<Option<Preset>> {
+    let name = section.preset.as_deref().filter(|name| *name != "custom");
+    name.map(|name| named("concurrency.preset", name)).transpose()
+}
+
 fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig> {
     let size = |field: &str, value: Option<u64>| value.map(|value| count(field, value)).transpose();
     let options = ConcurrencyOptions {
-        preset: section
-            .preset
-            .as_deref()
-            .map(|name| named("concurrency.preset", name))
-            .transpose()?,
+        preset: preset(section)?,
         min_workers: size("concurrency.minWorkers", section.min_workers)?,
         max_workers: size("concurrency.maxWorkers", section.max_workers)?,
         max_queue_size: size("concurrency.maxQueueSize", section.max_queue_size)?,
@@ -322,6 +365,10 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
         system_prompt: session.system_prompt.clone().unwrap_or_default(),
         store_texts: sections.storage.store_texts,
         max_history_tokens: session.max_history_tokens.unwrap_or(defaults.max_history_tokens),
+        forget_with_session: session.history_policy.as_deref() == Some("forget"),
+        cleanup_interval: session
+            .cleanup_interval_ms
+            .map_or(defaults.cleanup_interval, Duration::from_millis),
         session_ttl: session.ttl_ms.map_or(defaults.session_ttl, Duration::from_millis),
         default_tier: tier
             .context("session.defaultTier")?
@@ -332,6 +379,14 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
 }
 
 fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, StreamConfig>> {
+    let options = streaming_options(section)?;
+    Platform::ALL
+        .into_iter()
+        .map(|platform| Ok((platform, options.resolve(platform)?)))
+        .collect()
+}
+
+fn streaming_options(section: &StreamingSection) -> anyhow::Result<StreamingOptions> {
     let length = |value: Option<u64>| {
         value
             .map(|value| count("streaming.maxMessageLength", value))
@@ -345,7 +400,7 @@ fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, Str
             typing_indicator_interval_ms: own.typing_indicator_interval_ms,
         }))
     };
-    let options = StreamingOptions {
+    Ok(StreamingOptions {
         flush_token_threshold: section.flush_token_threshold,
         flush_timeout_ms: section.flush_timeout_ms,
         max_message_length: length(section.max_message_length)?,
@@ -354,18 +409,17 @@ fn streaming(section: &StreamingSection) -> anyhow::Result<HashMap<Platform, Str
         max: overrides(&section.max)?,
         web: overrides(&section.web)?,
         api: overrides(&section.api)?,
-    };
-    Platform::ALL
-        .into_iter()
-        .map(|platform| Ok((platform, options.resolve(platform)?)))
-        .collect()
+    })
 }
 
-fn quiet_platforms(sections: &Sections) -> HashSet<Platform> {
-    match sections.messenger.telegram.stream_mode {
-        StreamMode::Off => HashSet::from([Platform::Telegram]),
-        StreamMode::Auto | StreamMode::Draft | StreamMode::Edit => HashSet::new(),
-    }
+fn show(sections: &Sections) -> HashMap<Platform, ShowMode> {
+    let mode = match sections.messenger.telegram.stream_mode {
+        StreamMode::Auto => ShowMode::Auto,
+        StreamMode::Draft => ShowMode::Draft,
+        StreamMode::Edit => ShowMode::Edit,
+        StreamMode::Off => ShowMode::Off,
+    };
+    HashMap::from([(Platform::Telegram, mode)])
 }
 
 fn rate(field: &str, fields: &RateLimitFields, default: RateLimit) -> anyhow::Result<RateLimit> {
@@ -431,7 +485,8 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
         groups: match section.groups {
-            GroupMode::Addressed | GroupMode::Off => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Addressed => openclaw_telegram::GroupMode::Addressed,
+            GroupMode::Off => openclaw_telegram::GroupMode::Off,
             GroupMode::All => openclaw_telegram::GroupMode::All,
         },
         drafts: matches!(section.stream_mode, StreamMode::Auto | StreamMode::Draft),
@@ -521,6 +576,20 @@ fn retries(section: &AiFabricSection) -> anyhow::Result<Retries> {
     })
 }
 
+fn hook_limits(section: &PluginsSection) -> anyhow::Result<HookLimits> {
+    let defaults = HookLimits::default();
+    let failures = section.failures_to_error.map(u32::try_from).transpose();
+    Ok(HookLimits {
+        time: section
+            .hook_timeout_ms
+            .map_or(defaults.time, Duration::from_millis),
+        failures_in_a_row: failures
+            .context("plugins.failuresToError is too large")?
+            .unwrap_or(defaults.failures_in_a_row),
+        ..defaults
+    })
+}
+
 /// Registers the configured providers, else the one the environment names, else the built-in one.
 fn providers(
     loaded: &Loaded,
@@ -568,7 +637,7 @@ fn providers(
             .all(|provider| provider.kind == ProviderKind::Demo);
         return Ok(ModelChoice {
             models,
-            why: "configured".to_owned(),
+            why: ModelReason::Configured,
             is_demo,
         });
     }
@@ -603,21 +672,20 @@ fn found_provider(
             Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
         )?;
         let why = if found.openai_api_key.is_some() {
-            "OPENAI_API_KEY is set"
+            ModelReason::ApiKeyFound
         } else {
-            "OPENAI_BASE_URL is set"
+            ModelReason::BaseUrlFound
         };
         return Ok(ModelChoice {
             models: vec![model.to_string()],
-            why: why.to_owned(),
+            why,
             is_demo: false,
         });
     }
     registry.register(DemoModel::provider()?, demo(None, clock))?;
     Ok(ModelChoice {
         models: vec!["demo".to_owned()],
-        why: "no provider key found; set OPENAI_API_KEY (and OPENAI_BASE_URL for a compatible server) to talk to a real one"
-            .to_owned(),
+        why: ModelReason::NothingFound,
         is_demo: true,
     })
 }

@@ -35,6 +35,19 @@ pub struct ChatRequest {
     pub parameters: Map<String, Value>,
     /// Who asks, for providers that watch for abuse.
     pub user: Option<String>,
+    /// How the answer is wanted.
+    pub form: AnswerForm,
+}
+
+/// How an answer is wanted of a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// In pieces, as the model says them.
+    #[default]
+    Streamed,
+    /// In one piece, which costs both ends less where nobody reads along. Nothing is heard before the answer is
+    /// complete, so it may take as long as the whole request. A provider may stream all the same.
+    Whole,
 }
 
 // === impl ChatRequest ===

@@ -66,7 +66,7 @@ pub use budget::{
     BudgetScope, BudgetUsage, OUTPUT_FLOOR, Reservation, ReserveRequest, Settlement, TierLimits, TokenBudget,
     TokenBudgetConfig,
 };
-pub use chat::{ChatRequest, ToolSpec};
+pub use chat::{AnswerForm, ChatRequest, ToolSpec};
 pub use circuit::{CircuitBreakers, CircuitConfig, CircuitState, CircuitView};
 pub use error::{
     AllModelsFailedError, ModelError, RateLimitExceededError, RateLimitKind, RegistryError, ReserveError,

@@ -109,6 +109,17 @@ pub enum RequestOutcome {
     Cancelled,
 }
 
+impl RequestOutcome {
+    /// The name in events and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A request ran out of time, waiting or running.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,28 +6,29 @@
 
 use crate::error::Refusal;
 use crate::job::{Job, JobEnd, TurnJob};
-use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, StoreError};
+use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
 use crate::purse::Purse;
 use crate::services::Services;
 use crate::turn::parts_in_place;
 use crate::words;
 use openclaw_concurrency::{
-    Admission as Place, Canceller, Dequeued, Priority, PriorityScheduler, RequestError, Scheduled,
-    Submission, Ticket, WorkerPool,
+    Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, RequestError,
+    Scheduled, Submission, Ticket, WorkerPool,
 };
 use openclaw_core::{CodedError, Monotonic, TenantId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The pool the gateway works with.
 pub type TurnPool = WorkerPool<Job, JobEnd>;
 
-/// After a store failure, an entry is tried again this much later.
+/// After a store failure, an entry, or its end, is tried again this much later.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Chats that are shown a typing indicator while they wait, at most, per round.
 const TYPING_AT_ONCE: usize = 64;
@@ -43,7 +44,7 @@ pub(crate) struct Admission {
     open: AtomicUsize,
     /// Told when something waits that did not fit.
     waiting: Notify,
-    closing: AtomicBool,
+    closing: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -51,9 +52,29 @@ pub(crate) struct Admission {
 struct Room {
     scheduler: PriorityScheduler<OpenEntry>,
     /// Whose turn can be stopped, and how.
-    running: HashMap<Arc<str>, Canceller>,
+    running: HashMap<Arc<str>, Running>,
     /// What waits for each tenant, to be stopped with it.
-    waiting: HashMap<Arc<str>, Vec<openclaw_concurrency::EntryId>>,
+    waiting: HashMap<Arc<str>, Vec<WaitingId>>,
+}
+
+/// A turn that is no longer among those that wait.
+#[derive(Debug)]
+enum Running {
+    /// On its way into the pool, or to be put back because the store failed.
+    Between {
+        /// Whether its person wants it stopped.
+        stopped: bool,
+    },
+    /// In the pool.
+    InPool(Canceller),
+}
+
+/// Places among the open entries, taken before anybody knows how many will be needed. Those not used are given back
+/// on drop.
+#[derive(Debug)]
+pub(crate) struct OpenPlaces {
+    admission: Arc<Admission>,
+    left: usize,
 }
 
 // === impl Admission ===
@@ -71,18 +92,18 @@ impl Admission {
             room: Mutex::new(room),
             open: AtomicUsize::new(0),
             waiting: Notify::new(),
-            closing: AtomicBool::new(false),
+            closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
     }
 
     /// From now on nothing is put back to wait: what has no end stays in the inbox for the next start.
     pub(crate) fn close(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.closing.cancel();
     }
 
     fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        self.closing.is_cancelled()
     }
 
     pub(crate) fn open_entries(&self) -> usize {
@@ -91,6 +112,19 @@ impl Admission {
 
     pub(crate) fn waiting_entries(&self) -> usize {
         self.room.lock().scheduler.len()
+    }
+
+    /// Takes places for entries that may be opened, unless that would be more than `limit`.
+    pub(crate) fn try_open(self: &Arc<Self>, count: usize, limit: usize) -> Option<OpenPlaces> {
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                open.checked_add(count).filter(|open| *open <= limit)
+            })
+            .ok()?;
+        Some(OpenPlaces {
+            admission: Arc::clone(self),
+            left: count,
+        })
     }
 
     pub(crate) fn opened(&self, count: usize) {
@@ -111,20 +145,10 @@ impl Admission {
 
     /// Lets an entry wait for a worker. Its age counts from when it was accepted, its deadline from now.
     pub(crate) fn enter(self: &Arc<Self>, entry: OpenEntry) {
-        let now = self.services.clock.monotonic();
-        let age = self.services.clock.now().saturating_since(entry.accepted_at);
-        let key = key_of(&entry.tenant.tenant_id);
         let tenant = entry.tenant.tenant_id.clone();
         let id = entry.id;
-        let submission = Submission {
-            priority: Priority::for_tier(entry.tenant.tier),
-            tenant: Arc::clone(&key),
-            exclusive: Some(Arc::clone(&key)),
-            accepted_at: now - age,
-            deadline: Some(now + self.services.config.admission_deadline),
-            correlation_id: Some(entry.correlation_id),
-            request: entry,
-        };
+        let submission = self.submission(entry);
+        let key = Arc::clone(&submission.tenant);
         let refused = {
             let mut room = self.room.lock();
             match room.scheduler.enqueue(submission) {
@@ -145,6 +169,21 @@ impl Admission {
         let place = self.waiting_entries();
         if place > 0 && self.is_waiting(&tenant) {
             self.services.show_waiting(&tenant, id, place);
+        }
+    }
+
+    fn submission(&self, entry: OpenEntry) -> Submission<OpenEntry> {
+        let now = self.services.clock.monotonic();
+        let age = self.services.clock.now().saturating_since(entry.accepted_at);
+        let key = key_of(&entry.tenant.tenant_id);
+        Submission {
+            priority: Priority::for_tier(entry.tenant.tier),
+            tenant: Arc::clone(&key),
+            exclusive: Some(key),
+            accepted_at: now - age,
+            deadline: Some(now + self.services.config.admission_deadline),
+            correlation_id: Some(entry.correlation_id),
+            request: entry,
         }
     }
 
@@ -172,13 +211,19 @@ impl Admission {
                 let mut room = self.room.lock();
                 let next = room.scheduler.dequeue(now);
                 match &next {
-                    Some(Dequeued::Ready(scheduled) | Dequeued::Expired(scheduled)) => room.left(scheduled),
+                    Some(Dequeued::Ready(scheduled)) => {
+                        room.left(scheduled);
+                        // In the same step: whoever stops the tenant finds the turn in one place or the other.
+                        let key = Arc::clone(&scheduled.submission.tenant);
+                        room.running.insert(key, Running::Between { stopped: false });
+                    }
+                    Some(Dequeued::Expired(scheduled)) => room.left(scheduled),
                     None => {}
                 }
                 next
             };
             match next {
-                Some(Dequeued::Ready(scheduled)) => self.start(scheduled.submission, place),
+                Some(Dequeued::Ready(scheduled)) => self.start(scheduled, place),
                 Some(Dequeued::Expired(scheduled)) => {
                     let admission = Arc::clone(self);
                     let entry = scheduled.submission.request;
@@ -204,7 +249,8 @@ impl Admission {
         }
     }
 
-    fn start(self: &Arc<Self>, submission: Submission<OpenEntry>, place: Place<Job, JobEnd>) {
+    fn start(self: &Arc<Self>, scheduled: Scheduled<OpenEntry>, place: Place<Job, JobEnd>) {
+        let Scheduled { id, submission } = scheduled;
         let key = Arc::clone(&submission.tenant);
         let mut job = None;
         let submission = Submission {
@@ -217,21 +263,31 @@ impl Admission {
             Job::Turn(turn)
         });
         let ticket = place.submit(submission);
-        self.room
+        let canceller = ticket.canceller();
+        let before = self
+            .room
             .lock()
             .running
-            .insert(Arc::clone(&key), ticket.canceller());
+            .insert(Arc::clone(&key), Running::InPool(canceller.clone()));
+        if matches!(before, Some(Running::Between { stopped: true })) {
+            canceller.cancel();
+        }
         let admission = Arc::clone(self);
         if let Some(job) = job {
-            self.spawn(async move { admission.supervise(key, job, ticket).await });
+            self.spawn(async move { admission.supervise(key, id, job, ticket).await });
         }
     }
 
     /// Waits for a turn's worker and makes sure that the entry has an end, or is run again.
-    async fn supervise(self: Arc<Self>, key: Arc<str>, job: TurnJob, ticket: Ticket<JobEnd>) {
+    async fn supervise(self: Arc<Self>, key: Arc<str>, id: WaitingId, job: TurnJob, ticket: Ticket<JobEnd>) {
         let ended = match ticket.await {
             Ok(JobEnd::Ended) => true,
-            Ok(JobEnd::NotStored) => false,
+            Ok(JobEnd::NotStored) => {
+                if self.put_back(&key, id, &job).await {
+                    return self.feed();
+                }
+                false
+            }
             Err(RequestError::ShuttingDown) => {
                 self.hand_back(&job).await;
                 false
@@ -254,17 +310,88 @@ impl Admission {
         }
         if ended {
             self.ended();
-        } else if !self.is_closing() {
-            let admission = Arc::clone(&self);
-            let entry = OpenEntry::clone(&job.entry);
-            self.spawn(async move {
-                admission.services.clock.sleep(STORE_RETRY).await;
-                if !admission.is_closing() {
-                    admission.enter(entry);
-                }
-            });
         }
         self.feed();
+    }
+
+    /// Lets a turn that could not be stored wait a moment and puts its entry back, before everything that came after
+    /// it: the session stays taken meanwhile. `false` when it is not to be run again.
+    async fn put_back(self: &Arc<Self>, key: &Arc<str>, id: WaitingId, job: &TurnJob) -> bool {
+        self.room
+            .lock()
+            .running
+            .insert(Arc::clone(key), Running::Between { stopped: false });
+        self.pause().await;
+        if self.is_closing() {
+            return false;
+        }
+        let mut entry = OpenEntry::clone(&job.entry);
+        let shown = job.progress.read(|progress| progress.shown.clone());
+        if !shown.is_empty() {
+            // What the turn has shown is edited by the next one, not sent anew.
+            entry.shown = shown
+                .into_iter()
+                .map(|(part, message_id)| ShownPart { part, message_id })
+                .collect();
+        }
+        let submission = self.submission(entry);
+        let stopped = {
+            let mut room = self.room.lock();
+            let before = room.running.remove(key);
+            let id = room.scheduler.requeue_front(Scheduled { id, submission });
+            if matches!(before, Some(Running::Between { stopped: true })) {
+                room.scheduler.remove(id)
+            } else {
+                room.waiting.entry(Arc::clone(key)).or_default().push(id);
+                None
+            }
+        };
+        if let Some(scheduled) = stopped {
+            let admission = Arc::clone(self);
+            let entry = scheduled.submission.request;
+            self.spawn(async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await });
+        }
+        true
+    }
+
+    /// Waits before the store is asked again, not longer than until the shutdown begins.
+    async fn pause(&self) {
+        tokio::select! {
+            () = self.services.clock.sleep(STORE_RETRY) => {}
+            () = self.closing.cancelled() => {}
+        }
+    }
+
+    /// Ends an entry that no turn is running for, however long the store refuses. At a shutdown it stays open, for the
+    /// next start.
+    pub(crate) async fn close_entry(
+        &self,
+        entry: &OpenEntry,
+        outcome: Outcome,
+        words: &str,
+        refusal: Option<&Refusal>,
+    ) {
+        self.close_until_stored(entry, outcome, words, refusal).await;
+        self.ended();
+    }
+
+    async fn close_until_stored(
+        &self,
+        entry: &OpenEntry,
+        outcome: Outcome,
+        words: &str,
+        refusal: Option<&Refusal>,
+    ) {
+        loop {
+            match self.services.close_entry(entry, outcome, words, refusal).await {
+                Ok(()) => return,
+                Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
+                    tracing::warn!(%error, entry = entry.id.0, "the end of an entry is not stored yet");
+                    self.pause().await;
+                }
+                Err(error) => return lost(entry.id, &error),
+            }
+        }
     }
 
     /// Ends a turn whose worker is gone, with words in the place of what it has shown.
@@ -275,11 +402,7 @@ impl Admission {
         let Some(ending) = job.progress.end() else {
             // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
             let words = text.unwrap_or_default();
-            services
-                .close_with(entry, outcome, &words)
-                .await
-                .unwrap_or_else(|error| lost(entry.id, &error));
-            return;
+            return self.close_until_stored(entry, outcome, &words, refusal).await;
         };
         let settlement = ending.reservation.map(|reservation| {
             let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
@@ -299,7 +422,16 @@ impl Admission {
             outbox,
             session_ttl: services.config.session_ttl,
         };
-        match services.store.commit_turn(commit).await {
+        let committed = loop {
+            match services.store.commit_turn(commit.clone()).await {
+                Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
+                    tracing::warn!(%error, entry = entry.id.0, "the end of a turn is not stored yet");
+                    self.pause().await;
+                }
+                committed => break committed,
+            }
+        };
+        match committed {
             Ok(parts) => {
                 if let Some(settlement) = &settlement {
                     services.purse.stored(settlement);
@@ -332,11 +464,7 @@ impl Admission {
     async fn refuse_late(&self, entry: OpenEntry) {
         let words = words::too_busy(entry.message.language());
         tracing::warn!(correlation_id = %entry.correlation_id, "no place in the pool within the admission deadline");
-        self.services
-            .close_with(&entry, Outcome::Refused, words)
-            .await
-            .unwrap_or_else(|error| lost(entry.id, &error));
-        self.ended();
+        self.close_entry(&entry, Outcome::Refused, words, None).await;
     }
 
     /// Refuses what has waited past its deadline. Call it about once a second.
@@ -357,28 +485,45 @@ impl Admission {
         }
     }
 
-    /// Stops a tenant's turn and ends what waits behind it. Returns whether there was anything.
+    /// Stops a tenant's turn and ends what waits behind it. Returns whether there was anything. Dropping the future
+    /// abandons the wait, not the ends.
     pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId) -> bool {
         let key = key_of(tenant);
-        let (canceller, waiting) = {
+        let (canceller, is_running, waiting) = {
             let mut room = self.room.lock();
             let ids = room.waiting.remove(&key).unwrap_or_default();
             let waiting: Vec<_> = ids
                 .into_iter()
                 .filter_map(|id| room.scheduler.remove(id))
                 .collect();
-            (room.running.get(&key).cloned(), waiting)
+            let running = room.running.get_mut(&key);
+            let is_running = running.is_some();
+            let canceller = match running {
+                Some(Running::InPool(canceller)) => Some(canceller.clone()),
+                Some(Running::Between { stopped }) => {
+                    *stopped = true;
+                    None
+                }
+                None => None,
+            };
+            (canceller, is_running, waiting)
         };
-        let anything = canceller.is_some() || !waiting.is_empty();
+        let anything = is_running || !waiting.is_empty();
         if let Some(canceller) = canceller {
             canceller.cancel();
         }
-        for scheduled in waiting {
-            let entry = scheduled.submission.request;
-            let closed = self.services.close_with(&entry, Outcome::Stopped, "").await;
-            closed.unwrap_or_else(|error| lost(entry.id, &error));
-            self.ended();
-        }
+        let ends: Vec<_> = waiting
+            .into_iter()
+            .map(|scheduled| {
+                let admission = Arc::clone(self);
+                let entry = scheduled.submission.request;
+                self.tasks.spawn_on(
+                    async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await },
+                    &self.services.runtime,
+                )
+            })
+            .collect();
+        futures::future::join_all(ends).await;
         anything
     }
 
@@ -418,6 +563,23 @@ impl Admission {
             .scheduler
             .oldest_ready()
             .map(|since: Monotonic| now.saturating_since(since))
+    }
+}
+
+// === impl OpenPlaces ===
+
+impl OpenPlaces {
+    /// An entry was opened in one of the places; [`Admission::ended`] gives it back.
+    pub(crate) fn use_one(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+}
+
+impl Drop for OpenPlaces {
+    fn drop(&mut self) {
+        for _ in 0..self.left {
+            self.admission.ended();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::Refusal;
 use crate::ports::{OpenEntry, Outcome};
 use crate::services::Services;
 use crate::words;
-use openclaw_core::Language;
+use openclaw_core::{CodedError, Language};
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) enum Command {
 impl Command {
     /// Reads `/name`, `/name@Bot` and `/name arguments`. `None` for a text that is not a command.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let word = text.strip_prefix('/')?.split_whitespace().next()?;
+        let word = text.strip_prefix('/')?.split(char::is_whitespace).next()?;
         let name = word.split('@').next().unwrap_or_default();
         // A path such as `/etc/hosts` or a lone slash is a message.
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -60,14 +60,15 @@ pub(crate) async fn run(
         Command::Usage => usage(services, entry, language).await,
         Command::Unknown => Ok(words::unknown_command(language).to_owned()),
     };
-    let closed = match answer {
-        Ok(text) => services.close_with(entry, Outcome::Command, &text).await,
-        Err(refusal) => services.refuse(entry, Outcome::Refused, &refusal).await,
-    };
-    if let Err(error) = closed {
-        tracing::error!(%error, correlation_id = %entry.correlation_id, "the end of a command was not stored");
+    match answer {
+        Ok(text) => admission.close_entry(entry, Outcome::Command, &text, None).await,
+        Err(refusal) => {
+            let words = refusal.user_message(language);
+            admission
+                .close_entry(entry, Outcome::Refused, &words, Some(&refusal))
+                .await;
+        }
     }
-    admission.ended();
 }
 
 async fn start_over(

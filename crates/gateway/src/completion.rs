@@ -6,17 +6,25 @@ use crate::job::JobEnd;
 use crate::purse::Want;
 use crate::services::{Needs, Services};
 use futures::StreamExt;
-use openclaw_ai_fabric::{ChatRequest, Reservation, RoutedEvent, RoutedRequest, RoutedStream};
+use openclaw_ai_fabric::{
+    AnswerForm, ChatRequest, Reservation, RouteError, RoutedEvent, RoutedRequest, RoutedStream,
+};
 use openclaw_concurrency::{Ticket, WorkContext};
 use openclaw_core::{
     AccessTier, ChatMessage, CorrelationId, Language, ModelEvent, ModelId, Role, TenantId, TokenUsage,
 };
 use openclaw_plugins::{HookContext, HookName};
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::mpsc;
 
-/// Events a caller may be behind before the model has to wait.
-const EVENTS_AHEAD: usize = 256;
+/// Batches a caller may be behind before the model has to wait.
+const BATCHES_AHEAD: usize = 32;
+/// Events handed over at once, at most. Caller and worker live on different threads: what comes in one read from the
+/// provider crosses over as one.
+const EVENTS_AT_ONCE: usize = 64;
 
 /// A stateless call.
 #[derive(Clone, Debug)]
@@ -27,7 +35,9 @@ pub struct CompletionRequest {
     pub tier: AccessTier,
     /// Which model; `None` lets the platform choose.
     pub model: Option<ModelId>,
-    /// The conversation and what is asked of the model. `max_output_tokens` 0 asks for the model's own limit.
+    /// The conversation and what is asked of the model. `max_output_tokens` 0 asks for the model's own limit. An answer
+    /// that is wanted in one piece is handed over when it is complete, neighbouring pieces of text joined; if it fails,
+    /// only its failure is.
     pub chat: ChatRequest,
     /// What the call is found by.
     pub correlation_id: CorrelationId,
@@ -39,7 +49,7 @@ pub struct CompletionRequest {
 #[derive(Debug)]
 pub struct CompletionJob {
     pub(crate) request: CompletionRequest,
-    pub(crate) events: mpsc::Sender<CompletionEvent>,
+    pub(crate) events: mpsc::Sender<Vec<CompletionEvent>>,
 }
 
 /// What a caller hears.
@@ -61,40 +71,124 @@ pub enum CompletionEvent {
 /// The answer to a stateless call. Dropping it ends the call and closes the connection to the provider.
 #[derive(Debug)]
 pub struct CompletionStream {
-    pub(crate) events: mpsc::Receiver<CompletionEvent>,
+    batches: mpsc::Receiver<Vec<CompletionEvent>>,
+    /// What has come and was not asked for yet; one batch at most.
+    ready: VecDeque<CompletionEvent>,
     /// Ends the request when dropped.
-    pub(crate) ticket: Option<Ticket<JobEnd>>,
+    ticket: Option<Ticket<JobEnd>>,
 }
 
 // === impl CompletionStream ===
 
 impl CompletionStream {
+    pub(crate) fn new(batches: mpsc::Receiver<Vec<CompletionEvent>>, ticket: Ticket<JobEnd>) -> Self {
+        Self {
+            batches,
+            ready: VecDeque::new(),
+            ticket: Some(ticket),
+        }
+    }
+
     /// The next event; `None` after the last. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<CompletionEvent> {
-        match self.events.recv().await {
-            Some(event) => Some(event),
-            // The worker is gone. If it did not end the call itself, its ticket knows why.
-            None => match self.ticket.take()?.await {
-                Ok(_) => None,
-                Err(error) => Some(CompletionEvent::Failed(Refusal::Worker(error))),
-            },
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            match self.batches.recv().await {
+                Some(batch) => self.ready = batch.into(),
+                // The worker is gone. If it did not end the call itself, its ticket knows why.
+                None => {
+                    return match self.ticket.take()?.await {
+                        Ok(_) => None,
+                        Err(error) => Some(CompletionEvent::Failed(Refusal::Worker(error))),
+                    };
+                }
+            }
         }
     }
 
     /// More events that already wait, up to `limit`, appended to `events`.
     pub fn take_ready(&mut self, events: &mut Vec<CompletionEvent>, limit: usize) {
         while events.len() < limit {
-            match self.events.try_recv() {
-                Ok(event) => events.push(event),
-                Err(_) => break,
+            match self.ready.pop_front() {
+                Some(event) => events.push(event),
+                None => match self.batches.try_recv() {
+                    Ok(batch) => self.ready = batch.into(),
+                    Err(_) => break,
+                },
             }
         }
     }
 }
 
 /// A channel of the size calls use.
-pub(crate) fn channel() -> (mpsc::Sender<CompletionEvent>, mpsc::Receiver<CompletionEvent>) {
-    mpsc::channel(EVENTS_AHEAD)
+pub(crate) fn channel() -> (
+    mpsc::Sender<Vec<CompletionEvent>>,
+    mpsc::Receiver<Vec<CompletionEvent>>,
+) {
+    mpsc::channel(BATCHES_AHEAD)
+}
+
+/// Events on their way to the caller, gathered into batches.
+#[derive(Debug)]
+struct Outgoing {
+    batches: mpsc::Sender<Vec<CompletionEvent>>,
+    /// Bounded by `EVENTS_AT_ONCE`; of a whole answer, by what a model may say.
+    gathered: Vec<CompletionEvent>,
+    form: AnswerForm,
+}
+
+/// What there is to do next.
+enum Next {
+    Event(Result<RoutedEvent, RouteError>),
+    /// The caller is behind, and something waits for it.
+    Full,
+    Ended,
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    fn put(&mut self, event: CompletionEvent) {
+        if self.form == AnswerForm::Whole
+            && let CompletionEvent::Event(ModelEvent::TextDelta(more)) = &event
+            && let Some(CompletionEvent::Event(ModelEvent::TextDelta(text))) = self.gathered.last_mut()
+        {
+            text.push_str(more);
+            return;
+        }
+        self.gathered.push(event);
+    }
+
+    /// The model's next event. While it is silent, the caller is given what it has said.
+    async fn next(&mut self, stream: &mut RoutedStream) -> Next {
+        if self.form == AnswerForm::Whole {
+            return stream.next().await.map_or(Next::Ended, Next::Event);
+        }
+        if self.gathered.len() >= EVENTS_AT_ONCE {
+            return Next::Full;
+        }
+        poll_fn(|context| match stream.poll_next_unpin(context) {
+            Poll::Ready(event) => Poll::Ready(event.map_or(Next::Ended, Next::Event)),
+            Poll::Pending if self.gathered.is_empty() => Poll::Pending,
+            Poll::Pending => match self.batches.try_reserve() {
+                Ok(place) => {
+                    place.send(std::mem::take(&mut self.gathered));
+                    Poll::Pending
+                }
+                Err(_) => Poll::Ready(Next::Full),
+            },
+        })
+        .await
+    }
+
+    /// Hands over what is gathered. A caller that has gone is noticed by `run`, which drops the whole work.
+    async fn flush(&mut self) {
+        if !self.gathered.is_empty() {
+            self.batches.send(std::mem::take(&mut self.gathered)).await.ok();
+        }
+    }
 }
 
 /// Runs stateless calls.
@@ -113,17 +207,27 @@ impl CompletionRunner {
     /// Answers the call.
     pub(crate) async fn run(&self, job: CompletionJob, context: WorkContext) -> JobEnd {
         let CompletionJob { request, events } = job;
+        let mut outgoing = Outgoing {
+            batches: events.clone(),
+            gathered: Vec::new(),
+            form: request.chat.form,
+        };
+        let answered = async {
+            if let Err(refusal) = self.answer(request, &mut outgoing, &context).await {
+                context.mark_failed();
+                if outgoing.form == AnswerForm::Whole {
+                    outgoing.gathered.clear();
+                }
+                outgoing.put(CompletionEvent::Failed(refusal));
+            }
+            outgoing.flush().await;
+        };
         tokio::select! {
             biased;
             // A caller that has gone wants nothing more; dropping the work closes the provider's connection.
             () = context.cancelled() => {}
             () = events.closed() => {}
-            ended = self.answer(request, &events, &context) => {
-                if let Err(refusal) = ended {
-                    context.mark_failed();
-                    events.send(CompletionEvent::Failed(refusal)).await.ok();
-                }
-            }
+            () = answered => {}
         }
         JobEnd::Ended
     }
@@ -131,7 +235,7 @@ impl CompletionRunner {
     async fn answer(
         &self,
         mut request: CompletionRequest,
-        events: &mpsc::Sender<CompletionEvent>,
+        outgoing: &mut Outgoing,
         context: &WorkContext,
     ) -> Result<(), Refusal> {
         let services = &self.services;
@@ -179,32 +283,40 @@ impl CompletionRunner {
         let mut held_back = services.hooks.has(HookName::OnBeforeSend).then(String::new);
         let mut stop = None;
         let mut usage = TokenUsage::default();
-        while let Some(event) = stream.next().await {
-            match event? {
-                RoutedEvent::Began { model, .. } => send(events, CompletionEvent::Began { model }).await,
+        loop {
+            let event = match outgoing.next(stream).await {
+                Next::Event(event) => event?,
+                Next::Full => {
+                    outgoing.flush().await;
+                    continue;
+                }
+                Next::Ended => break,
+            };
+            match event {
+                RoutedEvent::Began { model, .. } => outgoing.put(CompletionEvent::Began { model }),
                 // A call that may not restart never does.
                 RoutedEvent::Restarted { .. } => {}
                 RoutedEvent::Event(ModelEvent::Usage(reported)) => usage = reported,
                 RoutedEvent::Event(ModelEvent::Stop(reason)) => stop = Some(reason),
                 RoutedEvent::Event(ModelEvent::TextDelta(text)) => match &mut held_back {
                     Some(held) => held.push_str(&text),
-                    None => send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await,
+                    None => outgoing.put(CompletionEvent::Event(ModelEvent::TextDelta(text))),
                 },
-                RoutedEvent::Event(event) => send(events, CompletionEvent::Event(event)).await,
+                RoutedEvent::Event(event) => outgoing.put(CompletionEvent::Event(event)),
             }
         }
         if let Some(text) = held_back {
             let text = self
                 .before_send(&request.tenant, request.tier, request.correlation_id, text)
                 .await?;
-            send(events, CompletionEvent::Event(ModelEvent::TextDelta(text))).await;
+            outgoing.put(CompletionEvent::Event(ModelEvent::TextDelta(text)));
         }
         spending.settle();
         if let Some(reason) = stop {
-            send(events, CompletionEvent::Event(ModelEvent::Stop(reason))).await;
+            outgoing.put(CompletionEvent::Event(ModelEvent::Stop(reason)));
         }
-        send(events, CompletionEvent::Event(ModelEvent::Usage(usage))).await;
-        send(events, CompletionEvent::Done).await;
+        outgoing.put(CompletionEvent::Event(ModelEvent::Usage(usage)));
+        outgoing.put(CompletionEvent::Done);
         Ok(())
     }
 
@@ -277,11 +389,6 @@ impl CompletionRunner {
             (None, _) => Ok(String::new()),
         }
     }
-}
-
-/// Hands an event to the caller. One that has gone is noticed by `run`, which drops the whole work.
-async fn send(events: &mpsc::Sender<CompletionEvent>, event: CompletionEvent) {
-    events.send(event).await.ok();
 }
 
 /// What a call spends. Settled when it ends, whichever way, with what the providers were asked for until then; a call that

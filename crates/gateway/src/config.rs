@@ -24,6 +24,10 @@ pub struct GatewayConfig {
     pub max_history_tokens: u64,
     /// The life of a session since the last activity.
     pub session_ttl: Duration,
+    /// Whether a conversation is over with its session: what was said before is not told to a model again.
+    pub forget_with_session: bool,
+    /// Time between two clean-ups.
+    pub cleanup_interval: Duration,
     /// The tier of a tenant at first contact.
     pub default_tier: AccessTier,
     /// How long what was said is kept.
@@ -48,6 +52,8 @@ impl Default for GatewayConfig {
             store_texts: true,
             max_history_tokens: 100_000,
             session_ttl: Duration::from_secs(3_600),
+            forget_with_session: false,
+            cleanup_interval: Duration::from_secs(60),
             default_tier: AccessTier::Free,
             history_retention: Duration::from_secs(30 * 24 * 3_600),
             suspension_notice_interval: Duration::from_secs(3_600),

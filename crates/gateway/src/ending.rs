@@ -37,7 +37,9 @@ impl Services {
         self.close_entry(entry, outcome, &words, Some(refusal)).await
     }
 
-    async fn close_entry(
+    /// Ends an entry that no turn is running for, with words for the person, empty for none, and the refusal that is
+    /// behind them, if one is.
+    pub(crate) async fn close_entry(
         self: &Arc<Self>,
         entry: &OpenEntry,
         outcome: Outcome,

@@ -3,7 +3,7 @@
 use crate::ports::StoreError;
 use crate::words;
 use openclaw_ai_fabric::{
-    AllModelsFailedError, ModelError, RouteError, SelectionError, TokenBudgetExceededError,
+    AllModelsFailedError, ModelError, RouteError, SelectionError, TimeoutPhase, TokenBudgetExceededError,
 };
 use openclaw_concurrency::{BackpressureError, RequestError};
 use openclaw_core::{CodedError, Language, PluginId, Timestamp};
@@ -142,6 +142,7 @@ impl CodedError for Refusal {
             Self::Selection(SelectionError::Unsuitable { .. } | SelectionError::NoneSuitable) => {
                 Cow::Borrowed(words::too_long(language))
             }
+            Self::Route(error) if ran_out_of_time(error) => Cow::Borrowed(words::timed_out(language)),
             Self::Route(error) => match decisive(error) {
                 Some(error) => error.user_message(language),
                 None => Cow::Borrowed(words::failed(language)),
@@ -159,6 +160,21 @@ fn longest_wait(error: &AllModelsFailedError) -> Option<Duration> {
         .iter()
         .filter_map(|attempt| attempt.error().and_then(CodedError::retry_after))
         .min()
+}
+
+/// Whether there was no time left: the pool ends such a turn at the same moment, and the person must hear the same from
+/// whoever is first.
+fn ran_out_of_time(error: &RouteError) -> bool {
+    let last = match error {
+        RouteError::AllModelsFailed(error) => error.attempts.last().and_then(|attempt| attempt.error()),
+        RouteError::Interrupted { error, .. } => Some(error),
+    };
+    matches!(
+        last,
+        Some(ModelError::Timeout {
+            phase: TimeoutPhase::Whole
+        })
+    )
 }
 
 /// What the models found wrong with the request itself: no other model and no later time would have taken it.

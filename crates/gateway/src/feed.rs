@@ -5,7 +5,7 @@
 //! [`FeedRead::Reset`] and must take a snapshot. There is no queue per reader, so a slow one costs nothing and
 //! delays nobody.
 
-use openclaw_core::{Clock, Monotonic, TenantId, TokenUsage};
+use openclaw_core::{Clock, Monotonic, TenantId, Timestamp, TokenUsage};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +19,8 @@ use crate::ports::EntryId;
 const RING_EVENTS: usize = 4_096;
 /// How many bytes of text a chat's ring holds.
 const RING_BYTES: usize = 512 * 1024;
+/// How many questions without an end a chat's feed remembers; beyond it the oldest is left out of snapshots.
+const MAX_ASKED: usize = 64;
 
 /// Something that happened in a chat. The same vocabulary for the page, the API and embedders.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -118,6 +120,39 @@ pub enum FeedRead {
         /// The position the reader is at now.
         id: u64,
     },
+    /// The chat was forgotten; nothing comes any more.
+    Closed,
+}
+
+/// A message of a person that has no end yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The turn that answers it.
+    pub turn_id: String,
+    /// What the person wrote.
+    pub text: String,
+}
+
+/// An answer being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveAnswer {
+    /// The turn.
+    pub turn_id: String,
+    /// The text so far.
+    pub text: String,
+    /// When the turn began. What the conversation remembers from later than this was said in this turn.
+    pub started_at: Timestamp,
+}
+
+/// What goes on in a chat at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedState {
+    /// The id of the newest event; a reader that starts after it misses nothing and sees nothing twice.
+    pub id: u64,
+    /// The answer being written.
+    pub live: Option<LiveAnswer>,
+    /// Messages without an end, oldest first; the one being answered too.
+    pub asked: Vec<Asked>,
 }
 
 /// The feeds of all chats that somebody reads or that something happened in lately.
@@ -144,8 +179,12 @@ struct Ring {
     /// The id of the newest event, or where ids start.
     last_id: u64,
     touched: Monotonic,
-    /// The answer being written: turn and text so far. What a snapshot must hold beside the history.
-    live: Option<(String, String)>,
+    /// The answer being written. What a snapshot must hold beside the history.
+    live: Option<LiveAnswer>,
+    /// Messages without an end; at most [`MAX_ASKED`].
+    asked: VecDeque<Asked>,
+    /// Forgotten: readers are to end.
+    closed: bool,
 }
 
 // === impl FeedEvent ===
@@ -212,6 +251,8 @@ impl ChatFeeds {
                 last_id: start,
                 touched: self.clock.monotonic(),
                 live: None,
+                asked: VecDeque::new(),
+                closed: false,
             }),
             news: Notify::new(),
         });
@@ -228,18 +269,31 @@ impl ChatFeeds {
             ring.last_id += 1;
             let id = ring.last_id;
             match &event {
-                FeedEvent::TurnStarted { turn_id } => ring.live = Some((turn_id.clone(), String::new())),
+                FeedEvent::TurnStarted { turn_id } => {
+                    let started_at = self.clock.now();
+                    ring.live = Some(LiveAnswer {
+                        turn_id: turn_id.clone(),
+                        text: String::new(),
+                        started_at,
+                    });
+                }
                 FeedEvent::TextDelta { text, .. } => {
-                    if let Some((_, live)) = &mut ring.live {
-                        live.push_str(text);
+                    if let Some(live) = &mut ring.live {
+                        live.text.push_str(text);
                     }
                 }
                 FeedEvent::TextReplace { text, .. } => {
-                    if let Some((_, live)) = &mut ring.live {
-                        live.clone_from(text);
+                    if let Some(live) = &mut ring.live {
+                        live.text.clone_from(text);
                     }
                 }
-                FeedEvent::TurnFinished { .. } | FeedEvent::TurnFailed { .. } => ring.live = None,
+                FeedEvent::TurnFinished { turn_id, .. } | FeedEvent::TurnFailed { turn_id, .. } => {
+                    // A message that is refused while another is being answered does not end that one.
+                    if ring.live.as_ref().is_some_and(|live| live.turn_id == *turn_id) {
+                        ring.live = None;
+                    }
+                    ring.asked.retain(|asked| asked.turn_id != *turn_id);
+                }
                 FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {
                 }
             }
@@ -255,6 +309,17 @@ impl ChatFeeds {
         feed.news.notify_waiters();
     }
 
+    /// Remembers what a person wrote until its turn ends. Call it before anything is published of the turn.
+    pub fn asked(&self, tenant: &TenantId, turn_id: String, text: String) {
+        let feed = self.feed(tenant);
+        let mut ring = feed.ring.lock();
+        ring.touched = self.clock.monotonic();
+        if ring.asked.len() >= MAX_ASKED {
+            ring.asked.pop_front();
+        }
+        ring.asked.push_back(Asked { turn_id, text });
+    }
+
     /// Reads a chat from the event after `last_seen`, or from now on.
     pub fn subscribe(&self, tenant: &TenantId, last_seen: Option<u64>) -> FeedReader {
         let feed = self.feed(tenant);
@@ -265,16 +330,30 @@ impl ChatFeeds {
         FeedReader { feed, position }
     }
 
-    /// The answer being written in a chat, if one is: its turn and the text so far, and the id of the newest event.
-    pub fn live(&self, tenant: &TenantId) -> (u64, Option<(String, String)>) {
+    /// What goes on in a chat now.
+    pub fn state(&self, tenant: &TenantId) -> FeedState {
         let feed = self.feed(tenant);
         let ring = feed.ring.lock();
-        (ring.last_id, ring.live.clone())
+        FeedState {
+            id: ring.last_id,
+            live: ring.live.clone(),
+            asked: ring.asked.iter().cloned().collect(),
+        }
     }
 
-    /// Forgets a chat at once.
+    /// Whether an answer is being written in a chat.
+    pub fn is_answering(&self, tenant: &TenantId) -> bool {
+        let feed = self.feeds.lock().get(tenant).cloned();
+        feed.is_some_and(|feed| feed.ring.lock().live.is_some())
+    }
+
+    /// Forgets a chat at once and tells its readers.
     pub fn forget(&self, tenant: &TenantId) {
-        self.feeds.lock().remove(tenant);
+        let feed = self.feeds.lock().remove(tenant);
+        if let Some(feed) = feed {
+            feed.ring.lock().closed = true;
+            feed.news.notify_waiters();
+        }
     }
 
     /// Forgets chats that nobody reads and in which nothing happened for the resume window. Call it now and then.
@@ -299,9 +378,17 @@ impl ChatFeeds {
 // === impl FeedReader ===
 
 impl FeedReader {
+    /// The id of the last event that was read, or where reading began.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// What already waits, if anything.
     pub fn try_next(&mut self) -> Option<FeedRead> {
         let ring = self.feed.ring.lock();
+        if ring.closed {
+            return Some(FeedRead::Closed);
+        }
         if self.position == ring.last_id {
             return None;
         }
@@ -348,6 +435,13 @@ mod tests {
         }
     }
 
+    fn failed(turn: &str) -> FeedEvent {
+        FeedEvent::TurnFailed {
+            turn_id: turn.into(),
+            problem: serde_json::Value::Null,
+        }
+    }
+
     fn feeds() -> (Arc<ManualClock>, ChatFeeds, TenantId) {
         let clock = ManualClock::new();
         let feeds = ChatFeeds::new(Arc::clone(&clock) as Arc<dyn Clock>, Duration::from_secs(600));
@@ -362,6 +456,7 @@ mod tests {
                     other => other.name().to_owned(),
                 },
                 FeedRead::Reset { .. } => "reset".to_owned(),
+                FeedRead::Closed => "closed".to_owned(),
             })
             .collect()
     }
@@ -403,13 +498,16 @@ mod tests {
     #[test]
     fn the_live_text_follows_deltas_and_replacements() {
         let (_, feeds, chat) = feeds();
-        let started = FeedEvent::TurnStarted {
-            turn_id: "turn_1".into(),
-        };
-        feeds.publish(&chat, started);
+        let live = |feeds: &ChatFeeds| feeds.state(&chat).live.map(|live| live.text);
+        feeds.publish(
+            &chat,
+            FeedEvent::TurnStarted {
+                turn_id: "turn_1".into(),
+            },
+        );
         feeds.publish(&chat, delta("one "));
         feeds.publish(&chat, delta("two"));
-        assert_eq!(feeds.live(&chat).1, Some(("turn_1".into(), "one two".into())));
+        assert_eq!(live(&feeds).as_deref(), Some("one two"));
         feeds.publish(
             &chat,
             FeedEvent::TextReplace {
@@ -418,7 +516,58 @@ mod tests {
             },
         );
         feeds.publish(&chat, delta("three"));
-        assert_eq!(feeds.live(&chat).1, Some(("turn_1".into(), "three".into())));
+        assert_eq!(live(&feeds).as_deref(), Some("three"));
+        feeds.publish(&chat, failed("turn_2"));
+        assert!(feeds.is_answering(&chat), "another message was refused meanwhile");
+        feeds.publish(&chat, failed("turn_1"));
+        assert!(!feeds.is_answering(&chat));
+    }
+
+    #[test]
+    fn a_question_is_known_until_its_turn_ends() {
+        let (_, feeds, chat) = feeds();
+        feeds.asked(&chat, "turn_1".into(), "first".into());
+        feeds.asked(&chat, "turn_2".into(), "second".into());
+        feeds.publish(&chat, failed("turn_1"));
+        let asked = feeds.state(&chat).asked;
+        assert_eq!(
+            asked,
+            [Asked {
+                turn_id: "turn_2".into(),
+                text: "second".into()
+            }]
+        );
+        feeds.publish(&chat, failed("turn_2"));
+        assert!(feeds.state(&chat).asked.is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_starts_after_a_state_misses_nothing_and_sees_nothing_twice() {
+        let (_, feeds, chat) = feeds();
+        feeds.publish(
+            &chat,
+            FeedEvent::TurnStarted {
+                turn_id: "turn_1".into(),
+            },
+        );
+        feeds.publish(&chat, delta("one "));
+        let state = feeds.state(&chat);
+        feeds.publish(&chat, delta("two"));
+        let rest = texts(&mut feeds.subscribe(&chat, Some(state.id))).concat();
+        assert_eq!(
+            state.live.map(|live| live.text + &rest).as_deref(),
+            Some("one two")
+        );
+    }
+
+    #[tokio::test]
+    async fn readers_of_a_forgotten_chat_end() {
+        let (_, feeds, chat) = feeds();
+        let mut reader = feeds.subscribe(&chat, None);
+        feeds.publish(&chat, delta("secret"));
+        feeds.forget(&chat);
+        assert_eq!(reader.next().await, FeedRead::Closed);
+        assert!(feeds.is_empty());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The gateway: what can happen from outside, one method each.
 
-use crate::admission::{Admission, TurnPool};
+use crate::admission::{Admission, OpenPlaces, TurnPool};
 use crate::commands::{self, Command};
 use crate::completion::{self, CompletionJob, CompletionRequest, CompletionRunner, CompletionStream};
 use crate::error::Refusal;
-use crate::feed::ChatFeeds;
+use crate::feed::{ChatFeeds, turn_id};
 use crate::job::{Job, JobEnd};
 use crate::outbox::{Outbox, OutboxCounts};
 use crate::ports::{Accepted, EntryId, NewEntry, OpenEntry, Outcome, StoreError, Sweep};
@@ -30,7 +30,6 @@ use tokio_util::task::TaskTracker;
 
 /// Closed entries are remembered this long, so that a late second delivery is known.
 const REMEMBER_CLOSED: Duration = Duration::from_secs(72 * 3600);
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 const SWEEP_ROWS: usize = 500;
 /// Suspended tenants whose last notice is remembered, at most.
 const MAX_NOTICES: usize = 10_000;
@@ -111,7 +110,7 @@ impl JobRunner {
             runtime: tokio::runtime::Handle::current(),
             config: parts.config,
             streaming: parts.streaming,
-            quiet_platforms: parts.quiet_platforms,
+            show: parts.show,
             default_chain: parts.default_chain,
             retries: parts.retries,
             store: parts.store,
@@ -178,11 +177,10 @@ impl Gateway {
                 inner.admission.opened(1);
                 if now.saturating_since(entry.accepted_at) > inner.services.config.replay_max_age {
                     resumed.expired += 1;
-                    let (services, admission) = (Arc::clone(&inner.services), Arc::clone(&inner.admission));
+                    let admission = Arc::clone(&inner.admission);
                     inner.admission.spawn(async move {
                         let words = words::too_late(entry.message.language());
-                        report(services.close_with(&entry, Outcome::Expired, words).await, &entry);
-                        admission.ended();
+                        admission.close_entry(&entry, Outcome::Expired, words, None).await;
                     });
                 } else {
                     resumed.entries += 1;
@@ -218,7 +216,7 @@ impl Gateway {
             }
         });
         let gateway = Arc::downgrade(&self.inner);
-        self.every(SWEEP_INTERVAL, move || {
+        self.every(inner.services.config.cleanup_interval, move || {
             let inner = gateway.upgrade();
             async move {
                 if let Some(inner) = inner {
@@ -263,17 +261,27 @@ impl Gateway {
         messages: Vec<IncomingMessage>,
         tier: Option<AccessTier>,
     ) -> Result<Vec<Receipt>, Refusal> {
+        self.receive_as(None, messages, tier).await
+    }
+
+    /// The same for a request that is known by a correlation id already: the first of its messages goes on under it.
+    pub async fn receive_as(
+        &self,
+        correlation_id: Option<CorrelationId>,
+        messages: Vec<IncomingMessage>,
+        tier: Option<AccessTier>,
+    ) -> Result<Vec<Receipt>, Refusal> {
         let inner = &self.inner;
         let limit = inner.services.config.max_open_entries;
-        if inner.admission.open_entries().saturating_add(messages.len()) > limit {
+        let Some(places) = inner.admission.try_open(messages.len(), limit) else {
             return Err(Refusal::InboxFull { limit });
-        }
+        };
         // A caller that goes away must not leave an accepted message without anybody who answers it.
         let gateway = self.clone();
         let accepting = inner
             .services
             .runtime
-            .spawn(async move { gateway.accept(messages, tier).await });
+            .spawn(async move { gateway.accept(correlation_id, messages, tier, places).await });
         match accepting.await {
             Ok(receipts) => Ok(receipts?),
             Err(error) => Err(StoreError::Unknown {
@@ -285,8 +293,10 @@ impl Gateway {
 
     async fn accept(
         &self,
+        mut correlation_id: Option<CorrelationId>,
         messages: Vec<IncomingMessage>,
         tier: Option<AccessTier>,
+        mut places: OpenPlaces,
     ) -> Result<Vec<Receipt>, StoreError> {
         let services = &self.inner.services;
         let now = services.clock.now();
@@ -294,7 +304,9 @@ impl Gateway {
             .into_iter()
             .map(|message| NewEntry {
                 message,
-                correlation_id: CorrelationId::new(now, &*services.random),
+                correlation_id: correlation_id
+                    .take()
+                    .unwrap_or_else(|| CorrelationId::new(now, &*services.random)),
                 tier_if_new: tier.unwrap_or(services.config.default_tier),
                 received_at: now,
             })
@@ -317,7 +329,7 @@ impl Gateway {
                         same: true,
                         correlation_id,
                     };
-                    self.inner.admission.opened(1);
+                    places.use_one();
                     self.welcome(&entry);
                     self.admit(entry);
                     receipt
@@ -346,6 +358,12 @@ impl Gateway {
     fn admit(&self, entry: OpenEntry) {
         let inner = Arc::clone(&self.inner);
         let message = &entry.message;
+        if message.kind == IncomingKind::Message && !inner.services.has_chat(&entry.tenant.tenant_id) {
+            inner
+                .services
+                .feeds
+                .asked(&entry.tenant.tenant_id, turn_id(entry.id), message.text.clone());
+        }
         if entry.tenant.suspended {
             let notice = inner.may_tell_suspended(&entry.tenant.tenant_id);
             return self.end_with(entry, Outcome::Refused, move |entry| {
@@ -369,11 +387,9 @@ impl Gateway {
             }
             IncomingKind::Stop => {
                 let admission = Arc::clone(&inner.admission);
-                let services = Arc::clone(&inner.services);
                 inner.admission.spawn(async move {
                     admission.stop(&entry.tenant.tenant_id).await;
-                    report(services.close_with(&entry, Outcome::Command, "").await, &entry);
-                    admission.ended();
+                    admission.close_entry(&entry, Outcome::Command, "", None).await;
                 });
             }
             IncomingKind::Message => match Command::parse(message.text.trim()) {
@@ -412,14 +428,10 @@ impl Gateway {
         outcome: Outcome,
         words: impl FnOnce(&OpenEntry) -> &'static str + Send + 'static,
     ) {
-        let (services, admission) = (
-            Arc::clone(&self.inner.services),
-            Arc::clone(&self.inner.admission),
-        );
+        let admission = Arc::clone(&self.inner.admission);
         self.inner.admission.spawn(async move {
             let words = words(&entry);
-            report(services.close_with(&entry, outcome, words).await, &entry);
-            admission.ended();
+            admission.close_entry(&entry, outcome, words, None).await;
         });
     }
 
@@ -438,10 +450,7 @@ impl Gateway {
             correlation_id: Some(request.correlation_id),
             request: Job::Completion(CompletionJob { request, events }),
         });
-        Ok(CompletionStream {
-            events: receiver,
-            ticket: Some(ticket),
-        })
+        Ok(CompletionStream::new(receiver, ticket))
     }
 
     /// Whether the pool would take a request now; the refusal it would give when not.
@@ -469,6 +478,11 @@ impl Gateway {
     /// A new correlation id, for what begins at the edge.
     pub fn correlation_id(&self) -> CorrelationId {
         CorrelationId::new(self.inner.services.clock.now(), &*self.inner.services.random)
+    }
+
+    /// What the use cases share.
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.inner.services
     }
 
     /// The feeds of web and API chats.
@@ -581,12 +595,6 @@ impl Inner {
                 return;
             }
         }
-    }
-}
-
-fn report(closed: Result<(), StoreError>, entry: &OpenEntry) {
-    if let Err(error) = closed {
-        tracing::error!(%error, correlation_id = %entry.correlation_id, entry = entry.id.0, "the end of an entry was not stored");
     }
 }
 

@@ -86,17 +86,12 @@ impl TurnProgress {
     pub(crate) fn end(&self) -> Option<Ending> {
         let mut state = self.state.lock();
         let fence = state.fence.take()?;
-        let Progress {
-            reservation,
-            said,
-            shown,
-            ..
-        } = std::mem::take(&mut *state);
         Some(Ending {
             fence,
-            reservation,
-            said,
-            shown,
+            reservation: state.reservation.take(),
+            said: std::mem::take(&mut state.said),
+            // Not taken: when the end cannot be stored, the next turn of the entry must know what stands in the chat.
+            shown: state.shown.clone(),
         })
     }
 }

@@ -14,11 +14,13 @@
 
 mod admission;
 mod caller;
+pub mod chats;
 mod commands;
 pub mod completion;
 pub mod config;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod draft;
 mod ending;
 pub mod error;
 pub mod feed;
@@ -35,11 +37,12 @@ pub mod words;
 
 pub use admission::TurnPool;
 pub use caller::caller_chat;
+pub use chats::{ChatError, ChatSnapshot, Chats, Draft, Posted, SaidMessage};
 pub use completion::{CompletionEvent, CompletionRequest, CompletionStream};
 pub use config::GatewayConfig;
 pub use error::Refusal;
-pub use feed::{ChatFeeds, FeedEvent, FeedRead, FeedReader};
+pub use feed::{Asked, ChatFeeds, FeedEvent, FeedRead, FeedReader, LiveAnswer};
 pub use gateway::{Gateway, JobRunner, Receipt, Resumed};
 pub use job::{Job, JobEnd};
 pub use outbox::OutboxCounts;
-pub use services::{GatewayParts, Retries};
+pub use services::{GatewayParts, Retries, ShowMode};

@@ -4,8 +4,8 @@
 //! waits for its retry holds back later parts of its chat and of no other. A part is in the store until it is
 //! delivered or given up, so a crash at any point repeats at most the delivery that was under way.
 
-use crate::ports::{Delivery, NewOutboxPart, OutboxPart, StoreError, TurnStore};
-use openclaw_core::{AccessTier, BotId, Clock, MessageId, Platform, Random, TenantId};
+use crate::ports::{Delivery, NewOutboxPart, OutboxId, OutboxPart, StoreError, TurnStore};
+use openclaw_core::{BotId, Clock, CorrelationId, MessageId, Platform, Random, TenantId};
 use openclaw_messenger::{DeliveryErrorKind, DispatchError, MessageDispatcher, Urgency};
 use openclaw_plugins::{HookContext, HookDispatcher, HookName};
 use parking_lot::Mutex;
@@ -23,6 +23,8 @@ const MAX_ATTEMPTS: u32 = 20;
 const MAX_AMBIGUOUS: u32 = 2;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
+/// After the store refused, a delivery is recorded this much later.
+const RECORD_RETRY: Duration = Duration::from_secs(5);
 /// How many parts may wait in memory; what does not fit stays in the store until the next start.
 const MAX_WAITING: usize = 100_000;
 
@@ -216,7 +218,7 @@ impl Outbox {
     }
 
     /// Delivers one part, however long it takes. `false` when the outbox is closing.
-    async fn deliver_one(&self, waiting: Waiting) -> bool {
+    async fn deliver_one(self: &Arc<Self>, waiting: Waiting) -> bool {
         let Waiting { mut part, mut done } = waiting;
         let mut wait = part.due_at.saturating_since(self.clock.now());
         loop {
@@ -256,13 +258,13 @@ impl Outbox {
                 Delivery::Failed { .. } => self.counts.failed.fetch_add(1, Ordering::Relaxed),
                 Delivery::Retry { .. } => self.counts.retried.fetch_add(1, Ordering::Relaxed),
             };
-            if let Err(error) = self
-                .store
-                .record_delivery(part.id, delivery, self.clock.now())
-                .await
-            {
-                // The part is still in the store as it was; at the next start it is delivered once more.
-                tracing::warn!(%error, correlation_id = %part.correlation_id, "delivery not recorded");
+            let delivered = match &delivery {
+                Delivery::Delivered { message_id } => message_id.clone(),
+                Delivery::Retry { .. } | Delivery::Failed { .. } => None,
+            };
+            self.record(part.id, part.correlation_id, delivery, over).await;
+            if let Some(id) = delivered {
+                self.after_send(&part, &id).await;
             }
             if over {
                 if let Some(done) = done.take() {
@@ -271,6 +273,44 @@ impl Outbox {
                 return true;
             }
         }
+    }
+
+    /// Writes down what became of a part. When the store refuses, an end is written as soon as it takes writes again,
+    /// so that a restart does not deliver once more; a part put off is delivered again either way.
+    async fn record(
+        self: &Arc<Self>,
+        part: OutboxId,
+        correlation_id: CorrelationId,
+        delivery: Delivery,
+        over: bool,
+    ) {
+        let now = self.clock.now();
+        let Err(error) = self.store.record_delivery(part, delivery.clone(), now).await else {
+            return;
+        };
+        tracing::warn!(%error, %correlation_id, "delivery not recorded");
+        if !over || !matches!(error, StoreError::Unavailable { .. }) {
+            return;
+        }
+        // Beside the lane: later parts of the chat need not wait for the disk.
+        let outbox = Arc::clone(self);
+        self.tasks.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = outbox.clock.sleep(RECORD_RETRY) => {}
+                    () = outbox.closing.cancelled() => {}
+                }
+                let now = outbox.clock.now();
+                match outbox.store.record_delivery(part, delivery.clone(), now).await {
+                    Err(StoreError::Unavailable { .. }) if !outbox.closing.is_cancelled() => {}
+                    Ok(()) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, %correlation_id, "the part is delivered once more at the next start");
+                        return;
+                    }
+                }
+            }
+        });
     }
 
     fn put_off(&self, part: &OutboxPart, wait: Duration, ambiguous: bool) -> Delivery {
@@ -308,10 +348,7 @@ impl Outbox {
             }
         };
         match sent {
-            Ok(id) => {
-                self.after_send(part, &id).await;
-                Attempt::Over(Delivery::Delivered { message_id: Some(id) })
-            }
+            Ok(id) => Attempt::Over(Delivery::Delivered { message_id: Some(id) }),
             Err(error) => self.judge(part, &error),
         }
     }
@@ -375,7 +412,7 @@ impl Outbox {
                 .dispatch(
                     HookName::OnAfterSend,
                     context,
-                    AccessTier::Free,
+                    part.tier,
                     Some(part.correlation_id),
                 )
                 .await;

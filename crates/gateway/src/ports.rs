@@ -260,6 +260,8 @@ pub struct OutboxPart {
     pub entry: EntryId,
     /// Whose chat it goes to.
     pub tenant: TenantId,
+    /// What the tenant has been granted.
+    pub tier: AccessTier,
     /// Which of our bots sends it.
     pub bot: BotId,
     /// What it is found by.

@@ -4,10 +4,11 @@
 //! out through the dispatcher, at most one at a time, and what became of them is told back. A feed's reply, for the web
 //! page and the native API, gathers text for a moment and publishes it.
 
+use crate::draft::DraftPace;
 use crate::feed::FeedEvent;
 use crate::job::TurnProgress;
 use crate::ports::{EntryId, Fence, NewOutboxPart, OpenEntry, ShownPart, StoreError};
-use crate::services::Services;
+use crate::services::{Services, ShowMode};
 use crate::step::{Change, Followed, Step};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -35,7 +36,7 @@ pub(crate) enum Reply {
     /// In a messenger's chat, by sending and editing.
     Chat(Box<ChatReply>),
     /// On the feed of a web or API chat.
-    Feed(FeedReply),
+    Feed(Box<FeedReply>),
 }
 
 /// What remains to be done when an answer has its final text.
@@ -69,6 +70,8 @@ pub(crate) struct ChatReply {
     progress: Arc<TurnProgress>,
     handler: ResponseHandler,
     limit: MessageLimit,
+    /// While drafts are shown; the handler then sends nothing before the end.
+    draft: Option<DraftPace>,
     action: Option<BoxFuture<'static, Done>>,
     timer: Option<(Monotonic, BoxFuture<'static, ()>)>,
     superseded: bool,
@@ -92,6 +95,10 @@ enum Done {
     Outcome(Outcome),
     /// Typing, or something nobody waits for.
     Nothing,
+    /// A draft was not shown: not before a time, or not at all.
+    NoDraft {
+        until: Option<Monotonic>,
+    },
     Superseded,
 }
 
@@ -139,16 +146,26 @@ impl Reply {
         match services.dispatcher.capabilities(platform) {
             Some(capabilities) => {
                 let limit = chat_limit(&stream, &capabilities);
-                let mode = if capabilities.edit && services.streams_in_chat(platform) {
-                    ReplyMode::Edit
-                } else {
-                    ReplyMode::Batch
-                };
-                let shown = entry
+                let shown: Vec<_> = entry
                     .shown
                     .iter()
                     .map(|shown| (shown.part, shown.message_id.clone()))
                     .collect();
+                let now = services.clock.monotonic();
+                let drafts = match services.show_mode(platform) {
+                    // What already stands in the chat is edited; a draft beside it would be a second answer.
+                    ShowMode::Auto | ShowMode::Draft => {
+                        capabilities.drafts
+                            && entry.message.chat_kind == ChatKind::Private
+                            && shown.is_empty()
+                    }
+                    ShowMode::Edit | ShowMode::Off => false,
+                };
+                let mode = match services.show_mode(platform) {
+                    ShowMode::Off => ReplyMode::Batch,
+                    _ if drafts || !capabilities.edit => ReplyMode::Batch,
+                    ShowMode::Auto | ShowMode::Draft | ShowMode::Edit => ReplyMode::Edit,
+                };
                 let config = ReplyConfig {
                     stream,
                     limit,
@@ -156,12 +173,13 @@ impl Reply {
                     max_text_bytes: MAX_TEXT_BYTES,
                 };
                 Self::Chat(Box::new(ChatReply {
-                    handler: ResponseHandler::new(config, shown, services.clock.monotonic()),
+                    handler: ResponseHandler::new(config, shown, now),
                     services: Arc::clone(services),
                     address: Address::of(entry),
                     fence,
                     progress: Arc::clone(progress),
                     limit,
+                    draft: drafts.then(|| DraftPace::new(entry.id.0, limit, now)),
                     action: None,
                     timer: None,
                     superseded: false,
@@ -176,7 +194,7 @@ impl Reply {
                         turn_id: turn_id.clone(),
                     },
                 );
-                Self::Feed(FeedReply {
+                Self::Feed(Box::new(FeedReply {
                     held_back: services.hooks.has(HookName::OnBeforeSend),
                     services: Arc::clone(services),
                     tenant,
@@ -186,7 +204,7 @@ impl Reply {
                     gathered: TokenAccumulator::from(&stream),
                     text: String::new(),
                     progress: Arc::clone(progress),
-                })
+                }))
             }
         }
     }
@@ -286,11 +304,40 @@ impl ChatReply {
                 Arc::clone(&self.progress),
                 action,
             )));
+            return;
+        }
+        if let Some(draft) = &mut self.draft
+            && let Some(text) = draft.next(self.handler.text(), now)
+        {
+            let (services, address, id) = (Arc::clone(&self.services), self.address.clone(), draft.id);
+            self.action = Some(Box::pin(show_draft(services, address, id, text)));
+        }
+    }
+
+    /// The platform shows no drafts after all: from now on the message is sent early and edited.
+    fn edit_instead(&mut self) {
+        if self.draft.take().is_some() {
+            let now = self.services.clock.monotonic();
+            let text = self.handler.text().to_owned();
+            self.handler = ResponseHandler::new(self.config(ReplyMode::Edit), Vec::new(), now);
+            self.handler.push(&text, now);
+        }
+    }
+
+    fn config(&self, mode: ReplyMode) -> ReplyConfig {
+        let stream = self.services.stream_config(self.address.tenant.platform());
+        ReplyConfig {
+            stream,
+            limit: self.limit,
+            mode,
+            max_text_bytes: MAX_TEXT_BYTES,
         }
     }
 
     fn set_timer(&mut self) {
-        let wakeup = self.handler.next_wakeup();
+        let draft = self.draft.as_ref().filter(|_| self.action.is_none());
+        let draft = draft.and_then(|draft| draft.wakeup(self.handler.text()));
+        let wakeup = [self.handler.next_wakeup(), draft].into_iter().flatten().min();
         if self.timer.as_ref().map(|(at, _)| *at) != wakeup {
             self.timer = wakeup.map(|at| (at, self.services.clock.sleep_until(at)));
         }
@@ -301,6 +348,12 @@ impl ChatReply {
         match done {
             Done::Outcome(outcome) => self.handler.acted(outcome, self.services.clock.monotonic()),
             Done::Nothing => {}
+            Done::NoDraft { until: Some(until) } => {
+                if let Some(draft) = &mut self.draft {
+                    draft.throttled(until);
+                }
+            }
+            Done::NoDraft { until: None } => self.edit_instead(),
             Done::Superseded => self.superseded = true,
         }
         !self.superseded
@@ -426,6 +479,27 @@ async fn perform(
                 Ok(()) => Done::Outcome(Outcome::Deleted),
                 Err(error) => Done::Outcome(outcome_of(&services, &error)),
             }
+        }
+    }
+}
+
+/// Shows a draft of the answer.
+async fn show_draft(services: Arc<Services>, address: Address, id: i64, text: String) -> Done {
+    let Ok(text) = before_send(&services, &address, text, false).await else {
+        return Done::Nothing;
+    };
+    let message = address.message(text, TextFormat::Plain);
+    match services.dispatcher.draft(&address.tenant, id, &message).await {
+        Ok(()) => Done::Nothing,
+        Err(DispatchError::Throttled { retry_at, .. }) => Done::NoDraft {
+            until: Some(retry_at),
+        },
+        Err(DispatchError::QueueFull { .. }) => Done::NoDraft {
+            until: Some(services.clock.monotonic() + Duration::from_secs(1)),
+        },
+        Err(error) => {
+            tracing::debug!(%error, correlation_id = %address.correlation_id, "no draft; editing instead");
+            Done::NoDraft { until: None }
         }
     }
 }

@@ -14,7 +14,7 @@ use openclaw_core::{AccessTier, BotId, Clock, EventContext, ModelId, Platform, R
 use openclaw_messenger::MessageDispatcher;
 use openclaw_plugins::HookDispatcher;
 use openclaw_streaming::StreamConfig;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub struct GatewayParts {
     pub config: GatewayConfig,
     /// How answers are shown, by platform.
     pub streaming: HashMap<Platform, StreamConfig>,
-    /// Platforms on which answers are not shown while they are written.
-    pub quiet_platforms: HashSet<Platform>,
+    /// How answers are shown while they are written, on platforms that differ from [`ShowMode::Auto`].
+    pub show: HashMap<Platform, ShowMode>,
     /// Which models are tried, in order, when the request names none; `None` lets the selector choose.
     pub default_chain: Option<FallbackChain>,
     /// How often a model is tried again, whoever chose it.
@@ -53,6 +53,20 @@ pub struct GatewayParts {
     pub events: EventContext,
 }
 
+/// How an answer is shown in a messenger's chat while it is being written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShowMode {
+    /// As a draft in private chats where the platform has drafts, else by edits.
+    #[default]
+    Auto,
+    /// The same; a platform without drafts is edited.
+    Draft,
+    /// By sending early and editing.
+    Edit,
+    /// Not at all: the whole text at the end.
+    Off,
+}
+
 /// How often a model is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
@@ -67,7 +81,7 @@ pub struct Retries {
 pub(crate) struct Services {
     pub(crate) config: GatewayConfig,
     pub(crate) streaming: HashMap<Platform, StreamConfig>,
-    pub(crate) quiet_platforms: HashSet<Platform>,
+    pub(crate) show: HashMap<Platform, ShowMode>,
     pub(crate) default_chain: Option<FallbackChain>,
     pub(crate) retries: Retries,
     pub(crate) store: Arc<dyn TurnStore>,
@@ -166,8 +180,8 @@ impl Services {
             .unwrap_or_else(|| StreamConfig::for_platform(platform))
     }
 
-    /// Whether answers are shown in the platform's chats while they are being written.
-    pub(crate) fn streams_in_chat(&self, platform: Platform) -> bool {
-        !self.quiet_platforms.contains(&platform)
+    /// How answers are shown in the platform's chats while they are being written.
+    pub(crate) fn show_mode(&self, platform: Platform) -> ShowMode {
+        self.show.get(&platform).copied().unwrap_or_default()
     }
 }

@@ -137,7 +137,6 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_core::ProviderId;
 
     fn event(event: ModelEvent) -> RoutedEvent {
         RoutedEvent::Event(event)
@@ -190,8 +189,7 @@ mod tests {
         let restarted = RoutedEvent::Restarted {
             from: ModelId::parse("a").unwrap(),
             to: ModelId::parse("b").unwrap(),
-            provider: ProviderId::parse("p").unwrap(),
-            reason: "cut".into(),
+            reason: "MODEL_CUT",
         };
         assert_eq!(step.take(restarted), Change::Void);
         assert_eq!(

@@ -140,6 +140,14 @@ impl TurnRunner {
                 .map(|shown| (shown.part, shown.message_id.clone()))
                 .collect();
         });
+        if grant.opened && services.config.forget_with_session {
+            let last = plan.request.messages.len().saturating_sub(1);
+            let mut index = 0..;
+            plan.request.messages.retain(|message| {
+                let index = index.next().unwrap_or(last);
+                index == last || message.role == Role::System
+            });
+        }
         self.announce(entry, &grant).await;
         let answer = self.answer(entry, &mut plan, &grant, progress, context).await;
         let Some(answer) = answer else { return Ok(()) };
@@ -185,7 +193,15 @@ impl TurnRunner {
                 services.config.system_prompt.clone(),
             ));
         }
-        messages.extend(remembered.into_iter().map(|message| message.message));
+        // Where a conversation ends with its session, only the newest session's messages count.
+        let newest = remembered.last().map(|message| message.generation);
+        let counts = |generation| !services.config.forget_with_session || Some(generation) == newest;
+        messages.extend(
+            remembered
+                .into_iter()
+                .filter(|message| counts(message.generation))
+                .map(|message| message.message),
+        );
         messages.push(own);
         let messages = trimmed(messages, limit);
         let mut request = ChatRequest::new(messages, 0);

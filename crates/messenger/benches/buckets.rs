@@ -1,11 +1,15 @@
-//! What a decision of the limiters costs: one bucket, one of many by key, one pass through the pacer.
+//! What a decision of the limiters costs: one bucket, one of many by key, one pass through the pacer;
+//! beside one bucket, the same decision of `governor`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use governor::clock::FakeRelativeClock;
+use governor::{Quota, RateLimiter as Governor};
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{Clock, Monotonic};
 use openclaw_messenger::pacer::{Pacer, PacerLimits, Passing};
 use openclaw_messenger::{RateLimit, RateLimiter, TokenBucket};
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +20,16 @@ fn buckets(criterion: &mut Criterion) {
         bencher.iter(|| {
             now = now + Duration::from_millis(7);
             black_box(bucket.acquire(now))
+        });
+    });
+
+    criterion.bench_function("token_bucket/governor", |bencher| {
+        let clock = FakeRelativeClock::default();
+        let hundred = NonZeroU32::new(100).expect("not zero");
+        let limiter = Governor::direct_with_clock(Quota::per_second(hundred), clock.clone());
+        bencher.iter(|| {
+            clock.advance(Duration::from_millis(7));
+            black_box(limiter.check().is_ok())
         });
     });
 

@@ -1,8 +1,13 @@
-//! How fast a stream of OpenAI chunks is cut into events.
+//! How fast a stream of OpenAI chunks is cut into events, alone and with each event decoded; beside it, the same by
+//! `eventsource-stream`.
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use eventsource_stream::Eventsource;
+use futures::{FutureExt, StreamExt, stream};
 use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
+use serde::Deserialize;
+use std::convert::Infallible;
 use std::hint::black_box;
 
 const EVENTS: usize = 1_000;
@@ -21,7 +26,33 @@ fn stream() -> Bytes {
     Bytes::from(stream)
 }
 
-fn read(stream: &Bytes, chunk: usize) -> usize {
+/// What is read of a chunk.
+#[derive(Deserialize)]
+struct Chunk {
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    delta: Delta,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    content: Option<String>,
+}
+
+fn decode(data: &str) {
+    if data != "[DONE]" {
+        let chunk: Chunk = serde_json::from_str(data).expect("a chunk");
+        for choice in chunk.choices {
+            black_box((choice.delta.content, choice.finish_reason));
+        }
+    }
+}
+
+fn read(stream: &Bytes, chunk: usize, mut take: impl FnMut(&str)) -> usize {
     let mut parser = StreamParser::new(StreamFormat::Sse, ParserLimits::default());
     let mut events = 0;
     let mut at = 0;
@@ -31,13 +62,31 @@ fn read(stream: &Bytes, chunk: usize) -> usize {
         at = end;
         while let Ok(Some(frame)) = parser.next_frame() {
             if let Frame::Sse(event) = frame {
-                black_box(event.data);
+                take(event.data);
                 events += 1;
             }
         }
     }
     parser.finish(LastEvent::Drop);
     events
+}
+
+fn read_by_peer(stream: &Bytes, chunk: usize, mut take: impl FnMut(&str)) -> usize {
+    let pieces = (0..stream.len()).step_by(chunk).map(|at| {
+        let end = (at + chunk).min(stream.len());
+        Ok::<_, Infallible>(stream.slice(at..end))
+    });
+    let events = stream::iter(pieces).eventsource().fold(0, |events, event| {
+        if let Ok(event) = event {
+            take(&event.data);
+        }
+        std::future::ready(events + 1)
+    });
+    events.now_or_never().unwrap_or_default()
+}
+
+fn ignore(data: &str) {
+    black_box(data);
 }
 
 fn framing(criterion: &mut Criterion) {
@@ -53,9 +102,21 @@ fn framing(criterion: &mut Criterion) {
         ("64_byte_chunks", 64),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| assert_eq!(read(black_box(&stream), chunk), EVENTS + 1));
+            bencher.iter(|| assert_eq!(read(black_box(&stream), chunk, ignore), EVENTS + 1));
         });
     }
+    group.bench_function("eventsource_stream", |bencher| {
+        bencher.iter(|| assert_eq!(read_by_peer(black_box(&stream), CHUNK, ignore), EVENTS + 1));
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("sse_decoding");
+    group.bench_function("8_kib_chunks", |bencher| {
+        bencher.iter(|| assert_eq!(read(black_box(&stream), CHUNK, decode), EVENTS + 1));
+    });
+    group.bench_function("eventsource_stream", |bencher| {
+        bencher.iter(|| assert_eq!(read_by_peer(black_box(&stream), CHUNK, decode), EVENTS + 1));
+    });
     group.finish();
 }
 

@@ -1,14 +1,16 @@
-//! What the server's figures are taken with: a mock provider, a bare relay and a load generator.
+//! What the server's figures are taken with: a mock provider, a bare relay and two load generators, one for `/v1` and
+//! one for webhooks.
 //!
-//! Three programs in `src/bin`. `cargo xtask bench` builds them, measures mock, relay and server in one run and writes
+//! Four programs in `src/bin`. `cargo xtask bench` builds them, measures mock, relay and server in one run and writes
 //! `docs/benchmarks.md`.
 //!
 //! Reading the figures: wall times on a shared machine drift, so compare ratios and processor time per
 //! finished request, not requests per second. Mock and load generator share processor 0, the
 //! target has processor 1; "direct" is what the harness itself can do.
 //!
-//! [`statistics`] turns measured times into the figures that are printed.
+//! [`statistics`] turns measured times into the figures that are printed; [`process`] reads what a program has used.
 
 #![forbid(unsafe_code)]
 
+pub mod process;
 pub mod statistics;

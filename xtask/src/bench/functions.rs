@@ -83,13 +83,68 @@ fn collect(directory: &Path, depth: usize, figures: &mut BTreeMap<String, f64>) 
     Ok(())
 }
 
+/// What is promised of a function. Names are beginnings: some end in a size.
+const BARS: [(&str, Bar); 9] = [
+    ("scheduler_enqueue_dequeue/", Bar::Nanos(600.0)),
+    ("event publish/no subscriber", Bar::Nanos(50.0)),
+    ("event publish/10 subscribers", Bar::Nanos(2_000.0)),
+    (
+        "token_bucket/acquire",
+        Bar::TimesPeer(1.5, "token_bucket/governor"),
+    ),
+    ("token budget: reserve", Bar::Nanos(500.0)),
+    (
+        "sse_framing/8_kib_chunks",
+        Bar::TimesPeer(1.0 / 2.0, "sse_framing/eventsource_stream"),
+    ),
+    (
+        "sse_decoding/8_kib_chunks",
+        Bar::TimesPeer(1.0 / 1.2, "sse_decoding/eventsource_stream"),
+    ),
+    // 100 MB/s.
+    ("splitting/english/1048", Bar::Nanos(10_486_000.0)),
+    ("hook dispatch/no plugin, has", Bar::Nanos(50.0)),
+];
+
+#[derive(Clone, Copy)]
+enum Bar {
+    Nanos(f64),
+    /// A factor, and the benchmark of the same run it is a factor of.
+    TimesPeer(f64, &'static str),
+}
+
 /// The figures as a Markdown table, in units a person reads.
 pub(super) fn table(figures: &BTreeMap<String, f64>) -> String {
-    let mut table = String::from("| function | median |\n| --- | ---: |\n");
+    let mut table = String::from("| function | median | bar | met |\n| --- | ---: | --- | --- |\n");
     for (name, &nanos) in figures {
-        table += &format!("| {} | {} |\n", name.replace('|', "\\|"), time(nanos));
+        let bar = BARS
+            .iter()
+            .find(|(beginning, _)| name.starts_with(beginning))
+            .and_then(|(_, bar)| bar.judge(nanos, figures));
+        let (bar, kept) = bar.map_or((String::new(), ""), |(bar, kept)| {
+            (bar, if kept { "yes" } else { "no" })
+        });
+        table += &format!(
+            "| {} | {} | {bar} | {kept} |\n",
+            name.replace('|', "\\|"),
+            time(nanos)
+        );
     }
     table
+}
+
+impl Bar {
+    /// The bar in words and whether it is met; nothing when the peer was not measured.
+    fn judge(self, nanos: f64, figures: &BTreeMap<String, f64>) -> Option<(String, bool)> {
+        Some(match self {
+            Self::Nanos(bar) => (format!("≤ {}", time(bar)), nanos <= bar),
+            Self::TimesPeer(factor, peer) => {
+                let is = nanos / figures.get(peer)?;
+                let name = peer.rsplit('/').next().unwrap_or(peer);
+                (format!("≤ {factor:.2} × {name}; is {is:.2} ×"), is <= factor)
+            }
+        })
+    }
 }
 
 fn time(nanos: f64) -> String {
@@ -122,8 +177,24 @@ mod tests {
         collect(place.path(), DEPTH, &mut figures).unwrap();
         assert_eq!(
             table(&figures),
-            "| function | median |\n| --- | ---: |\n| a | 12.3 ns |\n| group/b/10 | 1.23 ms |\n"
+            "| function | median | bar | met |\n| --- | ---: | --- | --- |\n| a | 12.3 ns |  |  |\n\
+             | group/b/10 | 1.23 ms |  |  |\n"
         );
         collect(&place.path().join("none"), DEPTH, &mut figures).unwrap();
+    }
+
+    #[test]
+    fn a_function_is_judged_by_its_bar_or_its_peer() {
+        let figures = BTreeMap::from([
+            ("token_bucket/acquire".to_owned(), 30.0),
+            ("token_bucket/governor".to_owned(), 15.0),
+            ("scheduler_enqueue_dequeue/1000".to_owned(), 500.0),
+        ]);
+        let table = table(&figures);
+        assert!(
+            table.contains("| 30.0 ns | ≤ 1.50 × governor; is 2.00 × | no |"),
+            "{table}"
+        );
+        assert!(table.contains("| 500.0 ns | ≤ 600.0 ns | yes |"), "{table}");
     }
 }

@@ -62,7 +62,7 @@ impl Running {
             let file = std::fs::read_to_string(data.join("server.addr")).ok();
             if let Some(address) = file.and_then(|text| text.trim().parse().ok()) {
                 running.address = address;
-                if get(address, "/readyz").is_ok_and(|status| status == 200) {
+                if ask(address, "GET", "/readyz").is_ok_and(|(status, _)| status == 200) {
                     return Ok((running, started.elapsed()));
                 }
             }
@@ -120,16 +120,17 @@ pub(super) fn pinned(program: &Path, processor: usize) -> Command {
     }
 }
 
-/// The status of a `GET`.
-fn get(address: SocketAddr, path: &str) -> Result<u16> {
+/// Status and body of an answer.
+pub(super) fn ask(address: SocketAddr, method: &str, path: &str) -> Result<(u16, String)> {
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     write!(
         socket,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
-    socket.take(64).read_to_string(&mut answer)?;
-    let status = answer.split_whitespace().nth(1).context("no status line")?;
-    Ok(status.parse()?)
+    socket.take(64 << 10).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no end of the head")?;
+    let status = head.split_whitespace().nth(1).context("no status line")?;
+    Ok((status.parse()?, body.to_owned()))
 }

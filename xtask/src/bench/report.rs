@@ -1,140 +1,201 @@
 //! Figures as a table with their bars, and the page that keeps them.
 
-use super::run::{CONNECTIONS, Figures};
+use super::figures::{Figures, Sample, What};
+use super::run::{CONNECTIONS, Measured};
 use crate::toolbox;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 /// A row: what, the figure of each target, the bar, and whether the server keeps it.
 struct Row {
     what: String,
-    cells: [Option<f64>; 3],
+    cells: [Option<Sample>; 3],
     digits: usize,
     bar: String,
     kept: Option<bool>,
 }
 
-/// The figures as a Markdown table.
-pub(super) fn table(figures: &BTreeMap<&'static str, Figures>) -> String {
+/// What is promised of a figure of the server.
+enum Bar {
+    None,
+    TimesRelay(f64),
+    OverRelay(f64),
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+/// The figures and what the probes saw, as Markdown tables.
+pub(super) fn table(measured: &Measured) -> String {
     let mut table = String::from(
-        "| what | direct | relay | server | bar | kept |\n| --- | ---: | ---: | ---: | --- | --- |\n",
+        "| what | direct | relay | server | bar | met |\n| --- | ---: | ---: | ---: | --- | --- |\n",
     );
-    for row in rows(figures) {
-        let cells: Vec<_> = row.cells.iter().map(|cell| shown(*cell, row.digits)).collect();
-        let kept = row.kept.map_or("", |kept| if kept { "yes" } else { "no" });
+    for row in rows(measured) {
+        let cells = row.cells.map(|cell| shown(cell, row.digits));
         table += &format!(
-            "| {} | {} | {} | {kept} |\n",
+            "| {} | {} | {} | {} |\n",
             row.what,
             cells.join(" | "),
-            row.bar
+            row.bar,
+            yes_no(row.kept)
+        );
+    }
+    for (what, bar) in [
+        ("1 000 native API chats at once on a 2 s model", "≤ 3 s"),
+        ("start to ready, 100 000 tenants stored", "≤ 200 ms"),
+        ("resident memory, 10 000 open streams", "≤ 300 MiB"),
+        ("resident memory after 1 million sessions", "idle + 10 %"),
+    ] {
+        table += &format!("| {what} | – | – | not yet | {bar} |  |\n");
+    }
+    if !measured.probes.is_empty() {
+        table += "\n| when | seen | expected | met |\n| --- | --- | --- | --- |\n";
+    }
+    for probe in &measured.probes {
+        table += &format!(
+            "| {} | {} | {} | {} |\n",
+            probe.what,
+            probe.seen,
+            probe.expected,
+            yes_no(Some(probe.kept))
         );
     }
     table
 }
 
-fn shown(value: Option<f64>, digits: usize) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
+fn yes_no(kept: Option<bool>) -> &'static str {
+    kept.map_or("", |kept| if kept { "yes" } else { "no" })
 }
 
-fn rows(figures: &BTreeMap<&'static str, Figures>) -> Vec<Row> {
-    let all = ["direct", "relay", "server"].map(|name| figures.get(name).cloned().unwrap_or_default());
-    let row = |what: &str, cells: [Option<f64>; 3], digits| Row {
-        what: what.to_owned(),
-        cells,
-        digits,
-        bar: String::new(),
-        kept: None,
+fn shown(sample: Option<Sample>, digits: usize) -> String {
+    let Some(sample) = sample else {
+        return "–".to_owned();
     };
-    let of = |figure: fn(&Figures) -> Option<f64>| all.each_ref().map(figure);
+    let median = format!("{:.digits$}", sample.median);
+    if sample.least < sample.most {
+        format!("{median} ({:.digits$}–{:.digits$})", sample.least, sample.most)
+    } else {
+        median
+    }
+}
+
+fn rows(measured: &Measured) -> Vec<Row> {
+    let row = |text: &str, what: What, digits: usize, bar: Bar| {
+        let cells = ["direct", "relay", "server"].map(|name| {
+            measured
+                .figures
+                .get(name)
+                .and_then(|figures| Figures::get(figures, what))
+        });
+        bar.row(text.to_owned(), cells, digits)
+    };
     let mut rows = vec![
-        times_relay(
-            row(
-                "`/v1/chat/completions`, CPU ms per request, 16 connections",
-                all.each_ref()
-                    .map(|target| target.cpu_per_request.get(&16).copied()),
-                4,
-            ),
-            5.0,
+        row(
+            "`/v1/chat/completions`, CPU ms per request, 16 connections",
+            What::CpuPerRequest(16),
+            4,
+            Bar::TimesRelay(5.0),
         ),
-        over_relay(
-            row("the same at 20 req/s, p50, ms", of(|target| target.p50), 3),
-            0.3,
+        row(
+            "the same at 20 req/s, p50, ms",
+            What::Latency,
+            3,
+            Bar::OverRelay(0.3),
         ),
-        over_relay(
-            row(
-                "stream, first event, p50, ms",
-                of(|target| target.first_event_p50),
-                3,
-            ),
-            0.4,
+        row(
+            "stream, first event, p50, ms",
+            What::FirstEvent,
+            3,
+            Bar::OverRelay(0.4),
         ),
-        times_relay(
-            row(
-                "stream, CPU ms per event, 16 connections",
-                of(|target| target.cpu_per_event),
-                5,
-            ),
-            2.0,
+        row(
+            "stream, CPU ms per event, 16 connections",
+            What::CpuPerEvent,
+            5,
+            Bar::TimesRelay(2.0),
         ),
-        at_most(
-            row("start to ready, empty, ms", of(|target| target.start_ms), 0),
-            100.0,
+        row("whole turn, CPU ms", What::TurnCpu, 3, Bar::AtMost(1.5)),
+        row(
+            "whole turns per second",
+            What::TurnsPerSecond,
+            0,
+            Bar::AtLeast(500.0),
         ),
-        at_most(
-            row("resident memory, idle, MiB", of(|target| target.idle_mib), 1),
-            30.0,
+        row(
+            "webhook acknowledged, durable, 64 in flight, per second",
+            What::Acknowledged,
+            0,
+            Bar::AtLeast(10_000.0),
         ),
-        at_most(
-            row(
-                "resident memory after the runs, MiB",
-                of(|target| target.loaded_mib),
-                1,
-            ),
-            80.0,
+        row("the same, p99, ms", What::AcknowledgeP99, 2, Bar::AtMost(20.0)),
+        row("the same, CPU ms", What::AcknowledgeCpu, 4, Bar::None),
+        row("start to ready, empty, ms", What::Start, 0, Bar::AtMost(100.0)),
+        row(
+            "resident memory, idle, MiB",
+            What::IdleMemory,
+            1,
+            Bar::AtMost(30.0),
+        ),
+        row(
+            "resident memory after the `/v1` runs, MiB",
+            What::LoadedMemory,
+            1,
+            Bar::AtMost(80.0),
+        ),
+        row(
+            "resident memory after the turns, MiB",
+            What::TurnMemory,
+            1,
+            Bar::AtMost(80.0),
         ),
     ];
     for connections in CONNECTIONS {
-        let cells = all
-            .each_ref()
-            .map(|target| target.per_second.get(&connections).copied());
         rows.push(row(
             &format!("requests per second, {connections} connections"),
-            cells,
+            What::PerSecond(connections),
             0,
+            Bar::None,
         ));
     }
-    rows.push(row(
-        "requests that failed",
-        of(|target| Some(target.failed as f64)),
-        0,
-    ));
+    rows.push(row("requests and turns that failed", What::Failed, 0, Bar::None));
     rows
 }
 
-fn times_relay(mut row: Row, factor: f64) -> Row {
-    let [_, relay, server] = row.cells;
-    row.bar = format!("≤ {factor} × relay");
-    row.kept = relay.zip(server).map(|(relay, server)| server <= relay * factor);
-    row
+// === impl Bar ===
+
+impl Bar {
+    fn row(&self, what: String, cells: [Option<Sample>; 3], digits: usize) -> Row {
+        let [_, relay, server] = cells.map(|cell| cell.map(|sample| sample.median));
+        let against = |kept: fn(f64, f64, f64) -> bool, bar: f64| {
+            relay.zip(server).map(|(relay, server)| kept(relay, server, bar))
+        };
+        let (bar, kept) = match *self {
+            Self::None => (String::new(), None),
+            Self::TimesRelay(factor) => (
+                relay.zip(server).map_or_else(
+                    || format!("≤ {factor} × relay"),
+                    |(relay, server)| format!("≤ {factor} × relay; is {:.1} ×", server / relay),
+                ),
+                against(|relay, server, factor| server <= relay * factor, factor),
+            ),
+            Self::OverRelay(more) => (
+                format!("≤ relay + {more} ms"),
+                against(|relay, server, more| server <= relay + more, more),
+            ),
+            Self::AtMost(bar) => (format!("≤ {bar}"), server.map(|server| server <= bar)),
+            Self::AtLeast(bar) => (format!("≥ {bar}"), server.map(|server| server >= bar)),
+        };
+        Row {
+            what,
+            cells,
+            digits,
+            bar,
+            kept,
+        }
+    }
 }
 
-fn over_relay(mut row: Row, more: f64) -> Row {
-    let [_, relay, server] = row.cells;
-    row.bar = format!("≤ relay + {more} ms");
-    row.kept = relay.zip(server).map(|(relay, server)| server <= relay + more);
-    row
-}
-
-fn at_most(mut row: Row, bar: f64) -> Row {
-    let [_, _, server] = row.cells;
-    row.bar = format!("≤ {bar}");
-    row.kept = server.map(|server| server <= bar);
-    row
-}
-
-/// The page with both tables, its date, commit, machine and command.
-pub(super) fn page(root: &Path, table: &str, functions: &str) -> String {
+/// The page with all tables, its date, commit, machine and command.
+pub(super) fn page(root: &Path, used: &str, table: &str, functions: &str) -> String {
     let ask =
         |command: &mut Command| toolbox::output(command).unwrap_or_else(|_unknown| "unknown".to_owned());
     let date = ask(Command::new("date").args(["-u", "+%Y-%m-%d"]));
@@ -147,10 +208,13 @@ pub(super) fn page(root: &Path, table: &str, functions: &str) -> String {
         .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     format!(
-        "# Benchmarks\n\n{date}, commit {commit}, {processors} processors ({}), command `cargo xtask bench`.\n\n\
+        "# Benchmarks\n\n{date}, commit {commit}, {processors} processors ({}), command `{used}`.\n\n\
          `direct` is the load generator on the mock provider, `relay` a reverse proxy that only passes bytes on,\n\
          `server` is OpenClaw Platform as installed, with key, limits, budget, events and usage on. All in one run;\n\
-         compare columns, not dates. Mock and load generator share one processor, the target has another.\n\n\
+         compare columns, not dates. Mock and load generator share one processor, the target has another. A figure is\n\
+         the median of its rounds, with the smallest and the largest after it.\n\n\
+         The server asks its provider for a stream also where its caller wants the answer in one piece; the relay\n\
+         passes the one piece on.\n\n\
          ## The server\n\n{table}\n## Functions\n\nCriterion's medians.\n\n{functions}",
         model.unwrap_or("unknown")
     )
@@ -159,19 +223,24 @@ pub(super) fn page(root: &Path, table: &str, functions: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_bar_is_judged_against_the_relay_of_the_same_run() {
-        let target = |cpu: f64, p50: f64| Figures {
-            p50: Some(p50),
-            cpu_per_request: BTreeMap::from([(16, cpu)]),
-            ..Figures::default()
+        let target = |cpu: f64, p50: f64| {
+            let mut figures = Figures::default();
+            figures.add(What::CpuPerRequest(16), cpu);
+            figures.add(What::Latency, p50);
+            figures
         };
-        let figures = BTreeMap::from([("relay", target(0.02, 0.5)), ("server", target(0.1, 0.81))]);
-        let table = table(&figures);
+        let measured = Measured {
+            figures: BTreeMap::from([("relay", target(0.02, 0.5)), ("server", target(0.1, 0.81))]),
+            probes: Vec::new(),
+        };
+        let table = table(&measured);
         let line = |what: &str| table.lines().find(|line| line.contains(what)).unwrap().to_owned();
         assert!(
-            line("CPU ms per request").ends_with("| – | 0.0200 | 0.1000 | ≤ 5 × relay | yes |"),
+            line("CPU ms per request").ends_with("| – | 0.0200 | 0.1000 | ≤ 5 × relay; is 5.0 × | yes |"),
             "{table}"
         );
         assert!(
@@ -179,7 +248,7 @@ mod tests {
             "{table}"
         );
         assert!(
-            line("start to ready").ends_with("| – | – | – | ≤ 100 |  |"),
+            line("start to ready, empty").ends_with("| – | – | – | ≤ 100 |  |"),
             "{table}"
         );
     }

@@ -1,5 +1,8 @@
 //! The measurements, made on every target in turn.
 
+use super::figures::{Figures, What};
+use super::messages;
+use super::probes::{self, Probe};
 use super::process::{Running, pinned};
 use crate::toolbox;
 use anyhow::{Context, Result, bail};
@@ -10,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Connections of the measurement the bars are about.
-pub(super) const CONNECTIONS: [u32; 3] = [1, 16, 64];
+/// Connections of the closed loops; the bars are about 16.
+pub(super) const CONNECTIONS: [u32; 3] = [16, 1, 64];
 
 /// Pieces in a stream of the mock's model.
 const PIECES: f64 = 64.0;
@@ -23,26 +26,16 @@ pub(super) struct Plan {
     pub(super) warm: f64,
     pub(super) rounds: usize,
     pub(super) server: bool,
+    /// Only what shows that everything runs.
+    pub(super) smoke: bool,
 }
 
-/// What was measured of one target. Times in ms, memory in MiB; `None` where it was not measured.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Figures {
-    pub(super) start_ms: Option<f64>,
-    pub(super) idle_mib: Option<f64>,
-    pub(super) loaded_mib: Option<f64>,
-    /// At 20 requests a second.
-    pub(super) p50: Option<f64>,
-    /// To the first event, at 5 streams a second.
-    pub(super) first_event_p50: Option<f64>,
-    /// Processor time per request, by connections.
-    pub(super) cpu_per_request: BTreeMap<u32, f64>,
-    /// Requests per second, by connections.
-    pub(super) per_second: BTreeMap<u32, f64>,
-    /// Processor time per event of a stream at 16 connections.
-    pub(super) cpu_per_event: Option<f64>,
-    /// Requests that failed, over all measurements.
-    pub(super) failed: u64,
+/// All that was measured.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    /// By target: `direct`, `relay`, and `server` unless it was left out.
+    pub(super) figures: BTreeMap<&'static str, Figures>,
+    pub(super) probes: Vec<Probe>,
 }
 
 /// One thing that is measured.
@@ -55,8 +48,8 @@ struct Target {
     figures: Figures,
 }
 
-/// The figures by target: `direct`, `relay`, and `server` unless it was left out.
-pub(super) fn measure(programs: &Path, plan: &Plan) -> Result<BTreeMap<&'static str, Figures>> {
+/// Measures everything the plan asks for.
+pub(super) fn measure(programs: &Path, plan: &Plan) -> Result<Measured> {
     let mock = Running::with_printed_address(&programs.join("mock"), &["127.0.0.1:0"], 0)?;
     let upstream = mock.address.to_string();
     let completions = |address: &dyn std::fmt::Display| format!("http://{address}/v1/chat/completions");
@@ -79,37 +72,61 @@ pub(super) fn measure(programs: &Path, plan: &Plan) -> Result<BTreeMap<&'static 
     ];
     let data = Scratch::new(programs)?;
     if plan.server {
-        let (running, started) =
-            Running::with_address_file(&mut server_command(programs, &data.0, &upstream)?, &data.0)?;
+        let mut figures = Figures::default();
+        let mut server = None;
+        for round in 0..plan.rounds {
+            // Each start finds an empty data directory.
+            let place = data.0.join(format!("start-{round}"));
+            std::fs::create_dir_all(&place)?;
+            let mut command = server_command(programs, &place, &upstream)?;
+            let (running, started) = Running::with_address_file(&mut command, &place)?;
+            figures.add(What::Start, started.as_secs_f64() * 1e3);
+            server = Some((running, place));
+        }
+        let (running, place) = server.context("no round")?;
         // Whatever the start left to be done in the background is done by then.
-        std::thread::sleep(Duration::from_secs(3));
-        let figures = Figures {
-            start_ms: Some(started.as_secs_f64() * 1e3),
-            idle_mib: Some(running.resident_mib()?),
-            ..Figures::default()
-        };
-        let key = std::fs::read_to_string(data.0.join("api.key")).context("the server wrote no api.key")?;
-        let (url, key) = (completions(&running.address), Some(key.trim().to_owned()));
+        std::thread::sleep(Duration::from_secs(if plan.smoke { 0 } else { 3 }));
+        figures.add(What::IdleMemory, running.resident_mib()?);
+        let key = std::fs::read_to_string(place.join("api.key")).context("the server wrote no api.key")?;
         targets.push(Target {
             name: "server",
-            url,
-            key,
+            url: completions(&running.address),
+            key: Some(key.trim().to_owned()),
             running: Some(running),
             figures,
         });
     }
     let load = programs.join("load");
-    low_rate(&load, plan, &mut targets)?;
-    saturation(&load, plan, &mut targets)?;
+    for _round in 0..plan.rounds {
+        low_rate(&load, plan, &mut targets)?;
+        saturation(&load, plan, &mut targets)?;
+    }
     for target in &mut targets {
         if let Some(running) = &target.running {
-            target.figures.loaded_mib = Some(running.resident_mib()?);
+            target.figures.add(What::LoadedMemory, running.resident_mib()?);
         }
     }
-    Ok(targets
-        .into_iter()
-        .map(|target| (target.name, target.figures))
-        .collect())
+    let mut probes = Vec::new();
+    if let Some(server) = targets.iter_mut().find(|target| target.name == "server") {
+        let plan = Plan {
+            secs: if plan.smoke { 0.5 } else { 2.0 },
+            warm: 0.0,
+            ..*plan
+        };
+        probes = probes::measure(mock.address, &mut |arguments| {
+            load_once(&load, &plan, server, arguments)
+        })?;
+        // Its processor is needed for the next.
+        server.running = None;
+        messages::measure(programs, &plan, &mut server.figures)?;
+    }
+    Ok(Measured {
+        figures: targets
+            .into_iter()
+            .map(|target| (target.name, target.figures))
+            .collect(),
+        probes,
+    })
 }
 
 /// How the server under measurement is started: everything on, limits out of the way of one key's flood.
@@ -134,35 +151,16 @@ fn server_command(programs: &Path, data: &Path, upstream: &str) -> Result<Comman
 }
 
 fn low_rate(load: &Path, plan: &Plan, targets: &mut [Target]) -> Result<()> {
-    let mut whole: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let mut first: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for _round in 0..plan.rounds {
-        for target in &mut *targets {
-            let rate = ["--mode=rate", "--conns=8", "--rps=20"];
-            let result = run_load(load, plan, target, &rate)?;
-            whole
-                .entry(target.name)
-                .or_default()
-                .extend(result["p50"].as_f64());
-        }
-        for target in &mut *targets {
-            let rate = [
-                "--mode=rate",
-                "--conns=8",
-                "--rps=5",
-                "--stream",
-                "--include-usage",
-            ];
-            let result = run_load(load, plan, target, &rate)?;
-            first
-                .entry(target.name)
-                .or_default()
-                .extend(result["ttfc_p50"].as_f64());
-        }
+    for target in &mut *targets {
+        let rate = ["--mode=rate", "--conns=8", "--rps=20"];
+        let result = run_load(load, plan, target, &rate)?;
+        target.figures.add(What::Latency, result["p50"].as_f64());
     }
     for target in targets {
-        target.figures.p50 = whole.remove(target.name).and_then(median);
-        target.figures.first_event_p50 = first.remove(target.name).and_then(median);
+        let stream = ["--stream", "--include-usage", "--model=mock-c64-d5"];
+        let rate = ["--mode=rate", "--conns=8", "--rps=5"];
+        let result = run_load(load, plan, target, &[&rate[..], &stream].concat())?;
+        target.figures.add(What::FirstEvent, result["ttfc_p50"].as_f64());
     }
     Ok(())
 }
@@ -172,19 +170,21 @@ fn saturation(load: &Path, plan: &Plan, targets: &mut [Target]) -> Result<()> {
         for target in &mut *targets {
             let (result, cpu) = saturate(load, plan, target, connections, &[])?;
             let per_second = result["rps"].as_f64().unwrap_or_default();
-            target.figures.per_second.insert(connections, per_second);
-            if let Some(cores) = cpu.filter(|_| per_second > 0.0) {
-                target
-                    .figures
-                    .cpu_per_request
-                    .insert(connections, 1e3 * cores / per_second);
-            }
+            target.figures.add(What::PerSecond(connections), per_second);
+            let cores = cpu.filter(|_| per_second > 0.0);
+            target.figures.add(
+                What::CpuPerRequest(connections),
+                cores.map(|cores| 1e3 * cores / per_second),
+            );
         }
     }
     for target in targets {
         let (result, cpu) = saturate(load, plan, target, 16, &["--stream", "--include-usage"])?;
         let events = result["rps"].as_f64().unwrap_or_default() * PIECES;
-        target.figures.cpu_per_event = cpu.filter(|_| events > 0.0).map(|cores| 1e3 * cores / events);
+        let cores = cpu.filter(|_| events > 0.0);
+        target
+            .figures
+            .add(What::CpuPerEvent, cores.map(|cores| 1e3 * cores / events));
     }
     Ok(())
 }
@@ -213,18 +213,11 @@ fn saturate(
     Ok((result, cores))
 }
 
+/// A run in which something must succeed; what failed is counted.
 fn run_load(load: &Path, plan: &Plan, target: &mut Target, arguments: &[&str]) -> Result<Value> {
-    let mut command = pinned(load, 0);
-    command
-        .args(["--url", &target.url, "--label", target.name])
-        .arg(format!("--secs={}", plan.secs))
-        .arg(format!("--warm={}", plan.warm))
-        .args(arguments);
-    if let Some(key) = &target.key {
-        command.arg(format!("--header=authorization: Bearer {key}"));
-    }
-    let result: Value = serde_json::from_str(&toolbox::output(&mut command)?)?;
-    target.figures.failed += result["err"].as_u64().unwrap_or_default();
+    let result = load_once(load, plan, target, arguments)?;
+    let failed = result["err"].as_u64().unwrap_or_default();
+    target.figures.count(What::Failed, failed as f64);
     if result["ok"].as_u64().unwrap_or_default() == 0 {
         bail!(
             "{}: nothing succeeded with {arguments:?}: {}",
@@ -235,9 +228,17 @@ fn run_load(load: &Path, plan: &Plan, target: &mut Target, arguments: &[&str]) -
     Ok(result)
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+fn load_once(load: &Path, plan: &Plan, target: &Target, arguments: &[&str]) -> Result<Value> {
+    let mut command = pinned(load, 0);
+    command
+        .args(["--url", &target.url, "--label", target.name])
+        .arg(format!("--secs={}", plan.secs))
+        .arg(format!("--warm={}", plan.warm))
+        .args(arguments);
+    if let Some(key) = &target.key {
+        command.arg(format!("--header=authorization: Bearer {key}"));
+    }
+    Ok(serde_json::from_str(&toolbox::output(&mut command)?)?)
 }
 
 /// A data directory beside the programs that goes when it is dropped.

@@ -6,6 +6,7 @@ use super::schema;
 use super::secrets::{self, SecretRef, Secrets};
 use super::sections::{ProviderKind, Sections};
 use super::tree::Tree;
+use crate::wire::BrokenRule;
 use openclaw_core::Secret;
 use std::collections::BTreeSet;
 
@@ -35,10 +36,12 @@ fn listening(tree: &mut Tree, sections: &Sections) {
         return;
     }
     let mut missing = Vec::new();
-    if server.admin_token.is_none() {
+    // One that is given in a way that cannot be read has a fault of its own.
+    let given = |path: &str| tree.faults.iter().any(|fault| fault.path == path);
+    if server.admin_token.is_none() && !given("server.adminToken") {
         missing.push("OPENCLAW_ADMIN_TOKEN");
     }
-    if server.api_key.is_none() {
+    if server.api_key.is_none() && !given("server.apiKey") {
         missing.push("OPENCLAW_API_KEY");
     }
     if !missing.is_empty() {
@@ -195,6 +198,33 @@ fn providers(tree: &mut Tree, sections: &Sections) {
                 fault(&format!(".models[{number}].maxOutputTokens"), message);
             }
         }
+    }
+}
+
+/// What the parts themselves would refuse at start, where nothing has been said of it yet.
+pub(super) fn parts(tree: &mut Tree, broken: Vec<BrokenRule>) {
+    for rule in broken {
+        let mut path = rule.path;
+        if tree.get(&path).is_none() {
+            // A preset or a default against a field that was set: the field that was set is the one to change.
+            let other = rule.message.rsplit(' ').next().unwrap_or_default();
+            let sibling = path
+                .rsplit_once('.')
+                .map(|(section, _)| format!("{section}.{other}"));
+            if let Some(sibling) = sibling.filter(|sibling| tree.get(sibling).is_some()) {
+                let fault = format!("{path} is {}", rule.message);
+                path = sibling;
+                add(tree, path, fault);
+                continue;
+            }
+        }
+        add(tree, path, rule.message);
+    }
+}
+
+fn add(tree: &mut Tree, path: String, message: String) {
+    if !tree.faults.iter().any(|fault| fault.path == path) {
+        tree.fault(Fault::new(tree.origin(&path), path, message));
     }
 }
 

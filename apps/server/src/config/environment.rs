@@ -1,5 +1,6 @@
 //! The environment as the configuration sees it: variables and the files that secrets lie in.
 
+#[cfg(test)]
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -20,6 +21,7 @@ pub(crate) trait Environment {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ProcessEnvironment;
 
+#[cfg(test)]
 /// An environment of given variables and files, for tests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FixedEnvironment {
@@ -45,6 +47,7 @@ impl Environment for ProcessEnvironment {
     }
 }
 
+#[cfg(test)]
 impl FixedEnvironment {
     /// These variables, no files.
     pub(crate) fn of<const N: usize>(vars: [(&str, &str); N]) -> Self {
@@ -58,6 +61,7 @@ impl FixedEnvironment {
     }
 }
 
+#[cfg(test)]
 impl Environment for FixedEnvironment {
     fn var(&self, name: &str) -> Option<String> {
         self.vars.get(name).cloned()

@@ -1,6 +1,8 @@
 //! What is wrong with a configuration: where, what, and what to write instead.
 
 use std::fmt;
+use std::fmt::Write as _;
+use std::path::Path;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +46,47 @@ pub(crate) struct ConfigError {
     pub(crate) faults: Vec<Fault>,
 }
 
+// === impl ConfigError ===
+
+impl ConfigError {
+    /// The faults in the order of the layers: the file by line, the environment, flags.
+    pub(crate) fn sorted(&self) -> Vec<&Fault> {
+        let mut faults: Vec<&Fault> = self.faults.iter().collect();
+        faults.sort_by_key(|fault| fault.origin.rank());
+        faults
+    }
+
+    /// One fault a line, each with its place; `file` is the file that was read.
+    pub(crate) fn report(&self, file: Option<&Path>) -> String {
+        self.sorted().iter().fold(String::new(), |mut out, fault| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{}", fault.line("error", file));
+            out
+        })
+    }
+}
+
 // === impl Origin ===
+
+impl Origin {
+    /// File by line, then environment, then flags.
+    fn rank(&self) -> (u8, usize, usize) {
+        match self {
+            Self::File { line, column } => (0, *line, *column),
+            Self::Default => (1, 0, 0),
+            Self::Environment { .. } => (2, 0, 0),
+            Self::Flag => (3, 0, 0),
+        }
+    }
+
+    /// The place as editors and terminals understand it: `openclaw.toml:14:1`.
+    fn place(&self, file: Option<&Path>) -> String {
+        match (self, file) {
+            (Self::File { line, column }, Some(file)) => format!("{}:{line}:{column}", file.display()),
+            (_, _) => self.to_string(),
+        }
+    }
+}
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,6 +112,25 @@ impl Fault {
         }
     }
 
+    /// The fault on a line of a report, with its place first.
+    pub(crate) fn line(&self, severity: &str, file: Option<&Path>) -> String {
+        format!("{}  {severity}  {}", self.origin.place(file), self.said())
+    }
+
+    /// Field, fault and advice.
+    fn said(&self) -> String {
+        let hint = self
+            .hint
+            .as_ref()
+            .map_or_else(String::new, |hint| format!("; {hint}"));
+        // A rule that joins two fields names them itself.
+        if self.path.is_empty() || self.message.starts_with(&self.path) {
+            format!("{}{hint}", self.message)
+        } else {
+            format!("{}: {}{hint}", self.path, self.message)
+        }
+    }
+
     /// Adds advice.
     pub(crate) fn with_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint;
@@ -79,15 +140,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.origin)?;
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
+        write!(f, "{}: {}", self.origin, self.said())
     }
 }
 

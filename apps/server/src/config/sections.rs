@@ -18,6 +18,7 @@ use std::time::Duration;
 pub(crate) struct Sections {
     /// The version of the file's own format.
     #[serde(rename = "configVersion")]
+    #[expect(dead_code, reason = "the schema checks it; here it keeps the key known")]
     pub(crate) version: u32,
     /// `[server]`
     pub(crate) server: ServerSection,
@@ -55,8 +56,6 @@ pub(crate) struct ServerSection {
     pub(crate) public_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed and whose connections are not counted per address.
     pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
-    /// Origins that browsers may call the APIs from.
-    pub(crate) cors_origins: Vec<String>,
     /// The longest request body.
     pub(crate) body_limit: ByteSize,
     /// How long a request's head may take to arrive.
@@ -173,8 +172,6 @@ pub(crate) struct MessengerSection {
     pub(crate) telegram: TelegramSection,
     /// The chat page.
     pub(crate) web: WebSection,
-    /// The native API.
-    pub(crate) api: ApiSection,
 }
 
 /// One limit per platform.
@@ -267,17 +264,6 @@ pub(crate) struct WebSection {
     pub(crate) enabled: bool,
     /// A key of the web platform for sites that speak for their visitors.
     pub(crate) api_key: Option<SecretRef>,
-    /// Sites that may embed it.
-    pub(crate) allowed_origins: Vec<String>,
-}
-
-/// The native API.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ApiSection {
-    /// How long an `Idempotency-Key` is remembered.
-    #[serde(rename = "idempotencyWindowMs", deserialize_with = "millis")]
-    pub(crate) idempotency_window: Duration,
 }
 
 /// Models. What is not set is the fabric's own default.
@@ -395,17 +381,12 @@ pub(crate) struct SessionSection {
     /// What every conversation begins with; empty: nothing.
     #[serde(deserialize_with = "none_when_empty", default)]
     pub(crate) system_prompt: Option<String>,
-    /// Where workspaces lie; none: `workspaces` in the data directory.
-    #[serde(deserialize_with = "none_when_empty", default)]
-    pub(crate) workspace_root: Option<PathBuf>,
 }
 
 /// Plugins.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PluginsSection {
-    /// The directory that is watched; relative to the data directory.
-    pub(crate) dir: PathBuf,
     pub(crate) hook_timeout_ms: Option<u64>,
     pub(crate) failures_to_error: Option<u64>,
 }

@@ -64,6 +64,7 @@ impl Settings {
         Self { entries }
     }
 
+    #[cfg(test)]
     /// All of them.
     pub(crate) fn entries(&self) -> &[Setting] {
         &self.entries
@@ -116,7 +117,7 @@ impl Settings {
 
     /// Meaning, type, default, names and present value of one field; the error is the nearest name, if any.
     pub(crate) fn explain(&self, path: &str) -> Result<String, Option<&'static str>> {
-        let field = schema::find(path).ok_or_else(|| nearest(path, FIELDS.iter().map(|field| field.path)))?;
+        let field = schema::find(path).ok_or_else(|| similar(path))?;
         let mut out = format!("{}\n  {}\n\n", field.path, field.doc);
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(out, "  {name:<12} {value}");
@@ -134,14 +135,32 @@ impl Settings {
         line(
             "change",
             match field.reload {
-                Reload::Now => "takes effect at once after a reload",
-                Reload::NewConversations => "takes effect for new conversations after a reload",
-                Reload::Reconnect => "reconnects the platform after a reload",
                 Reload::Restart => "needs a restart",
+                // What each will mean once a running server can read its configuration again.
+                Reload::Now | Reload::NewConversations | Reload::Reconnect => {
+                    "needs a restart; this version does not reload"
+                }
             },
         );
+        if schema::WITHOUT_EFFECT.contains(&field.path) {
+            line("effect", "none yet: it is read and checked");
+        }
         Ok(out)
     }
+}
+
+/// The field that was probably meant: one of that last name, else one written almost so.
+fn similar(path: &str) -> Option<&'static str> {
+    let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    let paths = || FIELDS.iter().map(|field| field.path);
+    let name = path.rsplit('.').next().unwrap_or(path);
+    paths()
+        .find(|other| last(other).eq_ignore_ascii_case(name))
+        .or_else(|| nearest(path, paths()))
+        .or_else(|| {
+            let close = nearest(name, paths().map(last))?;
+            paths().find(|other| last(other) == close)
+        })
 }
 
 fn text(field: &Field, value: &toml::Value) -> String {

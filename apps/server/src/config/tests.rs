@@ -184,7 +184,6 @@ fn the_names_that_people_know_work() {
     let mut environment = FixedEnvironment::of([
         ("PORT", "8123"),
         ("LOG_LEVEL", "debug,session=trace"),
-        ("WORKSPACE_ROOT", "/srv/w"),
         ("OPENCLAW_DATA_DIR", "/srv/d"),
         ("OPENCLAW_ADMIN_TOKEN", "admin-token-0123456789"),
         ("OPENCLAW_API_KEY_FILE", "/run/api"),
@@ -208,10 +207,6 @@ fn the_names_that_people_know_work() {
     let (sections, secrets) = (&loaded.sections, &loaded.secrets);
     assert_eq!(sections.server.listen.to_string(), "127.0.0.1:8123");
     assert_eq!(sections.logging.level, "debug,session=trace");
-    assert_eq!(
-        sections.session.workspace_root.as_deref(),
-        Some("/srv/w".as_ref())
-    );
     assert_eq!(sections.storage.data_dir.as_deref(), Some("/srv/d".as_ref()));
     assert_eq!(
         secrets.admin_token.as_ref().unwrap().expose(),
@@ -421,6 +416,12 @@ fn rules_that_join_fields_are_checked() {
         "messenger.telegram.secret = { env = 'NOT_SET' }",
         "the variable NOT_SET is not set",
     );
+    let webhook = from_env([
+        ("TELEGRAM_BOT_TOKEN", "1:x"),
+        ("OPENCLAW__SERVER__PUBLIC_URL", "https://bot.example"),
+    ]);
+    assert!(faults(webhook)[0].contains("set WEBHOOK_SECRET"));
+    from_env([("TELEGRAM_BOT_TOKEN", "1:x")]).unwrap();
     let both = from_env([("WEB_API_KEY", "x"), ("WEB_API_KEY_FILE", "/y")]);
     assert!(faults(both)[0].contains("keep one"));
     from_file("concurrency.preset = 'large'\nconcurrency.minWorkers = 6\n").unwrap();
@@ -442,10 +443,7 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
         ("OPENCLAW__AI_FABRIC__PROVIDERS__0__API_KEY", "sk-9"),
         ("OPENCLAW__AI_FABRIC__PROVIDERS__0__MODELS__0__ID", "m"),
         ("OPENCLAW__LOGGING__LEVELS__AI_FABRIC", "debug"),
-        (
-            "OPENCLAW__SERVER__CORS_ORIGINS",
-            "https://a.example, https://b.example",
-        ),
+        ("OPENCLAW__SERVER__TRUSTED_PROXIES", "10.0.0.1, 10.0.0.2"),
     ]);
     let loaded = pieces.unwrap();
     let provider = &loaded.sections.ai_fabric.providers[0];
@@ -453,8 +451,8 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
     assert_eq!(loaded.secrets.providers["a"].expose(), "sk-9");
     assert_eq!(loaded.sections.logging.levels["ai-fabric"], "debug");
     assert_eq!(
-        loaded.sections.server.cors_origins,
-        ["https://a.example", "https://b.example"]
+        loaded.sections.server.trusted_proxies,
+        ["10.0.0.1", "10.0.0.2"].map(|address| address.parse::<std::net::IpAddr>().unwrap())
     );
 
     let missing = faults(from_env([("OPENCLAW__AI_FABRIC__PROVIDERS__0__ID", "a")]));
@@ -499,7 +497,7 @@ fn a_field_explains_itself() {
         "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
         "\"debug\" (environment LOG_LEVEL)",
         "\"info\"",
-        "at once",
+        "needs a restart",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -565,6 +563,251 @@ fn every_field_of_the_table_is_one_the_server_reads_with_the_default_it_document
             field.path
         );
     }
+}
+
+/// What the owner of a field takes when nobody says, in the table's spelling.
+fn decided_by_the_owners() -> Vec<(String, String)> {
+    use openclaw_ai_fabric::{
+        CircuitConfig, FallbackChain, ModelDefinition, RouterConfig, TokenBudgetConfig,
+    };
+    use openclaw_core::{ModelId, Platform, ProviderId};
+    use openclaw_streaming::StreamConfig;
+    let millis = |time: Duration| time.as_millis().to_string();
+    let mut owned: Vec<(String, String)> = wire::pool_values(&from_file("").unwrap().sections)
+        .into_iter()
+        .map(|(path, value)| (path.to_owned(), value))
+        .collect();
+    let mut add = |path: &str, value: String| owned.push((path.to_owned(), value));
+    add("concurrency.preset", "\"custom\"".to_owned());
+    let stream = |config: StreamConfig| {
+        [
+            ("flushTokenThreshold", config.flush_token_threshold.to_string()),
+            ("flushTimeoutMs", millis(config.flush_timeout)),
+            (
+                "maxMessageLength",
+                config.max_message_length.unwrap_or(0).to_string(),
+            ),
+            (
+                "typingIndicatorIntervalMs",
+                config
+                    .typing_indicator_interval
+                    .map_or_else(|| "0".to_owned(), millis),
+            ),
+        ]
+    };
+    for (field, value) in stream(StreamConfig::default()) {
+        add(&format!("streaming.{field}"), value);
+    }
+    for platform in Platform::ALL {
+        for (field, value) in stream(StreamConfig::for_platform(platform)) {
+            add(&format!("streaming.{platform}.{field}"), value);
+        }
+        let limit = openclaw_messenger::RateLimits::default().of(platform);
+        let rps = (1.0 / limit.interval().as_secs_f64()).round();
+        add(&format!("messenger.rateLimits.{platform}.rps"), rps.to_string());
+        add(
+            &format!("messenger.rateLimits.{platform}.burstSize"),
+            limit.burst().to_string(),
+        );
+    }
+    let budget = TokenBudgetConfig::default();
+    let limit = |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string());
+    add("ai-fabric.budgets.free", limit(budget.limits.free));
+    add("ai-fabric.budgets.standard", limit(budget.limits.standard));
+    add("ai-fabric.budgets.premium", limit(budget.limits.premium));
+    add("ai-fabric.budgets.admin", limit(budget.limits.admin));
+    add(
+        "ai-fabric.budgetScope",
+        serde_json::to_string(&budget.scope).unwrap(),
+    );
+    add(
+        "ai-fabric.firstTokenTimeoutMs",
+        millis(RouterConfig::default().first_token_timeout),
+    );
+    let model = ModelId::parse("m").unwrap();
+    let chain = FallbackChain::new(model.clone());
+    add("ai-fabric.fallback.fallbacks", format!("{:?}", chain.fallbacks));
+    add("ai-fabric.fallback.maxRetries", chain.max_retries.to_string());
+    add("ai-fabric.fallback.retryDelayMs", millis(chain.retry_delay));
+    let circuit = CircuitConfig::default();
+    add(
+        "ai-fabric.circuit.failures",
+        circuit.failure_threshold.to_string(),
+    );
+    add("ai-fabric.circuit.openMs", millis(circuit.open_for));
+    add(
+        "ai-fabric.providers[].wordDelayMs",
+        millis(openclaw_demo::WORD_DELAY),
+    );
+    let unlisted = ModelDefinition::unlisted(model, ProviderId::parse("p").unwrap());
+    let of_model = |field: &str| format!("ai-fabric.providers[].models[].{field}");
+    add(&of_model("contextWindow"), unlisted.context_window.to_string());
+    add(
+        &of_model("maxOutputTokens"),
+        unlisted.max_output_tokens.to_string(),
+    );
+    add(
+        &of_model("costPer1kInput"),
+        format!("{:?}", unlisted.cost_per_1k_input),
+    );
+    add(
+        &of_model("costPer1kOutput"),
+        format!("{:?}", unlisted.cost_per_1k_output),
+    );
+    add(
+        &of_model("capabilities"),
+        serde_json::to_string(&unlisted.capabilities).unwrap(),
+    );
+    add(
+        &of_model("requiredTier"),
+        serde_json::to_string(&unlisted.required_tier).unwrap(),
+    );
+    let gateway = openclaw_gateway::GatewayConfig::default();
+    add("session.ttlMs", millis(gateway.session_ttl));
+    add("session.maxHistoryTokens", gateway.max_history_tokens.to_string());
+    add(
+        "session.defaultTier",
+        serde_json::to_string(&gateway.default_tier).unwrap(),
+    );
+    add("session.maxReplyTokens", gateway.max_reply_tokens.to_string());
+    add("session.cleanupIntervalMs", millis(gateway.cleanup_interval));
+    let policy = if gateway.forget_with_session {
+        "forget"
+    } else {
+        "keep"
+    };
+    add("session.historyPolicy", format!("\"{policy}\""));
+    let hooks = openclaw_plugins::HookLimits::default();
+    add("plugins.hookTimeoutMs", millis(hooks.time));
+    add("plugins.failuresToError", hooks.failures_in_a_row.to_string());
+    add("inbox.maxOpen", gateway.max_open_entries.to_string());
+    add("inbox.admissionDeadlineMs", millis(gateway.admission_deadline));
+    add("inbox.replayMaxAgeMs", millis(gateway.replay_max_age));
+    add("inbox.maxAttempts", gateway.max_attempts.to_string());
+    owned
+}
+
+#[test]
+fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
+    // A provider is built with its priority; no part has one of its own.
+    const WITHOUT_OWNER: &[&str] = &["ai-fabric.providers[].priority"];
+    let plain = |text: &str| text.replace('_', "").replace(", ", ",");
+    let decided = decided_by_the_owners();
+    for (path, value) in &decided {
+        let field = schema::find(path).unwrap_or_else(|| panic!("{path} is not in the table"));
+        let (Initial::Owned(text) | Initial::Value(text)) = field.default else {
+            panic!("{path} documents no default")
+        };
+        let text = if matches!(field.kind, Kind::Texts | Kind::Choice(_)) {
+            text.replace(", ", ",")
+        } else {
+            plain(text)
+        };
+        assert_eq!(text, value.replace(", ", ","), "{path}");
+    }
+    for field in FIELDS
+        .iter()
+        .filter(|field| matches!(field.default, Initial::Owned(_)))
+    {
+        let known = decided.iter().any(|(path, _)| path == field.path) || WITHOUT_OWNER.contains(&field.path);
+        assert!(known, "{}: no part was asked for its default", field.path);
+    }
+}
+
+/// The guide's tables, in both languages, say of every field what the table says.
+#[test]
+fn the_guide_names_every_field_with_its_default() {
+    for language in ["en", "ru"] {
+        let page = format!(
+            "{}/../../docs/guide/{language}/configuration.md",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(&page).unwrap();
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+        for field in FIELDS {
+            let start = format!("| `{}` | ", field.path);
+            let row = rows.iter().find_map(|row| row.strip_prefix(&start));
+            let row = row.unwrap_or_else(|| panic!("{page} has no row {start}"));
+            let (default, meaning) = row.split_once(" | ").unwrap();
+            match (field.default, language) {
+                (Initial::Value(value) | Initial::Owned(value), _) => {
+                    assert_eq!(default, format!("`{value}`"), "{page}: {}", field.path);
+                }
+                (Initial::Unset(words), "en") => assert_eq!(default, words, "{page}: {}", field.path),
+                (Initial::Unset(_) | Initial::Required, _) => {}
+            }
+            let meaning = meaning.trim_end_matches(" |");
+            let marked = meaning.strip_suffix(" †");
+            assert_eq!(
+                marked.is_some(),
+                schema::WITHOUT_EFFECT.contains(&field.path),
+                "{page}: {}",
+                field.path
+            );
+            if language == "en" {
+                assert_eq!(marked.unwrap_or(meaning), field.doc, "{page}: {}", field.path);
+            }
+        }
+        assert_eq!(rows.len(), FIELDS.len(), "{page} names a field that is not there");
+    }
+}
+
+#[test]
+fn every_choice_of_the_table_is_one_that_the_parts_take() {
+    for field in FIELDS {
+        let Kind::Choice(choices) = field.kind else {
+            continue;
+        };
+        if field.path.contains(['[', '*']) {
+            continue;
+        }
+        for choice in choices {
+            let flag = format!("{}={choice}", field.path);
+            let loaded = load(None, &FixedEnvironment::default(), std::slice::from_ref(&flag));
+            assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
+        }
+    }
+}
+
+#[test]
+fn what_the_parts_would_refuse_is_told_with_all_other_faults() {
+    let found = faults(from_file(
+        "[streaming]\nflushTimeoutMs = 900_000\n[streaming.web]\nmaxMessageLength = 5\n[concurrency]\npreset = 'large'\n\
+         maxWorkers = 3\nmaxQueueSize = 20_000_000\n[logging]\nlevle = 1\n[messenger.rateLimits.api]\nburstSize = 2_000_000\n",
+    ));
+    for expected in [
+        "file 10:1: logging.levle: there is no such key; did you mean `level`?",
+        "file 2:18: streaming.flushTimeoutMs: 900000; it must be from 1 to 600000",
+        "file 4:20: streaming.web.maxMessageLength: 5; it must be 0 (unlimited) or at least 64",
+        "file 7:14: concurrency.maxWorkers: concurrency.minWorkers is 4; it must be at most maxWorkers",
+        "file 8:16: concurrency.maxQueueSize: 20000000; it must be between 1 and 10000000",
+        "file 12:13: messenger.rateLimits.api.burstSize: 2000000; it must be between 1 and 1000000",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault == expected),
+            "missing: {expected}\nin: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn what_only_follows_from_a_value_that_cannot_be_read_is_not_told() {
+    let found = faults(from_file("[concurrency]\nminWorkers = 6\nmaxWorkers = 'many'\n"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let open =
+        "[server]\nlisten = '0.0.0.0:1'\nadminToken = 'in-the-file-itself'\napiKey = { env = 'KEY' }\n";
+    let environment = FixedEnvironment::of([("KEY", "apikey-0123456789")]);
+    let found = faults(load(Some(open), &environment, &[]));
+    assert!(
+        found.len() == 1 && found[0].contains("server.adminToken"),
+        "{found:#?}"
+    );
+    let broken = faults(from_file("[server]\nlisten = '0.0.0.0:1'\nadminToken = \n"));
+    assert!(
+        broken.iter().all(|fault| !fault.contains("can be reached")),
+        "{broken:#?}"
+    );
 }
 
 #[test]

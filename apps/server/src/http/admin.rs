@@ -1,5 +1,8 @@
 //! The admin API.
 
+pub(crate) mod keys;
+pub(crate) mod status;
+
 use super::{App, is_admin};
 use crate::problem::Problem;
 use axum::Json;

@@ -2,10 +2,25 @@
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use openclaw_core::Clock;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Of a body that is too large, so much more is read and thrown away, so that the caller gets to see the answer.
 const DISCARDED: usize = 8 << 20;
+
+/// A body that breaks off when it has not arrived in time. Most bodies come with their head and never need the timer.
+struct InTime {
+    body: Body,
+    clock: Arc<dyn Clock>,
+    limit: Duration,
+    timer: Option<BoxFuture<'static, ()>>,
+}
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +29,48 @@ pub(crate) enum BodyError {
     TooLarge,
     /// It stopped coming, or was not what its headers said.
     Broken,
+}
+
+/// The same body, broken off when it is not whole this long after it was first waited for.
+pub(crate) fn in_time(body: Body, clock: &Arc<dyn Clock>, limit: Duration) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    Body::new(InTime {
+        body,
+        clock: Arc::clone(clock),
+        limit,
+        timer: None,
+    })
+}
+
+impl http_body::Body for InTime {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        let timer = this.timer.get_or_insert_with(|| this.clock.sleep(this.limit));
+        timer.as_mut().poll(context).map(|()| {
+            Some(Err(axum::Error::new(std::io::Error::from(
+                std::io::ErrorKind::TimedOut,
+            ))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The whole body, if it has at most `limit` bytes.

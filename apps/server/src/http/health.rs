@@ -1,5 +1,6 @@
 //! Is it alive, is it ready, how is it doing.
 
+use super::native::is_local;
 use super::{App, is_admin};
 use crate::problem::Problem;
 use crate::prometheus::{Exposition, PoolSnapshot};
@@ -16,8 +17,8 @@ pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Whether messages can be taken: 503 with the reasons while not.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+/// Why no messages can be taken; empty when they can.
+pub(super) fn not_ready(app: &App) -> Vec<String> {
     let mut reasons = Vec::new();
     if app.is_draining() {
         reasons.push("draining: the server is shutting down".to_owned());
@@ -25,6 +26,12 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     if let Err(error) = app.store.writable() {
         reasons.push(format!("store: {error}"));
     }
+    reasons
+}
+
+/// Whether messages can be taken: 503 with the reasons while not.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let reasons = not_ready(&app);
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
@@ -41,10 +48,7 @@ pub(crate) async fn metrics(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Response {
-    let is_local = peer.is_some_and(|axum::Extension(ConnectInfo(address))| address.ip().is_loopback());
-    // A proxy on this machine forwards for others.
-    let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
-    if !(is_local && !forwarded) && !is_admin(&app, &headers) {
+    if !is_local(peer.as_ref().map(|peer| &peer.0), &headers) && !is_admin(&app, &headers) {
         return Problem::new("UNAUTHORIZED", "metrics need the admin token").into_response();
     }
     let mut out = Exposition::default();
@@ -70,6 +74,19 @@ pub(crate) async fn metrics(
         "openclaw_inbox_oldest_waiting_seconds",
         "How long the message that waits longest outside the pool has waited.",
         app.gateway.oldest_waiting().map_or(0.0, |age| age.as_secs_f64()),
+    );
+    let connections = &app.connections;
+    out.gauge(
+        "openclaw_connections_open",
+        "Connections open now.",
+        connections.open() as f64,
+    );
+    out.counter(
+        "openclaw_connections_refused_total",
+        "Connections refused because there were too many.",
+        connections
+            .refused_total()
+            .saturating_add(connections.refused_address()),
     );
     let outbox = app.gateway.outbox();
     out.counter(

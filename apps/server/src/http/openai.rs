@@ -10,14 +10,17 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
+use futures::future::BoxFuture;
 use futures::stream;
-use openclaw_ai_fabric::{ChatRequest, ModelFilter, ToolSpec};
-use openclaw_core::{CodedError, CorrelationId, Language, ModelId, TenantId};
+use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelFilter, ToolSpec};
+use openclaw_core::{CodedError, CorrelationId, Language, ModelId, Monotonic, TenantId};
 use openclaw_gateway::ports::ApiKeyRecord;
-use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, Refusal, caller_chat};
+use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, caller_chat};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The chat of calls that name no user.
+pub(super) const DEFAULT_CHAT: &str = "default";
 /// How often a silent stream shows that it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// Events written at once, at most.
@@ -91,13 +94,13 @@ async fn answer(
     let asked = ChatCompletionRequest::parse(&body)?;
     let (stream, include_usage) = (asked.stream, asked.include_usage);
     let request = completion_request(key, asked, id, language)?;
-    let mut events = app
-        .gateway
-        .complete(request)
-        .map_err(|refusal| refused(app, &refusal, language))?;
+    let mut events = app.gateway.complete(request).map_err(|refusal| {
+        app.counters.refused.bump([refusal.code(), key.tier.as_str()]);
+        ApiError::from_error(&refusal, language)
+    })?;
     // Nothing is promised before a model answers: until then an error still has its own status.
     let first = match events.next().await {
-        Some(CompletionEvent::Failed(refusal)) => return Err(refused(app, &refusal, language)),
+        Some(CompletionEvent::Failed(refusal)) => return Err(ApiError::from_error(&refusal, language)),
         Some(event) => event,
         None => return Err(ApiError::new("INTERNAL", "the answer ended before it began")),
     };
@@ -108,7 +111,7 @@ async fn answer(
     if stream {
         Ok(streamed(app, head, first, events, include_usage, language))
     } else {
-        gathered(app, &head, first, events, language).await
+        gathered(&head, first, events, language).await
     }
 }
 
@@ -117,18 +120,13 @@ struct Head {
     created: i64,
 }
 
-fn refused(app: &App, refusal: &Refusal, language: Language) -> ApiError {
-    app.counters.refused.bump([refusal.code(), "api"]);
-    ApiError::from_error(refusal, language)
-}
-
 fn completion_request(
     key: &ApiKeyRecord,
     asked: ChatCompletionRequest,
     correlation_id: CorrelationId,
     language: Language,
 ) -> Result<CompletionRequest, ApiError> {
-    let chat = caller_chat(asked.user.as_deref().unwrap_or("default"));
+    let chat = caller_chat(asked.user.as_deref().unwrap_or(DEFAULT_CHAT));
     let tools = asked.tools.into_iter().map(tool).collect::<Result<_, _>>()?;
     let model: Option<ModelId> = (asked.model.as_str() != "auto").then_some(asked.model);
     Ok(CompletionRequest {
@@ -141,6 +139,11 @@ fn completion_request(
             tools,
             parameters: asked.parameters,
             user: asked.user,
+            form: if asked.stream {
+                AnswerForm::Streamed
+            } else {
+                AnswerForm::Whole
+            },
         },
         correlation_id,
         language,
@@ -157,7 +160,6 @@ fn tool(value: serde_json::Value) -> Result<ToolSpec, ApiError> {
 }
 
 async fn gathered(
-    app: &App,
     head: &Head,
     first: CompletionEvent,
     mut events: CompletionStream,
@@ -182,7 +184,7 @@ async fn gathered(
                 );
                 return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
             }
-            CompletionEvent::Failed(refusal) => return Err(refused(app, &refusal, language)),
+            CompletionEvent::Failed(refusal) => return Err(ApiError::from_error(&refusal, language)),
         }
         next = events.next().await;
     }
@@ -199,6 +201,10 @@ struct Streaming {
     include_usage: bool,
     language: Language,
     over: bool,
+    /// When the client last heard something, and a timer that fires when the next sign of life could be due. Each write
+    /// moves that moment without setting the timer anew.
+    heard: Monotonic,
+    ping: BoxFuture<'static, ()>,
 }
 
 fn streamed(
@@ -218,6 +224,8 @@ fn streamed(
         include_usage,
         language,
         over: false,
+        heard: app.clock.monotonic(),
+        ping: app.clock.sleep(PING_INTERVAL),
     };
     let body = stream::unfold(streaming, |mut streaming| async move {
         let bytes = streaming.next().await?;
@@ -247,7 +255,6 @@ impl Streaming {
         let mut out = BytesMut::new();
         while out.is_empty() && !self.over {
             if self.waiting.is_empty() {
-                let ping = self.app.clock.sleep(PING_INTERVAL);
                 tokio::select! {
                     biased;
                     event = self.events.next() => match event {
@@ -255,7 +262,15 @@ impl Streaming {
                         // The end without `Done` or `Failed` is nobody's word: never let it look complete.
                         None => self.fail(&ApiError::new("INTERNAL", "the answer ended in the middle"), &mut out),
                     },
-                    () = ping => ChunkWriter::ping(&mut out),
+                    () = &mut self.ping => {
+                        let due = self.heard + PING_INTERVAL;
+                        if self.app.clock.monotonic() < due {
+                            self.ping = self.app.clock.sleep_until(due);
+                        } else {
+                            ChunkWriter::ping(&mut out);
+                            self.ping = self.app.clock.sleep(PING_INTERVAL);
+                        }
+                    }
                 }
             }
             self.events.take_ready(&mut self.waiting, EVENTS_AT_ONCE);
@@ -263,6 +278,7 @@ impl Streaming {
                 self.write(event, &mut out);
             }
         }
+        self.heard = self.app.clock.monotonic();
         Some(out.freeze())
     }
 
@@ -282,7 +298,7 @@ impl Streaming {
                 self.over = true;
             }
             CompletionEvent::Failed(refusal) => {
-                let error = refused(&self.app, &refusal, self.language);
+                let error = ApiError::from_error(&refusal, self.language);
                 self.fail(&error, out);
             }
         }

@@ -75,7 +75,7 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
             return acknowledged();
         }
     };
-    match app.gateway.receive(messages, None).await {
+    match app.gateway.receive_as(Some(id), messages, None).await {
         Ok(receipts) => {
             let outcome = if receipts.iter().all(|receipt| receipt.duplicate) {
                 "duplicate"

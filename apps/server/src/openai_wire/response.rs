@@ -198,16 +198,6 @@ impl CompletionWriter {
         }
     }
 
-    /// The text so far.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Forgets what was gathered: another model begins anew.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// Writes the answer. `usage` is what is settled, if the caller knows better than the model's own count.
     pub(crate) fn finish(&self, identity: Identity<'_>, usage: Option<TokenUsage>) -> Bytes {
         let mut out = BytesMut::with_capacity(self.text.len() + self.text.len() / 16 + 384);

@@ -157,12 +157,9 @@ async fn a_repeated_update_is_acknowledged_and_not_answered_again() {
 
 #[tokio::test]
 async fn two_hundred_chats_at_once_are_answered_and_the_metrics_tell_the_truth() {
-    let world = world(|setup| {
-        without_limits(setup)
-            .env("OPENCLAW__CONCURRENCY__MAX_WORKERS", "256")
-            .env("OPENAI_MODEL", "mock-echo-t2000")
-    })
-    .await;
+    let world = world(|setup| without_limits(setup).env("OPENCLAW__CONCURRENCY__MAX_WORKERS", "256")).await;
+    // Nobody is answered before all are in: how fast the machine is does not matter.
+    let hold = world.provider.hold();
     let delivered = futures::future::join_all((1..=200).map(|user| world.say(user, "hi"))).await;
     assert!(delivered.iter().all(|status| *status == 200));
     world
@@ -172,6 +169,7 @@ async fn two_hundred_chats_at_once_are_answered_and_the_metrics_tell_the_truth()
         .unwrap();
     let metrics = world.metrics().await;
     assert_eq!(metrics["activeWorkers"], 200, "{metrics}");
+    drop(hold);
     for user in 1..=200 {
         world.hears(user, "echo: hi").await;
     }
@@ -185,11 +183,10 @@ async fn with_the_default_limits_the_bot_never_sends_faster_than_they_allow() {
     for user in 1..=90 {
         world.hears(user, "echo: hi").await;
     }
+    // Sent, 30 + 30 in any second. Seen from the other side a call may arrive half a second late on a busy machine, so
+    // that of 1.5 s of sending all may arrive within one; without a limit it would be all 180 calls.
     let most = world.telegram.max_calls_within(Duration::from_secs(1));
-    assert!(
-        most <= 60,
-        "{most} calls within a second; burst 30 and 30 a second allow 60"
-    );
+    assert!(most <= 30 + 45, "{most} calls within a second");
 }
 
 #[tokio::test]
@@ -375,4 +372,43 @@ async fn sigterm_stops_in_time_and_loses_nothing() {
         world.hears(user, "echo: hello").await;
         assert_eq!(world.telegram.chat(user).texts().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn in_a_private_chat_an_answer_is_shown_as_a_draft_and_sent_once() {
+    let world = world(|setup| setup.env("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE", "auto")).await;
+    let words: Vec<String> = (0..60).map(|number| format!("word{number} ")).collect();
+    let text = words.concat();
+    world
+        .provider
+        .script(Answer::pieces(words).with_gap(Duration::from_millis(25)));
+    assert_eq!(world.say(42, "tell me").await, 200);
+    world.hears(42, text.trim_end()).await;
+    let chat = world.telegram.chat(42);
+    assert!(chat.drafts.len() >= 2, "{:?}", chat.drafts);
+    assert!(
+        chat.drafts
+            .iter()
+            .all(|draft| text.starts_with(draft.text.trim_end())),
+        "{:?}",
+        chat.drafts
+    );
+    assert_eq!(chat.texts().len(), 1);
+    assert!(chat.last().unwrap().history.is_empty(), "sent once, not edited");
+}
+
+#[tokio::test]
+async fn where_drafts_are_unknown_the_answer_is_edited() {
+    let world = world(|setup| setup.env("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE", "auto")).await;
+    world.telegram.set_drafts(false);
+    let words: Vec<String> = (0..120).map(|number| format!("word{number} ")).collect();
+    let text = words.concat();
+    world
+        .provider
+        .script(Answer::pieces(words).with_gap(Duration::from_millis(25)));
+    assert_eq!(world.say(42, "tell me").await, 200);
+    world.hears(42, text.trim_end()).await;
+    let chat = world.telegram.chat(42);
+    assert_eq!((chat.drafts.len(), chat.texts().len()), (0, 1));
+    assert!(!chat.last().unwrap().history.is_empty(), "edited as it grew");
 }

@@ -153,6 +153,7 @@ impl State {
             return Vec::new();
         };
         let (tenant_id, bot) = (tenant.tenant.tenant_id.clone(), tenant.bot.clone());
+        let tier = tenant.tenant.tier;
         let mut written = Vec::with_capacity(parts.len());
         for part in parts {
             self.last_part += 1;
@@ -160,6 +161,7 @@ impl State {
                 id: OutboxId(self.last_part),
                 entry,
                 tenant: tenant_id.clone(),
+                tier,
                 bot: bot.clone(),
                 correlation_id,
                 part,

@@ -21,6 +21,8 @@ const MAX_TOOL_CALLS: usize = 128;
 pub(crate) struct Decoder {
     calls: Vec<KnownCall>,
     stopped: bool,
+    /// Whether the answer comes in one piece.
+    whole: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,9 @@ struct Choice<'a> {
     index: Option<u64>,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
+    /// In place of `delta` where the answer comes in one piece.
+    #[serde(borrow, default)]
+    message: Option<Delta<'a>>,
     #[serde(default)]
     finish_reason: Option<Finish>,
 }
@@ -94,6 +99,20 @@ enum Finish {
 // === impl Decoder ===
 
 impl Decoder {
+    /// Decodes an answer that came in one piece.
+    pub(crate) fn decode_whole(data: &str) -> Result<VecDeque<ModelEvent>, ModelError> {
+        let (mut decoder, mut events) = (Self::default(), VecDeque::new());
+        decoder.whole = true;
+        decoder.decode(data, &mut events)?;
+        if events.is_empty() {
+            return Err(ModelError::Malformed {
+                message: "there is no answer in the answer".into(),
+            });
+        }
+        decoder.done(&mut events);
+        Ok(events)
+    }
+
     /// Whether the model has said why it stopped.
     pub(crate) fn stopped(&self) -> bool {
         self.stopped
@@ -125,7 +144,8 @@ impl Decoder {
             if choice.index.unwrap_or(0) != 0 {
                 continue;
             }
-            if let Some(delta) = choice.delta {
+            let said = if self.whole { choice.message } else { choice.delta };
+            if let Some(delta) = said {
                 self.delta(delta, events)?;
             }
             finish = choice.finish_reason.or(finish);

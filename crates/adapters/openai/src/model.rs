@@ -1,11 +1,15 @@
 //! The model port, spoken as chat completions over HTTP.
 
+use crate::chunk::Decoder;
 use crate::config::{Endpoint, OpenAiConfig};
 use crate::request::Body;
 use crate::stream::AnswerDecoder;
 use crate::{header, refusal};
 use async_trait::async_trait;
-use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink, TimeoutPhase};
+use futures::{StreamExt, stream};
+use openclaw_ai_fabric::{
+    AnswerForm, ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink, TimeoutPhase,
+};
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
 use openclaw_http_client::{BodyStream, Client, describe, is_json, read_at_most};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
@@ -15,6 +19,8 @@ use std::sync::Arc;
 
 /// How much of a refusal is read, in bytes.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// How much of an answer in one piece is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// How much of a list of models is read, in bytes.
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 
@@ -65,6 +71,23 @@ impl OpenAiModel {
         }
     }
 
+    /// An answer in one piece, if it has arrived whole.
+    async fn whole_answer(&self, response: Response) -> Result<String, ModelError> {
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            body.extend_from_slice(&chunk.map_err(|_broken| ModelError::Cut)?);
+            if body.len() > MAX_ANSWER_BYTES {
+                return Err(ModelError::Malformed {
+                    message: format!("an answer of more than {MAX_ANSWER_BYTES} bytes"),
+                });
+            }
+        }
+        String::from_utf8(body).map_err(|_invalid| ModelError::Malformed {
+            message: "an answer that is not UTF-8".into(),
+        })
+    }
+
     async fn refused(&self, response: Response) -> ModelError {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
@@ -95,12 +118,16 @@ impl ModelPort for OpenAiModel {
         let body = serde_json::to_vec(&body).map_err(|error| ModelError::BadRequest {
             message: error.to_string(),
         })?;
+        let accept = match request.form {
+            AnswerForm::Streamed => "text/event-stream",
+            AnswerForm::Whole => "application/json",
+        };
         let response = self
             .client
             .post(self.endpoint.completions.clone())
             .headers(self.endpoint.headers.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(ACCEPT, HeaderValue::from_static("text/event-stream"))
+            .header(ACCEPT, HeaderValue::from_static(accept))
             .header("x-client-request-id", correlation_id.to_string())
             .body(body)
             .send()
@@ -109,6 +136,10 @@ impl ModelPort for OpenAiModel {
         self.report_quota(&response);
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
+        }
+        if request.form == AnswerForm::Whole && is_json(&response) {
+            let events = Decoder::decode_whole(&self.whole_answer(response).await?)?;
+            return Ok(stream::iter(events.into_iter().map(Ok)).boxed());
         }
         if is_json(&response) {
             // No stream although one was asked for: an error under a status that says otherwise, or a server that

@@ -3,7 +3,7 @@
 //! Written straight from the domain's values, borrowed: a long conversation is not copied once more.
 
 use crate::config::Endpoint;
-use openclaw_ai_fabric::{ChatRequest, ToolSpec};
+use openclaw_ai_fabric::{AnswerForm, ChatRequest, ToolSpec};
 use openclaw_core::{ChatMessage, ContentBlock, ModelId, Role};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -87,8 +87,10 @@ impl Serialize for Body<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("model", self.model)?;
         map.serialize_entry("messages", &Messages(&request.messages))?;
-        map.serialize_entry("stream", &true)?;
-        if self.endpoint.include_usage {
+        let streamed = request.form == AnswerForm::Streamed;
+        map.serialize_entry("stream", &streamed)?;
+        // An answer in one piece always has its usage.
+        if streamed && self.endpoint.include_usage {
             map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
         }
         if request.max_output_tokens > 0 {

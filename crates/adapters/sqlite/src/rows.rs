@@ -29,7 +29,7 @@ pub(crate) const SESSION: &str = "s.generation, s.state, s.created_at, s.last_ac
 
 /// The query whose rows [`outbox_part`] reads, to be continued with `WHERE`.
 pub(crate) const PENDING_FROM: &str = "SELECT o.id, o.entry, t.platform, t.user, t.chat, t.bot, \
-     i.correlation_id, o.part, o.attempts, o.ambiguous, o.due_at \
+     i.correlation_id, o.part, o.attempts, o.ambiguous, o.due_at, t.tier \
      FROM outbox o JOIN inbox i ON i.id = o.entry JOIN tenants t ON t.key = i.tenant";
 
 /// The first row of a query, if there is one.
@@ -127,6 +127,7 @@ pub(crate) fn outbox_part(row: &Row<'_>) -> Result<OutboxPart, OpError> {
         id: OutboxId(row.get(0)?),
         entry: EntryId(row.get(1)?),
         tenant: tenant_id(row, 2)?,
+        tier: text::<AccessTier>(row, 11, "outbox part")?,
         bot: text::<BotId>(row, 5, "outbox part")?,
         correlation_id: text(row, 6, "outbox part")?,
         part: json(row, 7, "outbox part")?,

@@ -41,6 +41,8 @@ pub enum GroupMode {
     Addressed,
     /// Everything the bot is shown.
     All,
+    /// Nothing.
+    Off,
 }
 
 // === impl TelegramConfig ===

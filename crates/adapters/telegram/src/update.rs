@@ -98,11 +98,14 @@ impl Reader<'_> {
             (None, None) if attachments.is_empty() => return Ok(ignored("service_message")),
             (None, None) => ("", [].as_slice()),
         };
-        if chat_kind == ChatKind::Group
-            && self.config.groups == GroupMode::Addressed
-            && !self.is_addressed(message, text, entities)
-        {
-            return Ok(ignored("not_addressed"));
+        if chat_kind == ChatKind::Group {
+            match self.config.groups {
+                GroupMode::Off => return Ok(ignored("groups_off")),
+                GroupMode::Addressed if !self.is_addressed(message, text, entities) => {
+                    return Ok(ignored("not_addressed"));
+                }
+                GroupMode::Addressed | GroupMode::All => {}
+            }
         }
         let reply_to = message
             .reply_to_message

@@ -34,6 +34,8 @@ pub(super) struct Call {
     output: TextMeter,
     /// The provider's last word on usage.
     reported: Option<TokenUsage>,
+    /// Whether the first token tells how quick the model is to begin.
+    streamed: bool,
 }
 
 // === impl Call ===
@@ -46,6 +48,7 @@ impl Call {
         found: FoundModel,
         held: (RateLimitPermit, CircuitPass),
         raw_input: u64,
+        streamed: bool,
     ) -> Self {
         Self {
             started: router.deps.clock.monotonic(),
@@ -59,6 +62,7 @@ impl Call {
             raw_input,
             output: TextMeter::default(),
             reported: None,
+            streamed,
         }
     }
 
@@ -103,7 +107,7 @@ impl Call {
         }
         if let Some((permit, pass)) = self.held.take() {
             permit.settle(usage.total());
-            pass.succeeded(self.first_token);
+            pass.succeeded(self.first_token.filter(|_| self.streamed));
         }
         let cost = self.found.model.cost(&usage);
         let first_token = self.first_token.unwrap_or(duration);

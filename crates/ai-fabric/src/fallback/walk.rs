@@ -3,7 +3,7 @@
 use super::call::{Attempts, Call};
 use super::router::Shared;
 use super::{Attempt, AttemptOutcome, RoutedRequest};
-use crate::chat::ChatRequest;
+use crate::chat::{AnswerForm, ChatRequest};
 use crate::circuit::CircuitPass;
 use crate::error::{AllModelsFailedError, ModelError, RateLimitExceededError, RouteError, TimeoutPhase};
 use crate::estimate::raw_request_tokens;
@@ -243,8 +243,14 @@ impl Walk {
         self.announce(&found);
         let chat = fitted(&self.request.chat, self.output_allowed(&found));
         let clock = Arc::clone(&self.router.deps.clock);
+        // Of an answer in one piece nothing comes before all of it.
+        let streamed = self.request.chat.form == AnswerForm::Streamed;
         let first_due = clock.monotonic() + self.router.config.first_token_timeout;
-        let due = first_due.min(self.request.deadline);
+        let due = if streamed {
+            first_due.min(self.request.deadline)
+        } else {
+            self.request.deadline
+        };
         let mut call = Call::new(
             Arc::clone(&self.router),
             Arc::clone(&self.attempts),
@@ -252,6 +258,7 @@ impl Walk {
             found,
             held,
             self.raw_input,
+            streamed,
         );
         let outcome = {
             let port = Arc::clone(&call.found.port);
@@ -264,7 +271,7 @@ impl Walk {
             match select(pin!(asked), clock.sleep_until(due)).await {
                 Either::Left((outcome, _)) => outcome,
                 Either::Right(_) => Err(ModelError::Timeout {
-                    phase: if first_due <= self.request.deadline {
+                    phase: if streamed && first_due <= self.request.deadline {
                         TimeoutPhase::FirstToken
                     } else {
                         TimeoutPhase::Whole

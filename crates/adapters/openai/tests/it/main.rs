@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ProviderRateLimit, RateLimiter};
+use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelError, ModelPort, ProviderRateLimit, RateLimiter};
 use openclaw_core::{
     ChatMessage, Clock, CorrelationId, ModelEvent, ModelId, Role, Secret, StopReason, TokenUsage,
 };
@@ -256,4 +256,79 @@ async fn what_a_provider_says_of_its_quota_reaches_the_limiter() {
         Some(3)
     );
     server.await.unwrap();
+}
+
+async fn ask_whole(adapter: &OpenAiModel) -> Result<Vec<ModelEvent>, ModelError> {
+    let id = CorrelationId::new(SystemClock::new().now(), &SystemRandom);
+    let mut request = ChatRequest::new(vec![ChatMessage::text(Role::User, "Hello")], 64);
+    request.form = AnswerForm::Whole;
+    let events: Vec<_> = adapter.stream(&model(), &request, id).await?.collect().await;
+    events.into_iter().collect()
+}
+
+fn json_answer(body: &str) -> Answer {
+    raw("application/json", [body.as_bytes().to_vec()])
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_is_asked_for_and_says_what_a_stream_would() {
+    let provider = MockProvider::start().await.unwrap();
+    let adapter = adapter(&provider.base_url());
+    provider.script(Answer::pieces(["Good ", "morning!"]).with_usage(7, 3));
+    let usage = TokenUsage {
+        input_tokens: 7,
+        output_tokens: 3,
+        estimated: false,
+    };
+    let (stop, usage) = (ModelEvent::Stop(StopReason::EndTurn), ModelEvent::Usage(usage));
+    let events = ask_whole(&adapter).await.unwrap();
+    assert_eq!(events, [text("Good morning!"), usage, stop]);
+    let body = &provider.requests()[0].body;
+    assert_eq!(body["stream"], false);
+    assert!(body.get("stream_options").is_none(), "{body}");
+
+    provider.script(json_answer(
+        r#"{"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": null,
+            "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}}]}"#,
+    ));
+    let calls = [
+        ModelEvent::ToolUseStart {
+            index: 0,
+            id: "c".into(),
+            name: "f".into(),
+        },
+        ModelEvent::ToolArgumentsDelta {
+            index: 0,
+            delta: "{}".into(),
+        },
+        ModelEvent::Stop(StopReason::ToolUse),
+    ];
+    assert_eq!(ask_whole(&adapter).await.unwrap(), calls);
+}
+
+#[tokio::test]
+async fn a_server_that_streams_an_answer_wanted_in_one_piece_is_understood() {
+    let provider = MockProvider::start().await.unwrap();
+    let chunk = br#"data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}"#;
+    provider.script(raw(
+        "text/event-stream",
+        [[&chunk[..], b"\n\ndata: [DONE]\n\n"].concat()],
+    ));
+    let events = ask_whole(&adapter(&provider.base_url())).await.unwrap();
+    assert!(events.starts_with(&[text("hi")]), "{events:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_answer_in_one_piece_is_an_error() {
+    let provider = MockProvider::start().await.unwrap();
+    let adapter = adapter(&provider.base_url());
+    for (body, code) in [
+        (r#"{"error": {"message": "overloaded"}}"#, "InStream"),
+        (r#"{"detail": "not here"}"#, "Malformed"),
+        (r#"{"choices": [{"message": {"content": "ha"#, "Malformed"),
+    ] {
+        provider.script(json_answer(body));
+        let error = ask_whole(&adapter).await.unwrap_err();
+        assert!(format!("{error:?}").starts_with(code), "{body}: {error:?}");
+    }
 }

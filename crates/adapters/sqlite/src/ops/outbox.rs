@@ -3,6 +3,7 @@
 use crate::error::OpError;
 use crate::ops::inbox::Ended;
 use crate::rows::{self, PENDING_FROM, all, change, first};
+use openclaw_core::AccessTier;
 use openclaw_core::Timestamp;
 use openclaw_gateway::ports::{Delivery, EntryId, NewOutboxPart, OutboxId, OutboxPart};
 use rusqlite::{Connection, params};
@@ -19,11 +20,17 @@ pub(crate) fn add(
     }
     let address = first(
         connection,
-        "SELECT platform, user, chat, bot FROM tenants WHERE key = ?1",
+        "SELECT platform, user, chat, bot, tier FROM tenants WHERE key = ?1",
         params![ended.tenant.0],
-        |row| Ok((rows::tenant_id(row, 0)?, rows::text(row, 3, "tenant")?)),
+        |row| {
+            Ok((
+                rows::tenant_id(row, 0)?,
+                rows::text(row, 3, "tenant")?,
+                rows::text::<AccessTier>(row, 4, "tenant")?,
+            ))
+        },
     )?;
-    let Some((tenant, bot)) = address else {
+    let Some((tenant, bot, tier)) = address else {
         return Ok(Vec::new());
     };
     let mut written = Vec::with_capacity(parts.len());
@@ -37,6 +44,7 @@ pub(crate) fn add(
             id: OutboxId(connection.last_insert_rowid()),
             entry,
             tenant: openclaw_core::TenantId::clone(&tenant),
+            tier,
             bot: openclaw_core::BotId::clone(&bot),
             correlation_id: ended.correlation_id,
             part,

@@ -1,0 +1,261 @@
+//! What the server says on the terminal when it is ready: what is on, what is off and why, and where to go next.
+
+use crate::client::reachable;
+use crate::config::environment::Environment;
+use crate::config::sections::Locale;
+use crate::wire::{Intake, ModelReason};
+use openclaw_core::Language;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// What there is to say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) data_dir: &'a Path,
+    /// Whether this start made the data directory's keys.
+    pub(crate) is_new: bool,
+    pub(crate) storage: &'a str,
+    pub(crate) models: &'a [String],
+    pub(crate) why: ModelReason,
+    pub(crate) telegram: Option<Intake>,
+    /// The https address others reach the server by.
+    pub(crate) public_url: Option<&'a str>,
+    pub(crate) web: bool,
+    /// The file the API key is in; none when the operator set it.
+    pub(crate) api_key: Option<&'a Path>,
+    /// The file the admin token is in; none when the operator set it.
+    pub(crate) admin_token: Option<&'a Path>,
+    pub(crate) took: Duration,
+}
+
+/// The terminal's language: the configured one, else what `LC_ALL`, `LC_MESSAGES` or `LANG` says.
+pub(crate) fn language(locale: Locale, environment: &dyn Environment) -> Language {
+    match locale {
+        Locale::Ru => Language::Ru,
+        Locale::En => Language::En,
+        // The first that is set decides, also when it names a language we do not speak.
+        Locale::Auto => ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| environment.var(name).filter(|tag| !tag.is_empty()))
+            .and_then(|tag| Language::from_tag(&tag))
+            .unwrap_or_default(),
+    }
+}
+
+/// The banner.
+pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
+    // `choose(en, ru)`: the two texts of one thing stand side by side.
+    let choose = |en: &str, ru: &str| match language {
+        Language::En => en.to_owned(),
+        Language::Ru => ru.to_owned(),
+    };
+    let url = format!("http://{}", reachable(facts.address));
+    let mut out = format!("OpenClaw Platform {}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &str| {
+        let name = format!("{name}:");
+        out.push_str(&format!("  {name:<12} {value}\n"));
+    };
+
+    let new = if facts.is_new {
+        choose(" (new)", " (новый)")
+    } else {
+        String::new()
+    };
+    line(
+        &choose("data", "данные"),
+        &format!("{}{new}", facts.data_dir.display()),
+    );
+    let storage = match facts.storage {
+        "memory" => choose(
+            "memory: nothing survives the end of the process",
+            "memory: с завершением процесса всё будет забыто",
+        ),
+        kind => kind.to_owned(),
+    };
+    line(&choose("storage", "хранилище"), &storage);
+    let reason = match facts.why {
+        ModelReason::Configured => choose("from the configuration", "из конфигурации"),
+        ModelReason::ApiKeyFound => choose("OPENAI_API_KEY is set", "задан OPENAI_API_KEY"),
+        ModelReason::BaseUrlFound => choose("OPENAI_BASE_URL is set", "задан OPENAI_BASE_URL"),
+        ModelReason::NothingFound => choose(
+            "no provider key found; for a real model set OPENAI_API_KEY,\n               for a compatible server OPENAI_BASE_URL and OPENAI_MODEL",
+            "ключ провайдера не найден; для настоящей модели задайте OPENAI_API_KEY,\n               для совместимого сервера OPENAI_BASE_URL и OPENAI_MODEL",
+        ),
+    };
+    line(
+        &choose("model", "модель"),
+        &format!("{}: {reason}", facts.models.join(", ")),
+    );
+    line("telegram", &telegram(facts, &choose));
+    if facts.web {
+        line(&choose("chat", "чат"), &format!("{url}/chat"));
+    } else {
+        line(
+            &choose("chat", "чат"),
+            &choose(
+                "off: messenger.web.enabled is false",
+                "выключен: messenger.web.enabled = false",
+            ),
+        );
+    }
+    let place = |file: Option<&Path>, variable: &str| match file {
+        Some(path) => choose(
+            &format!("in {}", path.display()),
+            &format!("в файле {}", path.display()),
+        ),
+        None => choose(
+            &format!("as you set it ({variable})"),
+            &format!("заданный вами ({variable})"),
+        ),
+    };
+    let key = place(facts.api_key, "OPENCLAW_API_KEY");
+    line("API", &format!("{url}/v1      {} {key}", choose("key", "ключ")));
+    let token = place(facts.admin_token, "OPENCLAW_ADMIN_TOKEN");
+    line(
+        &choose("admin", "админ"),
+        &format!("{url}/admin/api/v1      {} {token}", choose("token", "токен")),
+    );
+
+    let open = !facts.address.ip().is_loopback();
+    if open {
+        line(
+            &choose("open", "доступ"),
+            &choose(
+                &format!("others can reach this server on {}", facts.address),
+                &format!("сервер доступен извне по адресу {}", facts.address),
+            ),
+        );
+    }
+    out.push_str(&choose(
+        "\n  next: openclaw send \"hello\" · openclaw status · openclaw keys create\n",
+        "\n  дальше: openclaw send \"привет\" · openclaw status · openclaw keys create\n",
+    ));
+    let took = facts.took.as_secs_f64();
+    out.push_str(&choose(
+        &format!("ready in {took:.2} s · Ctrl-C stops after running turns\n"),
+        &format!("готов за {took:.2} с · Ctrl-C остановит сервер, когда закончатся начатые ответы\n"),
+    ));
+    out
+}
+
+fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String {
+    match (facts.telegram, facts.public_url) {
+        (None, _) => choose(
+            "off: TELEGRAM_BOT_TOKEN is not set",
+            "выключен: не задан TELEGRAM_BOT_TOKEN",
+        ),
+        (Some(Intake::Polling), _) => choose("on, long polling", "включён, long polling"),
+        (Some(Intake::Webhook), Some(url)) => {
+            let url = format!("{}/webhook/telegram", url.trim_end_matches('/'));
+            choose(&format!("on, webhook {url}"), &format!("включён, вебхук {url}"))
+        }
+        (Some(Intake::Webhook), None) => choose(
+            "on, webhook path /webhook/telegram; not registered, since server.publicUrl is not set",
+            "включён, путь вебхука /webhook/telegram; не зарегистрирован: не задан server.publicUrl",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::FixedEnvironment;
+
+    fn facts(models: &[String]) -> Facts<'_> {
+        Facts {
+            address: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            data_dir: Path::new("/data"),
+            is_new: true,
+            storage: "sqlite",
+            models,
+            why: ModelReason::NothingFound,
+            telegram: None,
+            public_url: None,
+            web: true,
+            api_key: Some(Path::new("/data/api.key")),
+            admin_token: None,
+            took: Duration::from_millis(210),
+        }
+    }
+
+    #[test]
+    fn it_says_what_is_off_why_and_where_to_go_in_both_languages() {
+        let models = ["demo".to_owned()];
+        for (language, words) in [
+            (
+                Language::En,
+                [
+                    "off: TELEGRAM_BOT_TOKEN is not set",
+                    "OPENAI_API_KEY",
+                    "(new)",
+                    "as you set it",
+                    "ready in 0.21 s",
+                ],
+            ),
+            (
+                Language::Ru,
+                [
+                    "не задан TELEGRAM_BOT_TOKEN",
+                    "OPENAI_API_KEY",
+                    "(новый)",
+                    "заданный вами",
+                    "готов за 0.21 с",
+                ],
+            ),
+        ] {
+            let banner = text(&facts(&models), language);
+            for word in words.into_iter().chain([
+                "http://127.0.0.1:3000/chat",
+                "/data/api.key",
+                "openclaw keys create",
+            ]) {
+                assert!(banner.contains(word), "{word} in\n{banner}");
+            }
+        }
+    }
+
+    #[test]
+    fn memory_says_that_nothing_survives_and_an_open_address_that_it_is_open() {
+        let banner = text(
+            &Facts {
+                storage: "memory",
+                address: SocketAddr::from(([0, 0, 0, 0], 80)),
+                ..facts(&[])
+            },
+            Language::En,
+        );
+        assert!(banner.contains("nothing survives"), "{banner}");
+        assert!(
+            banner.contains("others can reach this server on 0.0.0.0:80"),
+            "{banner}"
+        );
+        assert!(banner.contains("http://127.0.0.1:80/v1"), "{banner}");
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_names_the_language() {
+        let speak = |vars: &[(&str, &str)]| {
+            let environment = FixedEnvironment {
+                vars: vars
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+                ..FixedEnvironment::default()
+            };
+            language(Locale::Auto, &environment)
+        };
+        assert_eq!(speak(&[]), Language::En);
+        assert_eq!(speak(&[("LANG", "ru_RU.UTF-8")]), Language::Ru);
+        assert_eq!(speak(&[("LANG", "ru_RU.UTF-8"), ("LC_ALL", "C")]), Language::En);
+        assert_eq!(
+            speak(&[("LANG", "en_US.UTF-8"), ("LC_MESSAGES", "ru_RU")]),
+            Language::Ru
+        );
+        assert_eq!(
+            language(Locale::En, &FixedEnvironment::of([("LANG", "ru")])),
+            Language::En
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! How commands find the running server and talk to its admin API.
+//!
+//! The server is found through `server.addr` in the data directory. A secret of the data directory goes to this machine
+//! only: an address elsewhere gets what the environment holds for it.
+
+use crate::cli::ServerArgs;
+use crate::data_dir::{self, ADMIN_TOKEN_FILE, API_KEY_FILE};
+use crate::failure::Failure;
+use crate::serve::ADDRESS_FILE;
+use anyhow::Context as _;
+use openclaw_core::Secret;
+use openclaw_http_client::{Client, HttpClientConfig};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the admin API may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is shown of an answer that is not ours.
+const SHOWN_CHARS: usize = 200;
+
+/// A server to talk to.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    /// Its address, without a slash at the end.
+    pub(crate) url: String,
+    /// Where this machine keeps the data.
+    pub(crate) data_dir: PathBuf,
+}
+
+/// The admin API of a server.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    server: Server,
+    token: Secret,
+    client: Client,
+}
+
+/// Which secret is wanted, and where it may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Credential {
+    /// The admin token.
+    Admin,
+    /// The operator's API key.
+    ApiKey,
+}
+
+/// Where the server keeps its data, as far as a client can know.
+pub(crate) fn data_dir(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = given {
+        return Ok(path.to_owned());
+    }
+    match std::env::var_os("OPENCLAW_DATA_DIR").filter(|path| !path.is_empty()) {
+        Some(path) => Ok(path.into()),
+        None => Ok(data_dir::default_path(|name| std::env::var_os(name))?),
+    }
+}
+
+/// An address as a client of this machine reaches it: a server that listens everywhere listens here too.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Text of another's as it may be shown on a terminal: nothing that moves the cursor or changes colours.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect()
+}
+
+// === impl Server ===
+
+impl Server {
+    /// The server that was named, else the one that runs on the data directory.
+    pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Self> {
+        let data_dir = data_dir(args.data_dir.as_deref())?;
+        if let Some(url) = &args.url {
+            let url = url.trim_end_matches('/').to_owned();
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                let what = format!("{url:?} is not an address");
+                return Err(Failure::failed(what, format!("--url http://{url}")).into());
+            }
+            return Ok(Self { url, data_dir });
+        }
+        let address = std::fs::read_to_string(data_dir.join(ADDRESS_FILE))
+            .ok()
+            .and_then(|text| text.trim().parse::<SocketAddr>().ok());
+        match address {
+            Some(address) => Ok(Self {
+                url: format!("http://{}", reachable(address)),
+                data_dir,
+            }),
+            None => Err(not_running(&data_dir).into()),
+        }
+    }
+
+    /// The failure of a server that does not answer.
+    pub(crate) fn silent(&self) -> Failure {
+        Failure::unreachable(format!("{} does not answer", self.url), "openclaw serve")
+    }
+
+    /// The secret for this server: the environment's, else, on this machine, the data directory's.
+    pub(crate) fn secret(&self, credential: Credential) -> anyhow::Result<Secret> {
+        let (variable, file) = match credential {
+            Credential::Admin => ("OPENCLAW_ADMIN_TOKEN", ADMIN_TOKEN_FILE),
+            Credential::ApiKey => ("OPENCLAW_API_KEY", API_KEY_FILE),
+        };
+        let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
+        if let Some(secret) = set(variable) {
+            return Ok(Secret::new(secret.trim()));
+        }
+        if let Some(path) = set(&format!("{variable}_FILE")) {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+            return Ok(Secret::new(text.trim()));
+        }
+        if !self.is_here() {
+            let what = format!("{} is another machine, and {variable} is not set", self.url);
+            return Err(Failure::not_allowed(what, format!("set {variable} to that server's")).into());
+        }
+        let path = self.data_dir.join(file);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Secret::new(text.trim())),
+            Err(error) => {
+                let what = format!("{} cannot be read: {error}", path.display());
+                Err(Failure::not_allowed(what, format!("set {variable}, or --data-dir")).into())
+            }
+        }
+    }
+
+    fn is_here(&self) -> bool {
+        let host = reqwest::Url::parse(&self.url)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned));
+        host.is_some_and(|host| {
+            let bare = host.trim_matches(['[', ']']);
+            host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        })
+    }
+}
+
+fn not_running(data_dir: &Path) -> Failure {
+    Failure::unreachable(
+        format!("no server runs on {}", data_dir.display()),
+        "openclaw serve",
+    )
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// The admin API of the server that the arguments mean.
+    pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Self> {
+        let server = Server::find(args)?;
+        let token = server.secret(Credential::Admin)?;
+        let client = HttpClientConfig::default().build()?;
+        Ok(Self {
+            server,
+            token,
+            client,
+        })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(self.request(method, path, body))
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let url = format!("{}/admin/api/v1/{path}", self.server.url);
+        let mut request = self.client.request(method, url).bearer_auth(self.token.expose());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let asked = async {
+            let response = request.send().await?;
+            let status = response.status();
+            Ok::<_, reqwest::Error>((status, response.bytes().await?))
+        };
+        let (status, bytes) = match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => return Err(self.server.silent().into()),
+        };
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(self.refused(status, &answer, &bytes).into())
+    }
+
+    fn refused(&self, status: StatusCode, answer: &Value, bytes: &[u8]) -> Failure {
+        let said = match answer["detail"].as_str() {
+            Some(detail) => printable(detail),
+            None => {
+                let text = String::from_utf8_lossy(bytes);
+                let short: String = text.chars().take(SHOWN_CHARS).collect();
+                format!(
+                    "{} answered {status}: {}",
+                    self.server.url,
+                    printable(short.trim())
+                )
+            }
+        };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::not_allowed(
+                format!("{} does not take this admin token", self.server.url),
+                "set OPENCLAW_ADMIN_TOKEN to the server's, or --data-dir to its data directory",
+            ),
+            StatusCode::NOT_FOUND if answer["code"].is_null() => Failure::failed(
+                format!("{} is not a server of this version", self.server.url),
+                "openclaw version",
+            ),
+            StatusCode::NOT_FOUND => Failure::failed(said, "openclaw keys list"),
+            _ => Failure::failed(said, "openclaw status"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(url: &str) -> Server {
+        Server {
+            url: url.to_owned(),
+            data_dir: PathBuf::from("/nowhere"),
+        }
+    }
+
+    #[test]
+    fn the_data_directorys_secrets_are_for_this_machine_only() {
+        for here in ["http://127.0.0.1:3000", "http://localhost:1", "http://[::1]:3000"] {
+            assert!(server(here).is_here(), "{here}");
+        }
+        for elsewhere in [
+            "http://example.org",
+            "http://127.0.0.1.example.org",
+            "http://localhost.evil:1",
+            "http://10.0.0.1",
+            "http://127.0.0.1@example.org",
+            "nonsense",
+        ] {
+            assert!(!server(elsewhere).is_here(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_reached_here() {
+        let shown = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(shown("0.0.0.0:3000"), "127.0.0.1:3000");
+        assert_eq!(shown("[::]:3000"), "[::1]:3000");
+        assert_eq!(shown("10.0.0.0:3000"), "10.0.0.0:3000");
+    }
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_shown() {
+        assert_eq!(printable("a\u{1b}[31mb\r\n\tc\u{7}\u{9b}"), "a[31mb\n\tc");
+    }
+}

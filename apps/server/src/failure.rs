@@ -1,0 +1,68 @@
+//! A command that failed: what happened, the next command to try, and the exit code.
+
+use std::fmt;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    kind: Kind,
+    what: String,
+    next: String,
+}
+
+/// The kinds of failure that programs tell apart by the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Failed,
+    Unreachable,
+    NotAllowed,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The command failed. `next` is a command, or words that say what to do.
+    pub(crate) fn failed(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::Failed, what, next)
+    }
+
+    /// No server answers.
+    pub(crate) fn unreachable(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::Unreachable, what, next)
+    }
+
+    /// The key or token does not allow it.
+    pub(crate) fn not_allowed(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::NotAllowed, what, next)
+    }
+
+    fn of(kind: Kind, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self {
+            kind,
+            what: what.into(),
+            next: next.into(),
+        }
+    }
+
+    /// The exit code, as `sysexits.h` has it where it has one.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Failed => 1,
+            Kind::Unreachable => 69,
+            Kind::NotAllowed => 77,
+        }
+    }
+
+    /// Whether no server answered.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.kind == Kind::Unreachable
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  next  {}", self.what, self.next)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,122 @@
+//! `GET /admin/api/v1/status`: what an operator asks first, in one answer.
+
+use super::super::{App, health, is_admin};
+use super::unauthorized;
+use crate::wire::{Intake, Telegram};
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use openclaw_ai_fabric::{CircuitBreakers, CircuitState, CircuitView};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was built and does not change while the server runs.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The kind of store.
+    pub(crate) storage: &'static str,
+    /// Whether only the built-in model answers.
+    pub(crate) is_demo: bool,
+    /// The models' circuits.
+    pub(crate) circuits: CircuitBreakers,
+    /// The bot, where there is one.
+    pub(crate) telegram: Option<Telegram>,
+    /// Whether the chat page is served.
+    pub(crate) web: bool,
+}
+
+/// The answer. Fields are added, never renamed; `schema` grows when one is taken away.
+pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !is_admin(&app, &headers) {
+        return unauthorized();
+    }
+    let depths = app.store.depths().await.ok();
+    let outbox = app.gateway.outbox();
+    let pool = app.gateway.pool();
+    let reasons = health::not_ready(&app);
+    Json(json!({
+        "schema": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptimeMs": millis(app.clock.monotonic().saturating_since(app.started)),
+        "storage": app.facts.storage,
+        "ready": reasons.is_empty(),
+        "notReady": reasons,
+        "concurrency": pool.metrics(),
+        "pool": {
+            "minWorkers": app.pool.min_workers,
+            "maxWorkers": app.pool.max_workers,
+            "maxQueueSize": app.pool.max_queue_size,
+            "backpressureThreshold": app.pool.threshold,
+            "paused": pool.is_paused(),
+        },
+        "refusals": pool.refusals_total(),
+        "inbox": {
+            "open": app.gateway.open_entries(),
+            "waiting": app.gateway.waiting_entries(),
+            "oldestWaitingMs": app.gateway.oldest_waiting().map(millis),
+        },
+        "outbox": {
+            "pending": depths.map(|depths| depths.outbox_pending),
+            "delivered": outbox.delivered,
+            "failed": outbox.failed,
+            "retried": outbox.retried,
+            "ambiguous": outbox.ambiguous,
+        },
+        "models": models(&app),
+        "platforms": platforms(&app),
+    }))
+    .into_response()
+}
+
+/// Every model, with its circuit where it was called before.
+fn models(app: &App) -> Value {
+    let circuits = app.facts.circuits.snapshot();
+    let providers = app.registry.all_providers();
+    let rows = providers.iter().flat_map(|provider| {
+        provider.models.iter().map(|model| {
+            let circuit = circuits
+                .iter()
+                .find(|one| one.provider == provider.id && one.model == model.id);
+            json!({
+                "provider": provider.id,
+                "model": model.id,
+                "demo": app.facts.is_demo,
+                "state": circuit.map_or("closed", state),
+                "failures": circuit.map_or(0, |one| one.failures),
+                "firstTokenMs": circuit.and_then(|one| one.first_token).map(millis),
+            })
+        })
+    });
+    rows.collect()
+}
+
+fn state(circuit: &CircuitView) -> &'static str {
+    match circuit.state {
+        CircuitState::Closed => "closed",
+        CircuitState::Open => "open",
+        CircuitState::HalfOpen => "half_open",
+    }
+}
+
+fn platforms(app: &App) -> Value {
+    let telegram = app.facts.telegram.as_ref();
+    json!({
+        "telegram": {
+            "on": telegram.is_some(),
+            "intake": telegram.map(|telegram| match telegram.intake {
+                Intake::Polling => "polling",
+                Intake::Webhook => "webhook",
+            }),
+            // Known once Telegram has answered for the token.
+            "username": telegram.and_then(|telegram| telegram.adapter.identity()).map(|bot| bot.username),
+        },
+        "web": { "on": app.facts.web },
+        "api": { "on": true, "keys": app.keys.count(app.clock.now()) },
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

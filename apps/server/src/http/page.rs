@@ -1,0 +1,257 @@
+//! The chat page: one HTML document, one style sheet, one script, all part of the binary.
+//!
+//! The page is a client of the native API and has no other way in. Its names carry a hash of their content, so that a
+//! browser may keep style and script for ever and still sees a new version at once. The content security policy
+//! forbids everything the page does not do: foreign hosts, inline script and style, frames, and strings that become
+//! markup.
+
+use crate::problem::Problem;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+const HTML: &str = include_str!("../../assets/chat/chat.html");
+const STYLE: &str = include_str!("../../assets/chat/chat.css");
+const SCRIPT: &str = include_str!("../../assets/chat/chat.js");
+const ICON: &str = include_str!("../../assets/chat/icon.svg");
+
+/// What the page may do, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// Every permission a browser would otherwise grant or ask for.
+const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), hid=(), \
+                           midi=(), display-capture=(), accelerometer=(), gyroscope=(), magnetometer=(), \
+                           browsing-topics=()";
+
+/// The page with the names of its parts filled in.
+static PAGE: LazyLock<Page> = LazyLock::new(Page::new);
+
+#[derive(Debug)]
+struct Page {
+    html: String,
+    style: Asset,
+    script: Asset,
+    icon: Asset,
+}
+
+/// A part of the page under the name it is fetched by.
+#[derive(Debug)]
+struct Asset {
+    name: String,
+    kind: &'static str,
+    text: String,
+}
+
+// === impl Page ===
+
+impl Page {
+    fn new() -> Self {
+        let style = Asset::new("css", "text/css; charset=utf-8", slim_style(STYLE));
+        let script = Asset::new("js", "text/javascript; charset=utf-8", slim(SCRIPT));
+        let icon = Asset::new("svg", "image/svg+xml", slim(ICON));
+        let html = slim(HTML)
+            .replace("{css}", &style.path())
+            .replace("{js}", &script.path())
+            .replace("{icon}", &icon.path());
+        Self {
+            html,
+            style,
+            script,
+            icon,
+        }
+    }
+
+    fn asset(&self, name: &str) -> Option<&Asset> {
+        [&self.style, &self.script, &self.icon]
+            .into_iter()
+            .find(|asset| asset.name == name)
+    }
+}
+
+// === impl Asset ===
+
+impl Asset {
+    fn new(extension: &str, kind: &'static str, text: String) -> Self {
+        let name = hashed(extension, &text);
+        Self { name, kind, text }
+    }
+
+    fn path(&self) -> String {
+        format!("/assets/{}", self.name)
+    }
+}
+
+/// `GET /` and `GET /chat`.
+pub(crate) async fn page() -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (protection(), headers, PAGE.html.as_str()).into_response()
+}
+
+/// `GET /assets/{name}`: only the names the page gives out exist.
+pub(crate) async fn asset(Path(name): Path<String>) -> Response {
+    let Some(asset) = PAGE.asset(&name) else {
+        return Problem::new("NOT_FOUND", "there is no such asset").into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        ),
+    ];
+    (protection(), headers, asset.text.as_str()).into_response()
+}
+
+/// The headers of every answer of this module.
+fn protection() -> HeaderMap {
+    [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+    ]
+    .map(|(name, value)| (name, HeaderValue::from_static(value)))
+    .into_iter()
+    .collect()
+}
+
+/// A style sheet without the spaces that mean nothing. It has no strings but names of fonts.
+fn slim_style(source: &str) -> String {
+    [
+        (" {", "{"),
+        ("{ ", "{"),
+        (" }", "}"),
+        (";}", "}"),
+        ("}\n", "}"),
+        (": ", ":"),
+        ("; ", ";"),
+        (", ", ","),
+    ]
+    .into_iter()
+    .fold(slim(source), |text, (from, to)| text.replace(from, to))
+}
+
+/// What is sent: without indentation, empty lines and lines that are comments only. None of the sources has a string
+/// over several lines, so nothing else changes.
+fn slim(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    for line in source.lines().map(str::trim) {
+        let is_comment = line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
+        if !line.is_empty() && !is_comment {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// `chat.<hash>.<extension>`: 64 bits are plenty to tell versions apart.
+fn hashed(extension: &str, content: &str) -> String {
+    let mut name = String::from("chat.");
+    for byte in Sha256::digest(content.as_bytes()).iter().take(8) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name.push('.');
+    name.push_str(extension);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// What may be sent before anybody has said anything.
+    const MAX_BYTES: usize = 40_000;
+
+    #[test]
+    fn the_page_is_small_and_names_no_address_of_another_host() {
+        let bytes = PAGE.html.len()
+            + [&PAGE.style, &PAGE.script, &PAGE.icon]
+                .map(|part| part.text.len())
+                .iter()
+                .sum::<usize>();
+        assert!(bytes < MAX_BYTES, "{bytes} bytes");
+        for forbidden in [
+            "http:",
+            "https:",
+            "src=\"//",
+            "href=\"//",
+            "style=\"",
+            " onclick",
+            "<script>",
+        ] {
+            assert!(!PAGE.html.contains(forbidden), "{forbidden}");
+        }
+        assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
+    }
+
+    #[test]
+    fn the_script_never_turns_text_into_markup() {
+        for forbidden in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "srcdoc",
+        ] {
+            assert!(!SCRIPT.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_content() {
+        for part in [&PAGE.style, &PAGE.script, &PAGE.icon] {
+            assert!(
+                PAGE.html.contains(&format!("\"{}\"", part.path())),
+                "{}",
+                part.name
+            );
+        }
+        assert_ne!(hashed("js", "one"), hashed("js", "two"));
+    }
+
+    /// The keys of one language in the script's catalogue: a line each, `  key: `.
+    fn keys(language: &str) -> BTreeSet<&'static str> {
+        let start = format!("\n  {language}: {{\n");
+        let (_, rest) = SCRIPT
+            .split_once(start.as_str())
+            .expect("the catalogue has the language");
+        let (block, _) = rest.split_once("\n  },").expect("the block ends");
+        block
+            .lines()
+            .filter_map(|line| line.trim().split_once(": "))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    #[test]
+    fn every_text_is_there_in_both_languages() {
+        assert_eq!(keys("en"), keys("ru"));
+        for attribute in ["data-t=\"", "data-label=\"", "data-placeholder=\""] {
+            for (_, rest) in HTML
+                .match_indices(attribute)
+                .map(|(at, found)| HTML.split_at(at + found.len()))
+            {
+                let key = rest.split('"').next().unwrap_or_default();
+                assert!(keys("en").contains(key), "{key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `openclaw keys`: through the running server, which knows a change at once; on the data directory when none runs.
+
+use crate::cli::{KeysCommand, ServerArgs};
+use crate::client::{self, Admin};
+use crate::failure::Failure;
+use crate::keys::{KeyWish, describe_all, describe_issued, issue};
+use crate::print;
+use anyhow::Context as _;
+use openclaw_core::{AccessTier, Clock as _, UserId};
+use openclaw_gateway::ports::KeyStore as _;
+use openclaw_sqlite::{OpenError, SqliteOptions, SqliteStore};
+use openclaw_system::{SystemClock, SystemRandom};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::future::Future;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Carries out a command; the exit code.
+pub(crate) fn run(command: &KeysCommand) -> anyhow::Result<u8> {
+    match command {
+        KeysCommand::Create {
+            user,
+            tier,
+            expires,
+            unlimited,
+            server,
+            json,
+        } => {
+            let wish = KeyWish {
+                user: user.clone(),
+                tier: *tier,
+                expires_in: *expires,
+                limited: !unlimited,
+            };
+            let made = match place(server)? {
+                Place::Server(admin) => admin.call(Method::POST, "keys", Some(&body(&wish)))?,
+                Place::Directory(dir) => create_in(&dir, wish)?,
+            };
+            if *json {
+                print(&format!("{made:#}\n"))
+            } else {
+                show_made(&made)
+            }
+        }
+        KeysCommand::List { server, json } => {
+            let keys = match place(server)? {
+                Place::Server(admin) => admin.call(Method::GET, "keys", None)?,
+                Place::Directory(dir) => {
+                    in_store(&dir, async |store| Ok(describe_all(&store.keys().await?)))?
+                }
+            };
+            if *json {
+                print(&format!("{keys:#}\n"))
+            } else {
+                print(&table(&keys))
+            }
+        }
+        KeysCommand::Revoke { id, server } => {
+            let unknown = || {
+                Failure::failed(
+                    format!("there is no valid key {}", client::printable(id)),
+                    "openclaw keys list",
+                )
+            };
+            // What is no id must not become another path.
+            if id.is_empty()
+                || !id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            {
+                return Err(unknown().into());
+            }
+            match place(server)? {
+                Place::Server(admin) => {
+                    admin.call(Method::DELETE, &format!("keys/{id}"), None)?;
+                }
+                Place::Directory(dir) => {
+                    let now = SystemClock::new().now();
+                    if !in_store(&dir, async |store| Ok(store.revoke_key(id, now).await?))? {
+                        return Err(unknown().into());
+                    }
+                }
+            }
+            print(&format!("{id} is taken back\n"))
+        }
+    }
+}
+
+/// Where keys are changed.
+enum Place {
+    Server(Admin),
+    Directory(PathBuf),
+}
+
+/// The server when one answers; else the data directory, which is said.
+fn place(args: &ServerArgs) -> anyhow::Result<Place> {
+    let found = Admin::find(args).and_then(|admin| {
+        // A server that was killed leaves its address behind.
+        admin.call(Method::GET, "keys", None)?;
+        Ok(admin)
+    });
+    let silent = match found {
+        Ok(admin) => return Ok(Place::Server(admin)),
+        Err(error) if args.url.is_none() && is_unreachable(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let dir = client::data_dir(args.data_dir.as_deref())?;
+    if !dir.join("openclaw.db").is_file() {
+        return Err(silent.context(format!("{} holds no store either", dir.display())));
+    }
+    writeln!(
+        std::io::stderr().lock(),
+        "no server runs; working on {}",
+        dir.display()
+    )
+    .ok();
+    Ok(Place::Directory(dir))
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Failure>()
+        .is_some_and(Failure::is_unreachable)
+}
+
+fn body(wish: &KeyWish) -> Value {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "user": wish.user.as_ref().map(UserId::as_str),
+        "tier": AccessTier::as_str(wish.tier),
+        "expiresInMs": wish.expires_in.map(millis),
+        "unlimited": !wish.limited,
+    })
+}
+
+fn create_in(dir: &Path, wish: KeyWish) -> anyhow::Result<Value> {
+    let issued = issue(wish, SystemClock::new().now(), &SystemRandom).context("the key could not be made")?;
+    let record = issued.record.clone();
+    in_store(dir, async |store| Ok(store.put_key(record).await?))?;
+    Ok(describe_issued(&issued))
+}
+
+/// Works on the store of a data directory that no server has.
+fn in_store<T, F>(dir: &Path, work: impl FnOnce(SqliteStore) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let store = SqliteStore::open(dir, SqliteOptions::default(), SystemClock::new().now());
+        match store {
+            Ok(store) => work(store).await,
+            Err(error @ OpenError::InUse { .. }) => {
+                Err(Failure::unreachable(error.to_string(), "wait until it is ready, then try again").into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
+}
+
+/// The key alone on standard output, so that it can be kept by a program; what belongs to it beside it.
+fn show_made(made: &Value) -> anyhow::Result<u8> {
+    let text = |name: &str| client::printable(made[name].as_str().unwrap_or("-"));
+    let mut note = format!(
+        "key {} for user {}, tier {}",
+        text("id"),
+        text("user"),
+        text("tier")
+    );
+    match made["expiresAt"].as_str() {
+        Some(end) => note.push_str(&format!(", ends {}", client::printable(end))),
+        None => note.push_str(", without an end"),
+    }
+    if made["limited"] == false {
+        note.push_str(", unlimited");
+    }
+    let mut err = std::io::stderr().lock();
+    writeln!(err, "{note}")?;
+    if std::io::stdout().is_terminal() {
+        writeln!(
+            err,
+            "This is the key. It is shown once and cannot be shown again:"
+        )?;
+    }
+    print(&format!("{}\n", text("key")))
+}
+
+fn table(keys: &Value) -> String {
+    let rows = keys["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        return "no keys but the operator's own\n  next  openclaw keys create\n".to_owned();
+    }
+    let mut cells =
+        vec![["id", "user", "tier", "limited", "created", "expires", "revoked"].map(str::to_owned)];
+    for row in rows {
+        let text = |name: &str| client::printable(row[name].as_str().unwrap_or("-"));
+        let limited = if row["limited"] == false { "no" } else { "yes" }.to_owned();
+        let (id, user, tier) = (text("id"), text("user"), text("tier"));
+        cells.push([
+            id,
+            user,
+            tier,
+            limited,
+            text("createdAt"),
+            text("expiresAt"),
+            text("revokedAt"),
+        ]);
+    }
+    aligned(&cells)
+}
+
+/// Columns as wide as their widest cell.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        let line: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        out.push_str(line.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["id", "user"], ["oc_live_1", "и"], ["x", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows), "id         user\noc_live_1  и\nx\n");
+    }
+
+    #[test]
+    fn an_empty_list_says_what_to_do() {
+        assert!(table(&json!({ "keys": [] })).contains("openclaw keys create"));
+    }
+}

@@ -1,0 +1,114 @@
+//! Watches the event bus: counts what Prometheus asks for, and writes every event to the log at `debug`.
+//!
+//! A handler that fails or panics is logged with the event's type and counted; it touches neither the publisher nor any
+//! other handler.
+
+use crate::prometheus::Counters;
+use futures::StreamExt;
+use openclaw_concurrency::event::RequestCompleted;
+use openclaw_core::{Envelope, InProcessEventBus, Subscription};
+use openclaw_messenger::{MessageDeliveryFailed, MessageReceived, MessageSent};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events that may wait for a handler; at the bound the oldest are dropped and counted by the subscription.
+const WAITING_EVENTS: usize = 8_192;
+
+/// Starts watching. Ends with the bus.
+pub(crate) fn start(bus: &InProcessEventBus, counters: Arc<Counters>) {
+    let handle = {
+        let counters = Arc::clone(&counters);
+        move |event: &Envelope| count(&counters, event)
+    };
+    spawn(bus.subscribe_all(WAITING_EVENTS), Arc::clone(&counters), handle);
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        spawn(bus.subscribe_all(WAITING_EVENTS), counters, |event| {
+            write(event);
+            Ok(())
+        });
+    }
+}
+
+/// Hands every event to a handler, one after the other.
+fn spawn(
+    mut events: Subscription,
+    counters: Arc<Counters>,
+    handle: impl Fn(&Envelope) -> anyhow::Result<()> + Send + 'static,
+) {
+    tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            isolated(&counters, &event, &handle);
+        }
+    });
+}
+
+fn isolated(counters: &Counters, event: &Envelope, handle: &impl Fn(&Envelope) -> anyhow::Result<()>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| handle(event)));
+    let error = match outcome {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the handler panicked".to_owned(),
+    };
+    counters.event_handler_errors.bump([event.name()]);
+    tracing::error!(eventType = event.name(), error, "Event handler error");
+}
+
+fn count(counters: &Counters, event: &Envelope) -> anyhow::Result<()> {
+    if let Some(received) = event.payload::<MessageReceived>() {
+        counters
+            .messages
+            .bump([received.tenant_id.platform().as_str(), "in", "ok"]);
+    } else if let Some(sent) = event.payload::<MessageSent>() {
+        counters
+            .messages
+            .bump([sent.tenant_id.platform().as_str(), "out", "ok"]);
+    } else if let Some(failed) = event.payload::<MessageDeliveryFailed>() {
+        let outcome = if failed.permanent { "failed" } else { "put_off" };
+        counters
+            .messages
+            .bump([failed.tenant_id.platform().as_str(), "out", outcome]);
+    } else if let Some(completed) = event.payload::<RequestCompleted>() {
+        let took = Duration::from_millis(completed.waited_ms.saturating_add(completed.ran_ms));
+        counters
+            .request_duration
+            .observe([completed.outcome.as_str()], took);
+    }
+    Ok(())
+}
+
+fn write(event: &Envelope) {
+    let correlation_id = event.correlation_id().map(|id| id.to_string());
+    let json = event.to_json();
+    tracing::debug!(
+        correlationId = correlation_id,
+        eventType = event.name(),
+        source = event.source_context(),
+        payload = %json["payload"],
+        "event"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_core::Event;
+    use openclaw_core::Timestamp;
+    use serde::Serialize;
+
+    #[derive(Debug, Serialize)]
+    struct Happened;
+    impl Event for Happened {
+        const NAME: &'static str = "test.happened";
+    }
+
+    #[test]
+    fn a_handler_that_panics_or_fails_is_counted_and_the_next_event_is_handled() {
+        let counters = Counters::default();
+        let event = Envelope::new(Happened, Timestamp::default(), None, "tests");
+        isolated(&counters, &event, &|_: &Envelope| panic!("broken handler"));
+        isolated(&counters, &event, &|_: &Envelope| anyhow::bail!("failed handler"));
+        isolated(&counters, &event, &|_: &Envelope| Ok(()));
+        assert_eq!(counters.event_handler_errors.get(["test.happened"]), 2);
+    }
+}

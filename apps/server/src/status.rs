@@ -1,0 +1,273 @@
+//! `openclaw status`: one screen of the running server.
+
+use crate::cli::StatusArgs;
+use crate::client::{Admin, printable};
+use crate::print;
+use reqwest::Method;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Asks the server and prints what it says.
+pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<u8> {
+    let status = Admin::find(&args.server)?.call(Method::GET, "status", None)?;
+    if args.json {
+        print(&format!("{status:#}\n"))
+    } else {
+        print(&screen(&status))
+    }
+}
+
+/// The screen. What a server of another version does not say is shown as `-`.
+fn screen(status: &Value) -> String {
+    let mut out = String::new();
+    let ready = match (&status["ready"], &status["pool"]["paused"]) {
+        (Value::Bool(true), Value::Bool(true)) => "ready, paused".to_owned(),
+        (Value::Bool(true), _) => "ready".to_owned(),
+        _ => format!("NOT READY: {}", texts(&status["notReady"]).join("; ")),
+    };
+    let up = span(Duration::from_millis(status["uptimeMs"].as_u64().unwrap_or(0)));
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "openclaw {} · up {up} · {} · {ready}",
+        text(&status["version"]),
+        text(&status["storage"])
+    );
+    for (name, value) in [
+        ("path", path(status)),
+        ("workers", workers(status)),
+        ("queue", queue(status)),
+        ("pressure", pressure(status)),
+        ("latency", latency(&status["concurrency"])),
+        ("outbox", outbox(&status["outbox"])),
+        ("models", models(&status["models"])),
+        ("platforms", platforms(&status["platforms"])),
+    ] {
+        for (number, line) in value.lines().enumerate() {
+            let name = if number == 0 { name } else { "" };
+            let _ = writeln!(out, "  {name:<10} {line}");
+        }
+    }
+    out
+}
+
+fn path(status: &Value) -> String {
+    let inbox = &status["inbox"];
+    let oldest = match inbox["oldestWaitingMs"].as_u64() {
+        Some(age) => format!("oldest waiting message {}", seconds(age)),
+        None => "no message waits".to_owned(),
+    };
+    format!(
+        "{oldest} · without an answer yet {} (waiting for the pool {})",
+        number(&inbox["open"]),
+        number(&inbox["waiting"])
+    )
+}
+
+fn workers(status: &Value) -> String {
+    let (now, pool) = (&status["concurrency"], &status["pool"]);
+    format!(
+        "active {}  idle {}  stuck {}      min {}  max {}",
+        number(&now["activeWorkers"]),
+        number(&now["idleWorkers"]),
+        number(&now["stuckWorkers"]),
+        number(&pool["minWorkers"]),
+        number(&pool["maxWorkers"])
+    )
+}
+
+fn queue(status: &Value) -> String {
+    format!(
+        "{} / {}      refused since the start: {}",
+        number(&status["concurrency"]["queueDepth"]),
+        number(&status["pool"]["maxQueueSize"]),
+        number(&status["refusals"])
+    )
+}
+
+/// The level with the numbers it is made of, so that one sees why.
+fn pressure(status: &Value) -> String {
+    let (now, pool) = (&status["concurrency"], &status["pool"]);
+    let level = now["backpressureLevel"].as_f64().unwrap_or(0.0);
+    let active = now["activeWorkers"].as_u64().unwrap_or(0);
+    let workers = active.saturating_add(now["idleWorkers"].as_u64().unwrap_or(0));
+    let threshold = pool["backpressureThreshold"].as_f64().unwrap_or(0.0);
+    let over = if level >= threshold { "  REFUSING NOW" } else { "" };
+    format!(
+        "backpressureLevel {level:.2} = 0.7 × {}/{} + 0.3 × {active}/{workers}      refuses at {threshold}{over}",
+        number(&now["queueDepth"]),
+        number(&pool["maxQueueSize"])
+    )
+}
+
+fn latency(now: &Value) -> String {
+    let per_minute = format!(
+        "{} requests/min · {} done, {} failed",
+        number(&now["throughputPerMinute"]),
+        number(&now["totalProcessed"]),
+        number(&now["totalErrors"])
+    );
+    if now["p99LatencyMs"].as_f64().is_none_or(|latency| latency <= 0.0) {
+        return format!("nothing measured in the last minutes · {per_minute}");
+    }
+    let time = |name: &str| seconds(whole(now[name].as_f64().unwrap_or(0.0)));
+    format!(
+        "avg {}  p95 {}  p99 {} · {per_minute}",
+        time("avgLatencyMs"),
+        time("p95LatencyMs"),
+        time("p99LatencyMs")
+    )
+}
+
+fn outbox(outbox: &Value) -> String {
+    format!(
+        "waiting {} · delivered {}, put off {}, given up {}",
+        number(&outbox["pending"]),
+        number(&outbox["delivered"]),
+        number(&outbox["retried"]),
+        number(&outbox["failed"])
+    )
+}
+
+/// How many models are named before the rest is only counted.
+const SHOWN_MODELS: usize = 8;
+
+fn models(models: &Value) -> String {
+    let rows = models.as_array().map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        return "none".to_owned();
+    }
+    let mut lines: Vec<String> = rows.iter().take(SHOWN_MODELS).map(model).collect();
+    if let Some(more) = rows.len().checked_sub(SHOWN_MODELS).filter(|more| *more > 0) {
+        lines.push(format!("and {more} more: openclaw status --json"));
+    }
+    lines.join("\n")
+}
+
+fn model(row: &Value) -> String {
+    let first = match row["firstTokenMs"].as_u64() {
+        Some(time) => format!(" (first token {})", seconds(time)),
+        None => String::new(),
+    };
+    let state = match row["state"].as_str() {
+        Some("open") => format!("left alone after {} failures in a row", number(&row["failures"])),
+        Some("half_open") => "being tried again".to_owned(),
+        _ => format!("ok{first}"),
+    };
+    let demo = if row["demo"] == true {
+        " · built in; set OPENAI_API_KEY for a real one"
+    } else {
+        ""
+    };
+    format!(
+        "{} at {}: {state}{demo}",
+        text(&row["model"]),
+        text(&row["provider"])
+    )
+}
+
+fn platforms(platforms: &Value) -> String {
+    let telegram = &platforms["telegram"];
+    let telegram = match (telegram["on"].as_bool(), telegram["username"].as_str()) {
+        (Some(true), Some(name)) => format!("telegram @{} ({})", printable(name), text(&telegram["intake"])),
+        (Some(true), None) => format!("telegram NOT CONNECTED YET ({})", text(&telegram["intake"])),
+        _ => "telegram off".to_owned(),
+    };
+    let on = |on: &Value| if on == true { "on" } else { "off" };
+    format!(
+        "{telegram} · web {} · api {} valid keys",
+        on(&platforms["web"]["on"]),
+        number(&platforms["api"]["keys"])
+    )
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(text).collect()
+}
+
+/// Text of the server's; a `-` when there is none.
+fn text(value: &Value) -> String {
+    printable(value.as_str().unwrap_or("-"))
+}
+
+fn number(value: &Value) -> String {
+    value
+        .as_u64()
+        .map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+fn whole(millis: f64) -> u64 {
+    // Saturates, and NaN is 0.
+    millis.round() as u64
+}
+
+/// Milliseconds as people read them.
+fn seconds(millis: u64) -> String {
+    if millis < 1_000 {
+        format!("{millis} ms")
+    } else {
+        format!("{:.1} s", millis as f64 / 1_000.0)
+    }
+}
+
+/// `6 d 02:14`, `02:14:09` below a day.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    if days > 0 {
+        format!("{days} d {hours:02}:{minutes:02}")
+    } else {
+        format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_pressure_shows_the_numbers_it_is_made_of() {
+        let status = json!({
+            "concurrency": { "backpressureLevel": 0.26875, "queueDepth": 2, "activeWorkers": 3, "idleWorkers": 1 },
+            "pool": { "maxQueueSize": 32, "backpressureThreshold": 0.7 },
+        });
+        assert_eq!(
+            pressure(&status),
+            "backpressureLevel 0.27 = 0.7 × 2/32 + 0.3 × 3/4      refuses at 0.7"
+        );
+    }
+
+    #[test]
+    fn a_failing_model_and_a_bot_that_is_not_connected_stand_out() {
+        let row = json!({ "model": "m", "provider": "p", "state": "open", "failures": 5 });
+        assert_eq!(model(&row), "m at p: left alone after 5 failures in a row");
+        let shown =
+            platforms(&json!({ "telegram": { "on": true, "intake": "polling" }, "web": { "on": true } }));
+        assert_eq!(
+            shown,
+            "telegram NOT CONNECTED YET (polling) · web on · api - valid keys"
+        );
+    }
+
+    #[test]
+    fn an_answer_without_anything_in_it_still_makes_a_screen() {
+        for nothing in [Value::Null, json!({}), json!({ "models": 1, "concurrency": [] })] {
+            assert!(screen(&nothing).starts_with("openclaw - · up 00:00:00"));
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_people_read_them() {
+        assert_eq!(
+            span(Duration::from_secs(6 * 86_400 + 2 * 3_600 + 14 * 60)),
+            "6 d 02:14"
+        );
+        assert_eq!(span(Duration::from_secs(3_661)), "01:01:01");
+        assert_eq!(
+            (seconds(999), seconds(4_123)),
+            ("999 ms".to_owned(), "4.1 s".to_owned())
+        );
+    }
+}

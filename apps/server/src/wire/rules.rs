@@ -1,0 +1,128 @@
+//! The rules of the parts, asked while the configuration is checked: what a part would refuse at start is a fault of the
+//! configuration, told with all others.
+
+use super::{concurrency, dispatch_limits, rate, streaming_options};
+use crate::config::sections::{IntakeMode, Sections};
+use openclaw_core::{Platform, ValidationError};
+use openclaw_messenger::RateLimits;
+use std::collections::BTreeSet;
+
+/// A field of the configuration and why its part refuses it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BrokenRule {
+    /// The field's path.
+    pub(crate) path: String,
+    /// Value and rule.
+    pub(crate) message: String,
+}
+
+/// A field of the pool and the value it has in the end.
+pub(crate) type PoolValue = (&'static str, String);
+
+/// Every rule of every part that the sections break, each once.
+pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
+    let mut broken = BTreeSet::new();
+    let mut ask = |within: &str, answer: anyhow::Result<()>| {
+        let Err(error) = answer else { return };
+        match error.downcast_ref::<ValidationError>() {
+            Some(error) => broken.extend(error.violations.iter().map(|violation| BrokenRule {
+                path: path(within, &violation.field),
+                message: format!("{}; it {}", violation.value, violation.rule),
+            })),
+            None => {
+                broken.insert(BrokenRule {
+                    path: within.to_owned(),
+                    message: format!("{error:#}"),
+                });
+            }
+        }
+    };
+    ask("concurrency", concurrency(&sections.concurrency).map(drop));
+    for platform in Platform::ALL {
+        let resolved =
+            streaming_options(&sections.streaming).and_then(|options| Ok(options.resolve(platform)?));
+        ask("streaming", resolved.map(drop));
+    }
+    let (own, defaults) = (&sections.messenger.rate_limits, RateLimits::default());
+    for (platform, fields) in [
+        ("telegram", &own.telegram),
+        ("max", &own.max),
+        ("web", &own.web),
+        ("api", &own.api),
+    ] {
+        let field = format!("messenger.rateLimits.{platform}");
+        ask(&field, rate(&field, fields, defaults.telegram).map(drop));
+    }
+    ask(
+        "messenger.telegram",
+        dispatch_limits(sections, defaults).map(drop),
+    );
+    broken.extend(webhook_without_secret(sections));
+    broken.into_iter().collect()
+}
+
+/// Nobody is believed on the webhook path without a secret, so that a bot that waits there would be silent for ever.
+fn webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
+    let telegram = &sections.messenger.telegram;
+    let by_webhook = match telegram.mode {
+        IntakeMode::Webhook => true,
+        IntakeMode::Auto => sections.server.public_url.is_some(),
+        IntakeMode::Polling => false,
+    };
+    (by_webhook && telegram.token.is_some() && telegram.secret.is_none()).then(|| BrokenRule {
+        path: "messenger.telegram.secret".to_owned(),
+        message: "it is not set, and a webhook is not taken without it; set WEBHOOK_SECRET to 1 to 256 characters of \
+                  A-Z a-z 0-9 _ -, or messenger.telegram.mode to polling"
+            .to_owned(),
+    })
+}
+
+/// The configuration's name of a field that a part names in its own way.
+fn path(within: &str, field: &str) -> String {
+    match field {
+        "metricsWindowMs" => "concurrency.latencyWindowMs".to_owned(),
+        field if field.contains('.') => field.to_owned(),
+        field => format!("{within}.{field}"),
+    }
+}
+
+/// The pool's values as a preset and single fields make them, for `config show`.
+pub(crate) fn pool_values(sections: &Sections) -> Vec<PoolValue> {
+    let Ok(pool) = concurrency(&sections.concurrency) else {
+        return Vec::new();
+    };
+    vec![
+        ("concurrency.minWorkers", pool.min_workers.to_string()),
+        ("concurrency.maxWorkers", pool.max_workers.to_string()),
+        ("concurrency.maxQueueSize", pool.max_queue_size.to_string()),
+        (
+            "concurrency.workerTimeoutMs",
+            pool.worker_timeout.as_millis().to_string(),
+        ),
+        (
+            "concurrency.maxRequestsPerWorker",
+            pool.max_requests_per_worker.to_string(),
+        ),
+        ("concurrency.memoryLimitMb", pool.memory_limit_mb.to_string()),
+        (
+            "concurrency.backpressureThreshold",
+            pool.backpressure_threshold.to_string(),
+        ),
+        (
+            "concurrency.heartbeatIntervalMs",
+            pool.heartbeat_interval.as_millis().to_string(),
+        ),
+        (
+            "concurrency.stuckThresholdMs",
+            pool.stuck_threshold.as_millis().to_string(),
+        ),
+        (
+            "concurrency.starvationLimitMs",
+            pool.starvation_limit.as_millis().to_string(),
+        ),
+        (
+            "concurrency.latencyWindowMs",
+            pool.metrics_window.as_millis().to_string(),
+        ),
+    ]
+}

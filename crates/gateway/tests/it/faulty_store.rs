@@ -1,0 +1,154 @@
+//! The in-memory store with a disk that refuses when the test says so.
+
+use async_trait::async_trait;
+use openclaw_core::Timestamp;
+use openclaw_gateway::ports::{
+    Accepted, AccountUsage, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId, Fence,
+    HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, ShownPart, StoreDepths, StoreError,
+    Sweep, Swept, TurnGrant, TurnStore, UsageDelta,
+};
+use openclaw_memory::MemoryStore;
+use openclaw_session::{TenantKey, TenantSession};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Passes everything on, except the calls that are to be refused.
+#[derive(Debug)]
+pub(crate) struct FaultyStore {
+    store: Arc<MemoryStore>,
+    refusals: Mutex<HashMap<&'static str, u32>>,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(store: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            refusals: Mutex::default(),
+        })
+    }
+
+    /// The next `times` calls of `method` are refused as by a full disk.
+    pub(crate) fn refuse(&self, method: &'static str, times: u32) {
+        self.refusals.lock().insert(method, times);
+    }
+
+    /// How many refusals of `method` are still to come.
+    pub(crate) fn left(&self, method: &'static str) -> u32 {
+        self.refusals.lock().get(method).copied().unwrap_or(0)
+    }
+
+    fn ask(&self, method: &'static str) -> Result<(), StoreError> {
+        match self.refusals.lock().get_mut(method) {
+            Some(times @ 1..) => {
+                *times -= 1;
+                Err(StoreError::Unavailable {
+                    reason: "the disk is full".into(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl TurnStore for FaultyStore {
+    async fn accept(&self, entries: Vec<NewEntry>) -> Result<Vec<Accepted>, StoreError> {
+        self.ask("accept")?;
+        self.store.accept(entries).await
+    }
+
+    async fn close(&self, close: CloseEntry) -> Result<Option<Vec<OutboxPart>>, StoreError> {
+        self.ask("close")?;
+        self.store.close(close).await
+    }
+
+    async fn begin_turn(&self, begin: BeginTurn) -> Result<TurnGrant, BeginError> {
+        self.ask("begin_turn")?;
+        self.store.begin_turn(begin).await
+    }
+
+    async fn record_send(&self, entry: EntryId, fence: Fence, shown: ShownPart) -> Result<(), StoreError> {
+        self.ask("record_send")?;
+        self.store.record_send(entry, fence, shown).await
+    }
+
+    async fn commit_turn(&self, commit: CommitTurn) -> Result<Vec<OutboxPart>, StoreError> {
+        self.ask("commit_turn")?;
+        self.store.commit_turn(commit).await
+    }
+
+    async fn release(&self, entry: EntryId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
+        self.ask("release")?;
+        self.store.release(entry, fence, now).await
+    }
+
+    async fn record_delivery(
+        &self,
+        part: OutboxId,
+        delivery: Delivery,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.ask("record_delivery")?;
+        self.store.record_delivery(part, delivery, now).await
+    }
+
+    async fn pending_outbox(
+        &self,
+        after: Option<OutboxId>,
+        limit: usize,
+    ) -> Result<Vec<OutboxPart>, StoreError> {
+        self.store.pending_outbox(after, limit).await
+    }
+
+    async fn open_entries(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<OpenEntry>, StoreError> {
+        self.store.open_entries(after, limit).await
+    }
+
+    async fn history(
+        &self,
+        tenant: TenantKey,
+        max_messages: usize,
+        max_tokens: u64,
+    ) -> Result<Vec<HistoryMessage>, StoreError> {
+        self.store.history(tenant, max_messages, max_tokens).await
+    }
+
+    async fn start_over(
+        &self,
+        tenant: TenantKey,
+        now: Timestamp,
+    ) -> Result<Option<TenantSession>, StoreError> {
+        self.ask("start_over")?;
+        self.store.start_over(tenant, now).await
+    }
+
+    async fn usage(&self, account: &str) -> Result<Option<AccountUsage>, StoreError> {
+        self.store.usage(account).await
+    }
+
+    async fn add_usage(&self, deltas: Vec<UsageDelta>) -> Result<(), StoreError> {
+        self.ask("add_usage")?;
+        self.store.add_usage(deltas).await
+    }
+
+    async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError> {
+        self.store.sweep(sweep).await
+    }
+
+    async fn depths(&self) -> Result<StoreDepths, StoreError> {
+        self.store.depths().await
+    }
+
+    fn recovery(&self) -> Recovery {
+        self.store.recovery()
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        self.store.writable()
+    }
+
+    async fn shut_down(&self) {
+        self.store.shut_down().await;
+    }
+}

@@ -1,0 +1,9 @@
+//! The use cases on in-memory stores, with a messenger and a model made for the test.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod faults;
+mod faulty_store;
+mod hooks;
+mod path;
+mod world;

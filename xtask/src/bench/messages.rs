@@ -1,0 +1,41 @@
+//! Whole turns and webhook acknowledgements, driven by the program that plays Telegram.
+
+use super::figures::{Figures, What};
+use super::process::pinned;
+use super::run::Plan;
+use crate::toolbox;
+use anyhow::Result;
+use serde_json::Value;
+use std::path::Path;
+
+/// Measures both, as often as the plan says, each on a server of its own.
+pub(super) fn measure(programs: &Path, plan: &Plan, figures: &mut Figures) -> Result<()> {
+    for _round in 0..plan.rounds {
+        let turns = run(programs, plan, "turns")?;
+        figures.add(What::TurnCpu, turns["cpu_ms"].as_f64());
+        figures.add(What::TurnsPerSecond, turns["per_second"].as_f64());
+        figures.add(What::TurnMemory, turns["resident_mib"].as_f64());
+        figures.count(What::Failed, turns["failed"].as_f64().unwrap_or_default());
+        let acknowledged = run(programs, plan, "acknowledge")?;
+        figures.add(What::Acknowledged, acknowledged["per_second"].as_f64());
+        figures.add(What::AcknowledgeP99, acknowledged["p99"].as_f64());
+        figures.add(What::AcknowledgeCpu, acknowledged["cpu_ms"].as_f64());
+    }
+    Ok(())
+}
+
+fn run(programs: &Path, plan: &Plan, mode: &str) -> Result<Value> {
+    let mut command = pinned(&programs.join("messages"), 0);
+    command
+        .arg("--server")
+        .arg(programs.join("openclaw"))
+        .arg(format!("--mode={mode}"))
+        .arg(format!("--secs={}", plan.secs))
+        .arg(format!("--warm={}", plan.warm));
+    if toolbox::on_path("taskset").is_some()
+        && std::thread::available_parallelism().is_ok_and(|count| count.get() > 1)
+    {
+        command.arg("--processor=1");
+    }
+    Ok(serde_json::from_str(&toolbox::output(&mut command)?)?)
+}
