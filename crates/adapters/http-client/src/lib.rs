@@ -14,17 +14,31 @@
 //! Decided here: no redirects (a key must not follow one to another host), no proxy unless one is named, no overall
 //! timeout (callers own their deadlines: a stream may last minutes), HTTP/1.1 with kept-alive connections.
 //!
+//! Beside the client stands what the adapters of HTTP protocols share: bodies decoded while they come
+//! ([`BodyStream`]), waits and dates in headers ([`retry_after`], [`duration`], [`rfc3339`]), addresses and headers that
+//! hold no secret in the open ([`address`], [`insert_secret`]).
+//!
 //! Invariants: certificates are always checked — there is no switch to turn that off, only [`HttpClientConfig`]'s extra
 //! roots; [`describe`] never shows an address.
 
 #![forbid(unsafe_code)]
+
+mod body;
+mod endpoint;
+mod wait;
 
 use openclaw_core::{CodedError, Language};
 use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
-pub use reqwest::Client;
+pub use body::{BodyDecoder, BodyStream, Step, is_json, read_at_most};
+pub use endpoint::{address, insert_secret};
+pub use reqwest::{Client, Response, StatusCode, Url, header};
+pub use wait::{duration, retry_after, rfc3339};
+
+/// A call that brought no answer.
+pub type CallError = reqwest::Error;
 
 /// How a client behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -129,8 +129,11 @@ impl Decoder {
     /// Decodes one payload. Events found before an error are kept.
     pub(crate) fn decode(&mut self, data: &str, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
-            // The error names a place and an expectation, never the text itself.
-            message: format!("a chunk of the stream is not what it should be: {error}"),
+            // The error itself would show the value.
+            message: format!(
+                "a chunk of the stream is not what it should be, at byte {}",
+                error.column()
+            ),
         })?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(in_stream(&error));

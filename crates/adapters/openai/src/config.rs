@@ -1,8 +1,9 @@
 //! How one OpenAI-compatible endpoint is reached and what it is known to accept.
 
 use openclaw_core::{ProviderId, Secret, ValidationError, Violation};
+use openclaw_http_client::{address, insert_secret};
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 
 /// The field that holds the longest answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,9 +65,8 @@ impl OpenAiConfig {
 
     pub(crate) fn validate(self) -> Result<Endpoint, ValidationError> {
         let mut faults = Vec::new();
-        let base = self.base_url.trim_end_matches('/');
-        let completions = address(base, "/chat/completions");
-        let models = address(base, "/models");
+        let completions = address(&self.base_url, "/chat/completions");
+        let models = address(&self.base_url, "/models");
         if completions.is_none() || models.is_none() {
             // The address is not repeated: it may hold a password.
             faults.push(Violation::new(
@@ -77,18 +77,14 @@ impl OpenAiConfig {
         }
         let mut headers = HeaderMap::new();
         if let Some(key) = &self.key {
-            match HeaderValue::try_from(format!("Bearer {}", key.expose())) {
-                Ok(value) => insert(&mut headers, AUTHORIZATION, value),
-                Err(_) => faults.push(Violation::new("apiKey", "…", "must be printable ASCII")),
+            let bearer = format!("Bearer {}", key.expose());
+            if !insert_secret(&mut headers, "authorization", &bearer) {
+                faults.push(Violation::new("apiKey", "…", "must be printable ASCII"));
             }
         }
         for (name, value) in &self.headers {
-            match (
-                HeaderName::try_from(name.as_str()),
-                HeaderValue::try_from(value.expose()),
-            ) {
-                (Ok(name), Ok(value)) => insert(&mut headers, name, value),
-                _ => faults.push(Violation::new("headers", name, "must be a header and its value")),
+            if !insert_secret(&mut headers, name, value.expose()) {
+                faults.push(Violation::new("headers", name, "must be a header and its value"));
             }
         }
         ValidationError::check(faults)?;
@@ -109,17 +105,6 @@ impl OpenAiConfig {
             )),
         }
     }
-}
-
-fn address(base: &str, path: &str) -> Option<Url> {
-    let url = Url::parse(&format!("{base}{path}")).ok()?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.has_host();
-    (matches!(url.scheme(), "http" | "https") && plain).then_some(url)
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, mut value: HeaderValue) {
-    value.set_sensitive(true);
-    headers.insert(name, value);
 }
 
 // === impl MaxTokensField ===

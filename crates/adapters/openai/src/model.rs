@@ -3,7 +3,7 @@
 use crate::chunk::Decoder;
 use crate::config::{Endpoint, OpenAiConfig};
 use crate::request::Body;
-use crate::stream::AnswerStream;
+use crate::stream::AnswerDecoder;
 use crate::{header, refusal};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -11,7 +11,7 @@ use openclaw_ai_fabric::{
     AnswerForm, ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink, TimeoutPhase,
 };
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
-use openclaw_http_client::{Client, describe};
+use openclaw_http_client::{BodyStream, Client, describe, is_json, read_at_most};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -91,7 +91,7 @@ impl OpenAiModel {
     async fn refused(&self, response: Response) -> ModelError {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = read(response, MAX_REFUSAL_BYTES).await;
+        let body = read_at_most(response, MAX_REFUSAL_BYTES).await;
         refusal::decode(
             status,
             &headers,
@@ -153,8 +153,11 @@ impl ModelPort for OpenAiModel {
                 },
             });
         }
-        let body = response.bytes_stream().boxed();
-        Ok(Box::pin(AnswerStream::new(body, Arc::clone(&self.clock))))
+        Ok(Box::pin(BodyStream::new(
+            response,
+            Arc::clone(&self.clock),
+            AnswerDecoder::default(),
+        )))
     }
 
     async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
@@ -171,7 +174,7 @@ impl ModelPort for OpenAiModel {
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }
-        let body = read(response, MAX_LIST_BYTES).await;
+        let body = read_at_most(response, MAX_LIST_BYTES).await;
         let list: ModelList = serde_json::from_slice(&body).map_err(|error| ModelError::Malformed {
             message: error.to_string(),
         })?;
@@ -183,33 +186,6 @@ impl ModelPort for OpenAiModel {
                 .collect(),
         ))
     }
-}
-
-fn is_json(response: &Response) -> bool {
-    response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("application/json")
-        })
-}
-
-/// The beginning of a body, as far as it came.
-async fn read(response: Response, limit: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(Ok(chunk)) = chunks.next().await {
-        let room = limit.saturating_sub(body.len());
-        body.extend(chunk.iter().take(room));
-        if body.len() >= limit {
-            break;
-        }
-    }
-    body
 }
 
 fn unreachable(error: reqwest::Error) -> ModelError {

@@ -3,6 +3,7 @@
 use crate::header;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{Secret, Timestamp};
+use openclaw_http_client::{duration, retry_after};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::Duration;
@@ -47,8 +48,8 @@ pub(crate) fn decode(
         "spend limit",
         "spending limit",
     ]);
-    let retry_after = || {
-        header::retry_after(headers, now)
+    let wait = || {
+        retry_after(headers, now)
             .or_else(|| retry_delay(error))
             .or_else(|| header::wait_in_text(&lower))
     };
@@ -78,16 +79,12 @@ pub(crate) fn decode(
                 ModelError::BadRequest { message: message() }
             }
         }
-        429 => ModelError::RateLimited {
-            retry_after: retry_after(),
-        },
-        503 | 529 => ModelError::Overloaded {
-            retry_after: retry_after(),
-        },
+        429 => ModelError::RateLimited { retry_after: wait() },
+        503 | 529 => ModelError::Overloaded { retry_after: wait() },
         // A time-out of theirs, a conflict, a request too early: the same call may do better.
         408 | 409 | 425 | 500.. => ModelError::Server {
             status,
-            retry_after: retry_after(),
+            retry_after: wait(),
         },
         _ => ModelError::BadRequest { message: message() },
     }
@@ -99,7 +96,7 @@ fn retry_delay(error: &Value) -> Option<Duration> {
         .get("details")?
         .as_array()?
         .iter()
-        .find_map(|detail| header::duration(detail.get("retryDelay")?.as_str()?))
+        .find_map(|detail| duration(detail.get("retryDelay")?.as_str()?))
 }
 
 #[cfg(test)]

@@ -1,0 +1,489 @@
+//! The body of an answer as what the model says.
+//!
+//! Events are told apart by the `type` of their data; unknown ones are passed over, as the protocol wants it. Blocks
+//! come one after another; those that are neither text nor a tool call (thinking, tools of the provider's own) are
+//! passed over, too.
+
+use crate::refusal::{self, WireError};
+use bytes::Bytes;
+use openclaw_ai_fabric::ModelError;
+use openclaw_core::{ModelEvent, Secret, StopReason, TokenUsage};
+use openclaw_http_client::{BodyDecoder, Step};
+use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// Tool calls of one answer; more is a model gone wild.
+const MAX_TOOL_CALLS: usize = 128;
+
+/// Decodes one answer.
+#[derive(Debug)]
+pub(crate) struct AnswerDecoder {
+    parser: StreamParser,
+    answer: Answer,
+    key: Option<Secret>,
+    /// Said, once the events before it are.
+    failed: Option<ModelError>,
+    /// The body is at its end.
+    ended: bool,
+}
+
+/// What is known of the answer so far.
+#[derive(Debug, Default)]
+struct Answer {
+    /// What the last payload said; a few events.
+    events: VecDeque<ModelEvent>,
+    calls: Vec<Call>,
+    /// Tokens of the request, those read from and written to the cache included.
+    input_tokens: u64,
+    reason: Option<StopReason>,
+    begun: bool,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Call {
+    /// Position of its block.
+    block: u64,
+    /// Whole arguments that came with its beginning; said at its end, unless pieces of them came.
+    whole: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Payload {
+    MessageStart {
+        message: Message,
+    },
+    ContentBlockStart {
+        index: u64,
+        content_block: Block,
+    },
+    ContentBlockDelta {
+        index: u64,
+        delta: Delta,
+    },
+    ContentBlockStop {
+        index: u64,
+    },
+    MessageDelta {
+        delta: MessageChange,
+        #[serde(default)]
+        usage: Option<WireUsage>,
+    },
+    MessageStop,
+    Error {
+        error: WireError,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct MessageChange {
+    #[serde(default)]
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    Text {
+        #[serde(default)]
+        text: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        #[serde(default)]
+        input: Value,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the protocol's names")]
+enum Delta {
+    TextDelta {
+        text: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
+    },
+    #[serde(other)]
+    OtherDelta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireUsage {
+    input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+}
+
+// === impl AnswerDecoder ===
+
+impl AnswerDecoder {
+    pub(crate) fn new(key: Option<Secret>) -> Self {
+        Self {
+            parser: StreamParser::new(StreamFormat::Sse, ParserLimits::default()),
+            answer: Answer::default(),
+            key,
+            failed: None,
+            ended: false,
+        }
+    }
+}
+
+impl BodyDecoder for AnswerDecoder {
+    type Item = ModelEvent;
+    type Error = ModelError;
+
+    fn push(&mut self, bytes: Bytes) {
+        self.parser.push(bytes);
+    }
+
+    fn finish(&mut self) {
+        self.parser.finish(LastEvent::Keep);
+        self.ended = true;
+    }
+
+    fn step(&mut self) -> Step<ModelEvent, ModelError> {
+        loop {
+            if let Some(event) = self.answer.events.pop_front() {
+                return Step::Item(event);
+            }
+            if let Some(error) = self.failed.take() {
+                return Step::Failed(error);
+            }
+            if self.answer.stopped {
+                return Step::Done;
+            }
+            let data = match self.parser.next_frame() {
+                Ok(Some(Frame::Sse(event))) => event.data,
+                Ok(Some(Frame::JsonLine(_) | Frame::Text(_))) => continue,
+                Ok(None) if !self.ended => return Step::More,
+                Ok(None) => {
+                    // Whoever has said why it stopped was not cut off, end mark or not.
+                    if self.answer.reason.is_none() {
+                        return Step::Failed(ModelError::Cut);
+                    }
+                    self.answer.stop();
+                    continue;
+                }
+                Err(error) => {
+                    let message = error.to_string();
+                    return Step::Failed(ModelError::Malformed { message });
+                }
+            };
+            if data.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.answer.take(data, self.key.as_ref()) {
+                // Half an event at the end of the body was cut, not malformed.
+                let cut = self.ended && matches!(error, ModelError::Malformed { .. });
+                self.failed = Some(if cut { ModelError::Cut } else { error });
+            }
+        }
+    }
+
+    fn sign_of_life(&self) -> Option<ModelEvent> {
+        Some(ModelEvent::Ping)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn take(&mut self, data: &str, key: Option<&Secret>) -> Result<(), ModelError> {
+        let payload = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
+            // The error itself would show the value.
+            message: format!(
+                "an event of the stream is not what it should be, at byte {}",
+                error.column()
+            ),
+        })?;
+        match payload {
+            Payload::MessageStart { message } => {
+                self.begun = true;
+                self.count_input(&message.usage.unwrap_or_default());
+            }
+            Payload::ContentBlockStart { index, content_block } => match content_block {
+                Block::Text { text } => self.text(text),
+                Block::ToolUse { id, name, input } => self.call(index, id, name, &input)?,
+                Block::Unknown => {}
+            },
+            Payload::ContentBlockDelta { index, delta } => match delta {
+                Delta::TextDelta { text } => self.text(text),
+                Delta::InputJsonDelta { partial_json } => self.arguments(index, partial_json),
+                Delta::OtherDelta => {}
+            },
+            Payload::ContentBlockStop { index } => {
+                if let Some(whole) = self.find(index).and_then(|(_, call)| call.whole.take()) {
+                    self.arguments(index, whole);
+                }
+            }
+            Payload::MessageDelta { delta, usage } => {
+                if let Some(usage) = usage {
+                    self.count_input(&usage);
+                    // Cumulative: the last one is the whole.
+                    if let Some(output_tokens) = usage.output_tokens {
+                        self.events.push_back(ModelEvent::Usage(TokenUsage {
+                            input_tokens: self.input_tokens,
+                            output_tokens,
+                            estimated: false,
+                        }));
+                    }
+                }
+                if let Some(reason) = delta.stop_reason {
+                    self.reason = Some(stop_reason(&reason));
+                }
+            }
+            Payload::MessageStop => self.stop(),
+            Payload::Error { error } => return Err(refusal::in_stream(&error, self.begun, key)),
+            Payload::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn count_input(&mut self, usage: &WireUsage) {
+        if let Some(fresh) = usage.input_tokens {
+            // What the cache gave and took is not part of the count.
+            self.input_tokens = fresh
+                .saturating_add(usage.cache_creation_input_tokens.unwrap_or(0))
+                .saturating_add(usage.cache_read_input_tokens.unwrap_or(0));
+        }
+    }
+
+    fn text(&mut self, text: String) {
+        if !text.is_empty() {
+            self.events.push_back(ModelEvent::TextDelta(text));
+        }
+    }
+
+    fn call(&mut self, block: u64, id: String, name: String, input: &Value) -> Result<(), ModelError> {
+        let index = self.calls.len();
+        if index >= MAX_TOOL_CALLS {
+            return Err(ModelError::Malformed {
+                message: format!("more than {MAX_TOOL_CALLS} tool calls"),
+            });
+        }
+        let whole = input
+            .as_object()
+            .filter(|input| !input.is_empty())
+            .map(|_| input.to_string());
+        self.calls.push(Call { block, whole });
+        self.events.push_back(ModelEvent::ToolUseStart {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            id,
+            name,
+        });
+        Ok(())
+    }
+
+    fn arguments(&mut self, block: u64, delta: String) {
+        if delta.is_empty() {
+            return;
+        }
+        // Pieces for a block that is no call of ours belong to a tool of the provider's own.
+        if let Some((index, call)) = self.find(block) {
+            call.whole = None;
+            self.events
+                .push_back(ModelEvent::ToolArgumentsDelta { index, delta });
+        }
+    }
+
+    fn find(&mut self, block: u64) -> Option<(u32, &mut Call)> {
+        let index = self.calls.iter().rposition(|call| call.block == block)?;
+        let call = self.calls.get_mut(index)?;
+        Some((u32::try_from(index).unwrap_or(u32::MAX), call))
+    }
+
+    fn stop(&mut self) {
+        if !self.stopped {
+            self.stopped = true;
+            let reason = self.reason.unwrap_or(StopReason::EndTurn);
+            self.events.push_back(ModelEvent::Stop(reason));
+        }
+    }
+}
+
+fn stop_reason(reason: &str) -> StopReason {
+    match reason {
+        "max_tokens" | "model_context_window_exceeded" => StopReason::MaxTokens,
+        "tool_use" => StopReason::ToolUse,
+        "refusal" => StopReason::ContentFilter,
+        // `end_turn`, `stop_sequence`, and whatever else its end is called.
+        _ => StopReason::EndTurn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Text, thinking, a call in pieces and one without arguments, in the documented shapes.
+    const RECORDED: &str = concat!(
+        "event: message_start\r\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,\"cache_creation_input_tokens\":1,\"output_tokens\":1}}}\r\n\r\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"s\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"При\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"вет 🙂\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":2,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_1\",\"name\":\"weather\",\"input\":{}}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"city\\\":\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"\\\"Omsk\\\"}\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":2}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":3,\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_2\",\"name\":\"time\",\"input\":{}}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":3}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":7}}\n\n",
+        "event: brand_new\ndata: {\"type\":\"brand_new\",\"x\":1}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    );
+
+    fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
+        let mut decoder = AnswerDecoder::new(None);
+        let mut chunks = chunks.iter();
+        let mut said = Vec::new();
+        loop {
+            match decoder.step() {
+                Step::Item(event) => said.push(Ok(event)),
+                Step::Failed(error) => {
+                    said.push(Err(error));
+                    return said;
+                }
+                Step::Done => return said,
+                Step::More => match chunks.next() {
+                    Some(chunk) => decoder.push(Bytes::copy_from_slice(chunk)),
+                    None => decoder.finish(),
+                },
+            }
+        }
+    }
+
+    fn text(text: &str) -> Result<ModelEvent, ModelError> {
+        Ok(ModelEvent::TextDelta(text.into()))
+    }
+
+    fn usage(input_tokens: u64, output_tokens: u64) -> Result<ModelEvent, ModelError> {
+        Ok(ModelEvent::Usage(TokenUsage {
+            input_tokens,
+            output_tokens,
+            estimated: false,
+        }))
+    }
+
+    fn start(index: u32, id: &str, name: &str) -> Result<ModelEvent, ModelError> {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        Ok(ModelEvent::ToolUseStart { index, id, name })
+    }
+
+    fn piece(index: u32, delta: &str) -> Result<ModelEvent, ModelError> {
+        let delta = delta.to_owned();
+        Ok(ModelEvent::ToolArgumentsDelta { index, delta })
+    }
+
+    #[test]
+    fn text_calls_and_cumulative_usage_are_read_and_thoughts_are_not_shown() {
+        assert_eq!(
+            decode(&[RECORDED.as_bytes()]),
+            [
+                text("При"),
+                text("вет 🙂"),
+                start(0, "toolu_1", "weather"),
+                piece(0, "{\"city\":"),
+                piece(0, "\"Omsk\"}"),
+                start(1, "toolu_2", "time"),
+                usage(16, 7),
+                usage(16, 9),
+                Ok(ModelEvent::Stop(StopReason::ToolUse)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cut_before_the_reason_to_stop_is_a_cut_and_the_placeholder_is_no_usage() {
+        let half = RECORDED.find("event: content_block_start").unwrap();
+        let said = decode(&[&RECORDED.as_bytes()[..half]]);
+        assert_eq!(said, [Err(ModelError::Cut)]);
+        // In the middle of an event, too.
+        let said = decode(&[&RECORDED.as_bytes()[..half + 60]]);
+        assert_eq!(said, [Err(ModelError::Cut)]);
+        // The mark alone is missing: the model had said everything.
+        let end = RECORDED.find("event: message_stop").unwrap();
+        let said = decode(&[&RECORDED.as_bytes()[..end]]);
+        assert_eq!(said.last(), Some(&Ok(ModelEvent::Stop(StopReason::ToolUse))));
+    }
+
+    #[test]
+    fn arguments_that_come_whole_are_said_once() {
+        let stream = concat!(
+            "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"f\",\"input\":{\"x\":1}}}\n\n",
+            "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+            "data: {\"type\":\"message_stop\"}\n\n",
+        );
+        let stop = Ok(ModelEvent::Stop(StopReason::EndTurn));
+        assert_eq!(
+            decode(&[stream.as_bytes()]),
+            [start(0, "a", "f"), piece(0, "{\"x\":1}"), stop]
+        );
+    }
+
+    #[test]
+    fn every_reason_to_stop_has_its_meaning() {
+        for (reason, meaning) in [
+            ("end_turn", StopReason::EndTurn),
+            ("stop_sequence", StopReason::EndTurn),
+            ("max_tokens", StopReason::MaxTokens),
+            ("tool_use", StopReason::ToolUse),
+            ("refusal", StopReason::ContentFilter),
+        ] {
+            assert_eq!(stop_reason(reason), meaning, "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_malformed_without_being_shown() {
+        let said = decode(&[b"data: {\"type\":\"content_block_delta\",\"index\":\"hush\"}\n\ndata: {}\n\n"]);
+        let [Err(error @ ModelError::Malformed { .. })] = said.as_slice() else {
+            panic!("{said:?}");
+        };
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_are_cut_the_events_are_the_same(cuts in prop::collection::vec(0..RECORDED.len(), 0..12)) {
+            let mut cuts = cuts;
+            cuts.extend([0, RECORDED.len()]);
+            cuts.sort_unstable();
+            let bytes = RECORDED.as_bytes();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(decode(&chunks), decode(&[bytes]));
+        }
+
+        #[test]
+        fn no_body_is_too_strange(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let said = decode(&[b"data: ", &body, b"\n\n"]);
+            prop_assert!(said.len() < 1_000);
+        }
+    }
+}
