@@ -414,7 +414,7 @@ mod tests {
             let tenant = TenantId::new(Platform::ALL[which], user.parse().unwrap(), chat.parse().unwrap());
             prop_assert_eq!(tenant.to_string().parse::<TenantId>(), Ok(tenant.clone()));
             let json = serde_json::to_string(&tenant).unwrap();
-            prop_assert_eq!(serde_json::from_str::<TenantId>(&json).unwrap(), tenant.clone());
+            prop_assert_eq!(&serde_json::from_str::<TenantId>(&json).unwrap(), &tenant);
             let session = SessionId::of(tenant);
             prop_assert_eq!(session.to_string().parse::<SessionId>(), Ok(session));
         }
