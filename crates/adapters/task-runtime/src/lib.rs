@@ -13,7 +13,7 @@
 //! use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 //! use std::sync::Arc;
 //!
-//! let clock: Arc<dyn Clock> = SystemClock::new();
+//! let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
 //! let events = EventContext::new(InProcessEventBus::new(), Arc::clone(&clock), "concurrency");
 //! let runtime = TaskRuntime::new(
 //!     TaskRuntimeConfig { threads: 2, ..TaskRuntimeConfig::default() },
