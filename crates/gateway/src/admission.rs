@@ -149,6 +149,7 @@ impl Admission {
         let id = entry.id;
         let submission = self.submission(entry);
         let key = Arc::clone(&submission.tenant);
+        let waits_as = Arc::clone(&key);
         let refused = {
             let mut room = self.room.lock();
             match room.scheduler.enqueue(submission) {
@@ -166,8 +167,11 @@ impl Admission {
             return;
         }
         self.feed();
-        let place = self.waiting_entries();
-        if place > 0 && self.is_waiting(&tenant) {
+        let (place, waits) = {
+            let room = self.room.lock();
+            (room.scheduler.len(), room.waiting.contains_key(&waits_as))
+        };
+        if waits && place > 0 {
             self.services.show_waiting(&tenant, id, place);
         }
     }
@@ -185,10 +189,6 @@ impl Admission {
             correlation_id: Some(entry.correlation_id),
             request: entry,
         }
-    }
-
-    fn is_waiting(&self, tenant: &TenantId) -> bool {
-        self.room.lock().waiting.contains_key(&*key_of(tenant))
     }
 
     /// Moves entries into the pool while it takes them.

@@ -9,6 +9,9 @@ use openclaw_core::{CodedError, MessageId, TenantId, TokenUsage};
 use openclaw_plugins::{HookContext, HookName};
 use std::sync::Arc;
 
+/// Messages in the waiting room up to which each new one is shown typing at once.
+const SHOWN_WAITING: usize = 64;
+
 impl Services {
     /// Whether the tenant's chat is one that messages are sent to; else it is read from a feed.
     pub(crate) fn has_chat(&self, tenant: &TenantId) -> bool {
@@ -148,6 +151,10 @@ impl Services {
     /// Shows that a message waits for a worker.
     pub(crate) fn show_waiting(self: &Arc<Self>, tenant: &TenantId, entry: EntryId, place: usize) {
         if self.has_chat(tenant) {
+            // Behind so many others the bot has no call to spare for an indicator.
+            if place > SHOWN_WAITING {
+                return;
+            }
             let (services, tenant) = (Arc::clone(self), tenant.clone());
             self.runtime.spawn(async move {
                 services
