@@ -5,28 +5,57 @@
 
 use crate::prometheus::Counters;
 use futures::StreamExt;
+use openclaw_ai_fabric::event::ModelFailed;
 use openclaw_concurrency::event::RequestCompleted;
 use openclaw_core::{Envelope, InProcessEventBus, Subscription};
 use openclaw_messenger::{MessageDeliveryFailed, MessageReceived, MessageSent};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Events that may wait for a handler; at the bound the oldest are dropped and counted by the subscription.
 const WAITING_EVENTS: usize = 8_192;
 
-/// Starts watching. Ends with the bus.
-pub(crate) fn start(bus: &InProcessEventBus, counters: Arc<Counters>) {
+/// Watches until the bus ends.
+pub(crate) struct Observer {
+    bus: Arc<InProcessEventBus>,
+    counters: Arc<Counters>,
+    writes: AtomicBool,
+}
+
+/// Starts watching.
+pub(crate) fn start(bus: Arc<InProcessEventBus>, counters: Arc<Counters>) -> Observer {
     let handle = {
         let counters = Arc::clone(&counters);
-        move |event: &Envelope| count(&counters, event)
+        move |event: &Envelope| {
+            warn(event);
+            count(&counters, event)
+        }
     };
     spawn(bus.subscribe_all(WAITING_EVENTS), Arc::clone(&counters), handle);
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        spawn(bus.subscribe_all(WAITING_EVENTS), counters, |event| {
-            write(event);
-            Ok(())
-        });
+    let observer = Observer {
+        bus,
+        counters,
+        writes: AtomicBool::new(false),
+    };
+    observer.follow_level();
+    observer
+}
+
+// === impl Observer ===
+
+impl Observer {
+    /// Starts writing events once `debug` is logged; at other levels events cost the log nothing. To be called whenever
+    /// the levels change.
+    pub(crate) fn follow_level(&self) {
+        if tracing::enabled!(tracing::Level::DEBUG) && !self.writes.swap(true, Ordering::AcqRel) {
+            let events = self.bus.subscribe_all(WAITING_EVENTS);
+            spawn(events, Arc::clone(&self.counters), |event| {
+                write(event);
+                Ok(())
+            });
+        }
     }
 }
 
@@ -54,6 +83,30 @@ fn isolated(counters: &Counters, event: &Envelope, handle: &impl Fn(&Envelope) -
     tracing::error!(eventType = event.name(), error, "Event handler error");
 }
 
+/// An operator must see at the ordinary level why no answer came. A provider that is down is soon left alone, so this
+/// does not flood the log; a limit that was reached, a reader who left and a request the model refused are no faults of it.
+fn warn(event: &Envelope) {
+    let Some(failed) = event.payload::<ModelFailed>() else {
+        return;
+    };
+    if matches!(
+        failed.code,
+        "CANCELLED" | "MODEL_RATE_LIMITED" | "MODEL_CONTEXT_TOO_LONG" | "MODEL_CONTENT_REFUSED"
+    ) {
+        return;
+    }
+    tracing::warn!(
+        correlationId = %failed.request_id,
+        provider = %failed.provider,
+        model = %failed.model,
+        code = failed.code,
+        retryable = failed.retryable,
+        afterFirstToken = failed.after_first_token,
+        durationMs = failed.duration_ms,
+        "a model's call failed"
+    );
+}
+
 fn count(counters: &Counters, event: &Envelope) -> anyhow::Result<()> {
     if let Some(received) = event.payload::<MessageReceived>() {
         counters
@@ -78,6 +131,9 @@ fn count(counters: &Counters, event: &Envelope) -> anyhow::Result<()> {
 }
 
 fn write(event: &Envelope) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
     let correlation_id = event.correlation_id().map(|id| id.to_string());
     let json = event.to_json();
     tracing::debug!(

@@ -153,7 +153,7 @@ async fn serve(
     )
     .await
     .map_err(start_failed)?;
-    observer::start(&built.bus, Arc::clone(&built.app.counters));
+    let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
     let resumed = built
         .gateway
         .start()
@@ -203,6 +203,7 @@ async fn serve(
         let mut hangup = signal(SignalKind::hangup())?;
         while hangup.recv().await.is_some() {
             reload(args, log);
+            observer.follow_level();
         }
         Ok::<(), std::io::Error>(())
     };

@@ -146,14 +146,18 @@ fn models(models: &Value) -> String {
 }
 
 fn model(row: &Value) -> String {
-    let first = match row["firstTokenMs"].as_u64() {
-        Some(time) => format!(" (first token {})", seconds(time)),
-        None => String::new(),
+    let failures = match row["failures"].as_u64() {
+        Some(1) => "1 failure".to_owned(),
+        _ => format!("{} failures in a row", number(&row["failures"])),
     };
-    let state = match row["state"].as_str() {
-        Some("open") => format!("left alone after {} failures in a row", number(&row["failures"])),
-        Some("half_open") => "being tried again".to_owned(),
-        _ => format!("ok{first}"),
+    let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
+    let state = match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
+        (Some("open"), _) => format!("left alone after {failures}; the log says why"),
+        (Some("half_open"), _) => "being tried again".to_owned(),
+        _ if failing => format!("FAILING, {failures}; the log says why"),
+        (_, Some(time)) => format!("ok (first token {})", seconds(time)),
+        _ if row["asked"] == true => "ok".to_owned(),
+        _ => "not asked yet".to_owned(),
     };
     let demo = if row["demo"] == true {
         " · built in; set OPENAI_API_KEY for a real one"
@@ -242,7 +246,14 @@ mod tests {
     #[test]
     fn a_failing_model_and_a_bot_that_is_not_connected_stand_out() {
         let row = json!({ "model": "m", "provider": "p", "state": "open", "failures": 5 });
-        assert_eq!(model(&row), "m at p: left alone after 5 failures in a row");
+        assert_eq!(
+            model(&row),
+            "m at p: left alone after 5 failures in a row; the log says why"
+        );
+        let row = json!({ "model": "m", "provider": "p", "state": "closed", "asked": true, "failures": 1 });
+        assert_eq!(model(&row), "m at p: FAILING, 1 failure; the log says why");
+        let row = json!({ "model": "m", "provider": "p", "state": "closed", "asked": false, "failures": 0 });
+        assert_eq!(model(&row), "m at p: not asked yet");
         let shown =
             platforms(&json!({ "telegram": { "on": true, "intake": "polling" }, "web": { "on": true } }));
         assert_eq!(

@@ -84,6 +84,7 @@ fn models(app: &App) -> Value {
                 "model": model.id,
                 "demo": app.facts.is_demo,
                 "state": circuit.map_or("closed", state),
+                "asked": circuit.is_some(),
                 "failures": circuit.map_or(0, |one| one.failures),
                 "firstTokenMs": circuit.and_then(|one| one.first_token).map(millis),
             })
