@@ -3,6 +3,7 @@
 use crate::BINARY;
 use crate::setup::{LONG, api_world};
 use openclaw_testkit::{ServerProcess, ServerSetup};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -60,10 +61,63 @@ async fn says(server: &ServerProcess, words: &str) {
     assert!(said.await.is_ok(), "{words} in\n{}", server.log());
 }
 
+/// The screen, once it shows these words: what is counted is counted a moment after the answer.
+async fn screen_with(server: &ServerProcess, words: &str) -> Ran {
+    let shown = tokio::time::timeout(LONG, async {
+        loop {
+            let screen = run(server.data_dir(), &["status"]).await;
+            if screen.out.contains(words) {
+                return screen;
+            }
+        }
+    });
+    shown
+        .await
+        .unwrap_or_else(|_| panic!("the screen never shows {words:?}"))
+}
+
 /// The status of a request under a key.
 async fn asks_with(server: &ServerProcess, key: &str) -> u16 {
     let client = server.http().unwrap().with_bearer(key).unwrap();
     client.get("/v1/models").send().await.unwrap().status.as_u16()
+}
+
+#[tokio::test]
+async fn why_no_answer_came_is_in_the_log_and_on_the_screen() {
+    let (_provider, server, client) = api_world(|setup| setup.env("OPENAI_MODEL", "mock-f401")).await;
+    check(
+        &run(server.data_dir(), &["status"]).await,
+        0,
+        &["mock-f401 at openai: not asked yet"],
+    );
+    let body = json!({ "model": "mock-f401", "messages": [{ "role": "user", "content": "hi" }] });
+    let answered = client.post("/v1/chat/completions").json(&body).send().await;
+    assert_ne!(answered.unwrap().status, 200);
+    says(&server, "a model's call failed").await;
+    says(&server, "MODEL_UNAUTHORIZED").await;
+    screen_with(&server, "left alone after 1 failure; the log says why").await;
+}
+
+#[tokio::test]
+async fn debug_can_be_switched_on_while_the_server_runs() {
+    let (_provider, server, client) = api_world(|setup| setup).await;
+    let body = json!({ "model": "mock-echo", "messages": [{ "role": "user", "content": "hi" }] });
+    let ask = || client.post("/v1/chat/completions").json(&body).send();
+    assert_eq!(ask().await.unwrap().status, 200);
+    assert!(!server.log().contains("ai-fabric.model.responded"));
+
+    let config = server.data_dir().join("openclaw.toml");
+    std::fs::write(config, "[logging]\nlevel = \"debug\"\n").unwrap();
+    server.signal(Signal::HUP).unwrap();
+    says(&server, "the log levels were read again").await;
+    // The line above is written before the events are followed: what is asked next may still be missed, so ask until
+    // one is seen.
+    let seen = tokio::time::timeout(LONG, async {
+        while !server.log().contains("ai-fabric.model.responded") {
+            assert_eq!(ask().await.unwrap().status, 200);
+        }
+    });
+    assert!(seen.await.is_ok(), "{}", server.log());
 }
 
 #[tokio::test]
@@ -78,7 +132,7 @@ async fn status_shows_one_screen_and_the_same_as_json() {
         .unwrap();
     assert_eq!(answered.status, 200);
 
-    let screen = run(server.data_dir(), &["status"]).await;
+    let screen = screen_with(&server, "1 done, 0 failed").await;
     let words = [
         "up 00:00:",
         "sqlite · ready",
