@@ -45,7 +45,6 @@ pub(crate) struct App {
     pub(crate) keys: KeyRing,
     /// Requests of callers with a key, per key.
     pub(crate) inbound: RateLimiter,
-    pub(crate) inbound_limit: u32,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: HttpLimits,

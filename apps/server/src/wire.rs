@@ -247,7 +247,6 @@ pub(crate) async fn build(
         webhooks,
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
-        inbound_limit: rates.api.burst(),
         counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,

@@ -1,5 +1,7 @@
 //! The OpenAI-compatible surface: stateless, and otherwise a full turn.
 
+mod allowance;
+
 use super::body::{self, BodyError};
 use super::{App, caller, correlation_id, credential, language};
 use crate::openai_wire::{
@@ -35,20 +37,12 @@ pub(crate) async fn chat_completions(State(app): State<Arc<App>>, request: Reque
         Ok(key) => key,
         Err(error) => return error.into_response(),
     };
-    let remaining = match admit(&app, &key, language) {
-        Ok(remaining) => remaining,
-        Err(error) => return error.into_response(),
+    let answered = match admit(&app, &key, language) {
+        Ok(()) => answer(&app, &key, body, id, language).await,
+        Err(error) => Err(error),
     };
-    let mut response = match answer(&app, &key, body, id, language).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    };
-    if let Some(remaining) = remaining {
-        let headers = response.headers_mut();
-        headers.insert("x-ratelimit-limit-requests", HeaderValue::from(app.inbound_limit));
-        headers.insert("x-ratelimit-remaining-requests", HeaderValue::from(remaining));
-        headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("1s"));
-    }
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    allowance::tell(&app, &key, response.headers_mut()).await;
     response
 }
 
@@ -63,16 +57,15 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<Arc<ApiKeyRecord>, ApiErr
     })
 }
 
-/// Counts the request against the key's limit; what is left of it, unless the key has none.
-fn admit(app: &App, key: &ApiKeyRecord, language: Language) -> Result<Option<u32>, ApiError> {
+/// Counts the request against the key's limit, unless it has none.
+fn admit(app: &App, key: &ApiKeyRecord, language: Language) -> Result<(), ApiError> {
     if !key.limited {
-        return Ok(None);
+        return Ok(());
     }
     app.inbound.acquire(&key.id).map_err(|error| {
         app.counters.rate_limited.bump(["api"]);
         ApiError::from_error(&error, language)
-    })?;
-    Ok(Some(app.inbound.remaining(&key.id)))
+    })
 }
 
 async fn answer(
@@ -364,10 +357,13 @@ pub(crate) async fn model(
     };
     match cards(&app, &key).into_iter().find(|card| card.id == id) {
         Some(card) => json(card.to_body()),
-        None => ApiError::new(
-            "MODEL_UNKNOWN",
-            "there is no such model; GET /v1/models lists them",
-        )
+        None => ApiError {
+            param: Some("model".to_owned()),
+            ..ApiError::new(
+                "MODEL_UNKNOWN",
+                "there is no such model; GET /v1/models lists them",
+            )
+        }
         .into_response(),
     }
 }
