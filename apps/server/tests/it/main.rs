@@ -9,6 +9,7 @@ mod kill;
 mod native;
 mod page;
 mod refusals;
+mod sdk;
 mod setup;
 
 /// The binary under test.
