@@ -3,16 +3,29 @@
 use crate::client::reachable;
 use crate::config::environment::Environment;
 use crate::config::sections::Locale;
+use crate::serve::CONFIG_FILE;
 use crate::wire::{Intake, ModelReason};
 use openclaw_core::Language;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Where the configuration came from, beside environment and flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ConfigSource {
+    /// This file.
+    File(PathBuf),
+    /// No file.
+    None,
+    /// No file, though one of that name lies in the directory the server was started in.
+    NotTheOneHere,
+}
 
 /// What there is to say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) address: SocketAddr,
+    pub(crate) config: &'a ConfigSource,
     pub(crate) data_dir: &'a Path,
     /// Whether this start made the data directory's keys.
     pub(crate) is_new: bool,
@@ -67,6 +80,21 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         &choose("data", "данные"),
         &format!("{}{new}", facts.data_dir.display()),
     );
+    let config = match facts.config {
+        ConfigSource::File(path) => path.display().to_string(),
+        ConfigSource::None => {
+            let place = facts.data_dir.join(CONFIG_FILE);
+            choose(
+                &format!("no file; {} would be read", place.display()),
+                &format!("файла нет; был бы прочитан {}", place.display()),
+            )
+        }
+        ConfigSource::NotTheOneHere => choose(
+            &format!("no file; to read the one here: --config {CONFIG_FILE}"),
+            &format!("файл не прочитан; чтобы прочитать тот, что здесь: --config {CONFIG_FILE}"),
+        ),
+    };
+    line(&choose("config", "настройки"), &config);
     let storage = match facts.storage {
         "memory" => choose(
             "memory: nothing survives the end of the process",
@@ -166,6 +194,7 @@ mod tests {
     fn facts(models: &[String]) -> Facts<'_> {
         Facts {
             address: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            config: &ConfigSource::None,
             data_dir: Path::new("/data"),
             is_new: true,
             storage: "sqlite",

@@ -7,6 +7,7 @@
 
 mod check;
 pub(crate) mod environment;
+pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod schema;
 pub(crate) mod secrets;
@@ -51,12 +52,20 @@ pub(crate) struct FoundProvider {
     pub(crate) openai_model: Option<String>,
 }
 
-/// Puts the layers together and checks them. `file` is the file's text, `flags` are the arguments of `--set`, each
-/// `section.field=value`.
+/// A setting of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Override {
+    /// The flag that was typed: `--set`, or one that stands for a field, such as `--listen`.
+    pub(crate) flag: &'static str,
+    /// `section.field=value`
+    pub(crate) setting: String,
+}
+
+/// Puts the layers together and checks them. `file` is the file's text.
 pub(crate) fn load(
     file: Option<&str>,
     environment: &dyn Environment,
-    flags: &[String],
+    flags: &[Override],
 ) -> Result<Loaded, ConfigError> {
     let mut tree = tree::Tree::default();
     match file {
@@ -71,10 +80,11 @@ pub(crate) fn load(
         None => {}
     }
     apply_environment(&mut tree, environment);
-    for flag in flags {
-        match flag.split_once('=') {
-            Some((path, value)) => tree.set_text(path.trim(), value, &Origin::Flag),
-            None => tree.fault(Fault::new(Origin::Flag, flag, "expected section.field=value")),
+    for Override { flag, setting } in flags {
+        let origin = Origin::Flag(flag);
+        match setting.split_once('=') {
+            Some((path, value)) => tree.set_text(path.trim(), value, &origin),
+            None => tree.fault(Fault::new(origin, setting, "expected section.field=value")),
         }
     }
     tree::check_entries(&mut tree, "ai-fabric.providers");
@@ -82,10 +92,12 @@ pub(crate) fn load(
     apply_port(&mut tree, environment);
 
     let found = find_provider(&mut tree, environment);
-    let sections = match Sections::deserialize(toml::Value::Table(tree.table.clone())) {
-        // With a file that is not TOML everything in it seems missing, and nothing more can be said.
-        Ok(sections) if !tree.faults.iter().any(is_syntax) => sections,
-        Ok(_) => return Err(ConfigError { faults: tree.faults }),
+    // With a file that is not TOML everything in it seems missing, and nothing more can be said.
+    if tree.faults.iter().any(is_syntax) {
+        return Err(ConfigError { faults: tree.faults });
+    }
+    let sections = match Sections::deserialize(toml::Value::Table(tree.whole())) {
+        Ok(sections) => sections,
         Err(error) => {
             if tree.faults.is_empty() {
                 tree.fault(Fault::new(Origin::Default, "", error.message().to_owned()));
@@ -129,13 +141,26 @@ fn is_syntax(fault: &Fault) -> bool {
     matches!(fault.origin, Origin::File { .. }) && fault.path.is_empty()
 }
 
-/// Whether a rule seems broken only because a field it names could not be read.
+/// Whether a rule seems broken only because a field it names could not be read. A rule names a field of its own section
+/// by the last part of its path, and one of another section by the whole path.
 fn follows(fault: &Fault, cause: &Fault) -> bool {
-    let Some(name) = cause.path.rsplit('.').next().filter(|name| !name.is_empty()) else {
+    if fault.path == cause.path {
+        return true;
+    }
+    let parts = |path: &str| {
+        path.rsplit_once('.')
+            .map(|(section, name)| (section.to_owned(), name.to_owned()))
+    };
+    let Some((section, name)) = parts(&cause.path) else {
         return false;
     };
-    let mut words = fault.message.split(|c: char| !c.is_ascii_alphanumeric());
-    fault.path == cause.path || words.any(|word| word == name)
+    let is_sibling = parts(&fault.path).is_some_and(|(own, _)| own == section);
+    let names = |word: &str, within: fn(char) -> bool| {
+        let mut words = fault.message.split(|c: char| !within(c));
+        words.any(|found| found.trim_end_matches('.') == word)
+    };
+    (is_sibling && names(&name, |c| c.is_ascii_alphanumeric()))
+        || names(&cause.path, |c| c.is_ascii_alphanumeric() || "-.[]".contains(c))
 }
 
 /// A variable that is set to something. Empty ones count as unset: that is how container tools pass what nobody gave.
@@ -187,7 +212,7 @@ fn apply_port(tree: &mut tree::Tree, environment: &dyn Environment) {
     let origin = Origin::Environment {
         name: "PORT".to_owned(),
     };
-    if tree.origin("server.listen") == Origin::Flag {
+    if matches!(tree.origin("server.listen"), Origin::Flag(_)) {
         return;
     }
     let Ok(port) = text.trim().parse::<u16>() else {
