@@ -1,8 +1,6 @@
 //! What the server says on the terminal when it is ready: what is on, what is off and why, and where to go next.
 
 use crate::client::reachable;
-use crate::config::environment::Environment;
-use crate::config::sections::Locale;
 use crate::serve::CONFIG_FILE;
 use crate::wire::{Intake, ModelReason};
 use openclaw_core::Language;
@@ -41,20 +39,6 @@ pub(crate) struct Facts<'a> {
     /// The file the admin token is in; none when the operator set it.
     pub(crate) admin_token: Option<&'a Path>,
     pub(crate) took: Duration,
-}
-
-/// The terminal's language: the configured one, else what `LC_ALL`, `LC_MESSAGES` or `LANG` says.
-pub(crate) fn language(locale: Locale, environment: &dyn Environment) -> Language {
-    match locale {
-        Locale::Ru => Language::Ru,
-        Locale::En => Language::En,
-        // The first that is set decides, also when it names a language we do not speak.
-        Locale::Auto => ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .find_map(|name| environment.var(name).filter(|tag| !tag.is_empty()))
-            .and_then(|tag| Language::from_tag(&tag))
-            .unwrap_or_default(),
-    }
 }
 
 /// The banner.
@@ -189,7 +173,6 @@ fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::environment::FixedEnvironment;
 
     fn facts(models: &[String]) -> Facts<'_> {
         Facts {
@@ -261,30 +244,5 @@ mod tests {
             "{banner}"
         );
         assert!(banner.contains("http://127.0.0.1:80/v1"), "{banner}");
-    }
-
-    #[test]
-    fn the_first_variable_that_is_set_names_the_language() {
-        let speak = |vars: &[(&str, &str)]| {
-            let environment = FixedEnvironment {
-                vars: vars
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                    .collect(),
-                ..FixedEnvironment::default()
-            };
-            language(Locale::Auto, &environment)
-        };
-        assert_eq!(speak(&[]), Language::En);
-        assert_eq!(speak(&[("LANG", "ru_RU.UTF-8")]), Language::Ru);
-        assert_eq!(speak(&[("LANG", "ru_RU.UTF-8"), ("LC_ALL", "C")]), Language::En);
-        assert_eq!(
-            speak(&[("LANG", "en_US.UTF-8"), ("LC_MESSAGES", "ru_RU")]),
-            Language::Ru
-        );
-        assert_eq!(
-            language(Locale::En, &FixedEnvironment::of([("LANG", "ru")])),
-            Language::En
-        );
     }
 }

@@ -9,6 +9,7 @@ mod check;
 pub(crate) mod environment;
 pub(crate) mod explain;
 pub(crate) mod fault;
+mod locale;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod sections;
@@ -18,7 +19,7 @@ mod tree;
 use crate::wire;
 use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
-use openclaw_core::Secret;
+use openclaw_core::{Language, Secret};
 use secrets::Secrets;
 use sections::Sections;
 use serde::Deserialize;
@@ -33,6 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) sections: Sections,
     /// The secrets that the sections refer to.
     pub(crate) secrets: Secrets,
+    /// The server's own language, by `server.locale`.
+    pub(crate) language: Language,
     /// What the environment says about a provider, for a configuration without one.
     pub(crate) found: FoundProvider,
     /// Every value with its origin, as text.
@@ -129,6 +132,7 @@ pub(crate) fn load(
     }
     Ok(Loaded {
         settings,
+        language: locale::language(sections.server.locale, environment),
         sections,
         secrets,
         found,

@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 mod body;
 mod health;
+mod invalid;
 pub(crate) mod native;
 mod openai;
 mod openapi;
@@ -48,6 +49,8 @@ pub(crate) struct App {
     pub(crate) inbound_limit: u32,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The language of people of whom nobody knows what they read.
+    pub(crate) language: Language,
     pub(crate) limits: HttpLimits,
     pub(crate) started: openclaw_core::Monotonic,
     /// Set when the server stops: it is alive and no longer ready.
@@ -253,8 +256,8 @@ pub(crate) fn correlation_id(app: &App, request: &Request) -> CorrelationId {
 }
 
 /// The language a caller reads.
-pub(crate) fn language(headers: &HeaderMap) -> Language {
-    own_language(headers).unwrap_or_default()
+pub(crate) fn language(app: &App, headers: &HeaderMap) -> Language {
+    own_language(headers).unwrap_or(app.language)
 }
 
 /// The language a caller says it reads, if it is one of ours.

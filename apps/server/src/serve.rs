@@ -316,7 +316,7 @@ fn say_ready(
         admin_token: file_of(&admin.source),
         took: began.elapsed(),
     };
-    let text = banner::text(&facts, banner::language(server.locale, &ProcessEnvironment));
+    let text = banner::text(&facts, loaded.language);
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
 }
 

@@ -80,16 +80,7 @@ impl Sdk {
                 node
             }
         };
-        for name in [
-            "OPENAI_API_KEY",
-            "OPENAI_BASE_URL",
-            "http_proxy",
-            "HTTP_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-        ] {
-            command.env_remove(name);
-        }
+        without_surroundings(&mut command);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -116,5 +107,61 @@ impl Sdk {
             );
         }
         Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Runs lines of a document as they are printed there, in a directory of their own where the SDK can be imported by
+    /// its name; what they write to standard output.
+    ///
+    /// # Errors
+    /// When they could not be run, failed, or ran for a minute.
+    pub async fn run(&self, lines: &str) -> Result<String> {
+        let directory = tempfile::tempdir()?;
+        let mut command = match self.language {
+            Language::Python => {
+                let file = directory.path().join("lines.py");
+                std::fs::write(&file, lines)?;
+                let mut python = Command::new(&self.place);
+                python.env("PYTHONIOENCODING", "utf-8").arg(file);
+                python
+            }
+            Language::JavaScript => {
+                let file = directory.path().join("lines.mjs");
+                std::fs::write(&file, lines)?;
+                std::os::unix::fs::symlink(&self.place, directory.path().join("node_modules"))?;
+                let mut node = Command::new("node");
+                node.arg(file);
+                node
+            }
+        };
+        without_surroundings(&mut command);
+        command
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(LIMIT, command.output())
+            .await
+            .with_context(|| format!("the lines ran longer than {LIMIT:?}"))??;
+        if !output.status.success() {
+            bail!(
+                "the lines ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+/// The SDK is told where to call, and nothing of the developer's environment changes that.
+fn without_surroundings(command: &mut Command) {
+    for name in [
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "http_proxy",
+        "HTTP_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        command.env_remove(name);
     }
 }

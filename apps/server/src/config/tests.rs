@@ -427,6 +427,10 @@ fn rules_that_join_fields_are_checked() {
         "\"chatt\"; expected some of chat",
     );
     check(
+        "[ai-fabric.fallback]\nprimaryModel='m'\nfallbacks=['a/m','x']\n[[ai-fabric.providers]]\nid='a'\nkind='demo'\nmodels=[{id='m'}]\n",
+        "file 3:11: ai-fabric.fallback.fallbacks: \"x\" is a model that no provider lists",
+    );
+    check(
         "messenger.telegram.secret = { env = 'NOT_SET' }",
         "the variable NOT_SET is not set",
     );
