@@ -11,6 +11,7 @@ pub(crate) mod native;
 mod openai;
 mod openapi;
 mod page;
+mod problems;
 mod webhook;
 
 use crate::accept::ConnectionCounts;
@@ -122,6 +123,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/assets/{name}", page::asset),
         get("/openapi.json", openapi::document),
         get("/docs", openapi::page),
+        get("/problems/{name}", problems::page),
         post("/webhook/telegram", webhook::telegram),
         get("/api/v1/chats", native::list),
         post("/api/v1/chats", native::open),
@@ -204,7 +206,7 @@ fn route_label(path: Option<&str>) -> &'static str {
     match path {
         Some("/livez" | "/health") => "health",
         Some("/readyz") => "readyz",
-        Some("/openapi.json" | "/docs") => "docs",
+        Some("/openapi.json" | "/docs" | "/problems/{name}") => "docs",
         Some("/metrics") => "metrics",
         Some("/webhook/telegram") => "webhook_telegram",
         Some("/v1/chat/completions") => "chat_completions",

@@ -115,8 +115,8 @@ function localize(within) {
 
 function chooseLanguage() {
   const chosen = store.get("openclaw.language");
-  const spoken = (navigator.languages || []).map((tag) => tag.toLowerCase().split("-")[0]);
-  language = chosen in CATALOGUE ? chosen : spoken.find((tag) => tag in CATALOGUE) || own;
+  const known = (tag) => tag in CATALOGUE;
+  language = known(chosen) ? chosen : navigator.languages.map((tag) => tag.slice(0, 2)).find(known) || own;
   root.lang = language;
 }
 

@@ -127,7 +127,7 @@ fn sections() -> BTreeSet<&'static str> {
 fn similar(typed: &str) -> Option<&'static str> {
     let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
     let fields = || FIELDS.iter().map(|field| field.path);
-    let name = typed.rsplit('.').next().unwrap_or(typed);
+    let name = typed.rsplit('.').next().filter(|name| !name.is_empty())?;
     fields()
         .find(|other| last(other).eq_ignore_ascii_case(name))
         .or_else(|| nearest(typed, sections().into_iter().chain(fields())))

@@ -835,8 +835,8 @@ fn a_fault_of_one_section_hides_none_of_another() {
     for expected in [
         "file 2:14: concurrency.minWorkers is 6; it must be at most concurrency.maxWorkers, which is 4",
         "file 6:8: ai-fabric.providers[0].kind: \"opnai\"; expected one of",
-        "file 7:21: ai-fabric.providers[0].models[1].id: it is missing",
-        "file 7:38: ai-fabric.providers[0].models[2].id: \"m\" is listed twice",
+        "file 7:20: ai-fabric.providers[0].models[1].id: it is missing",
+        "file 7:35: ai-fabric.providers[0].models[2].id: \"m\" is listed twice",
         "file 8:1: ai-fabric.providers[1].id: it is missing",
         "ai-fabric.providers[1]: it has no models",
         "ai-fabric.providers[2]: it has no models",

@@ -113,7 +113,7 @@ pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Respo
             language,
             ..
         } = call;
-        input::nothing(body, app.limits, language).await?;
+        input::object(body, app.limits, language).await?;
         let opened = app
             .native
             .chats

@@ -520,7 +520,8 @@ async fn a_second_server_and_a_taken_port_say_what_to_do() {
         .unwrap();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(
-        log.contains(&format!("{taken} cannot be listened on")) && log.contains("\n  next  PORT="),
+        log.contains(&format!("{taken} cannot be listened on"))
+            && log.contains("\n  next  openclaw serve --listen 127.0.0.1:"),
         "{log}"
     );
 }

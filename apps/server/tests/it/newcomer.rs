@@ -3,6 +3,9 @@
 use crate::BINARY;
 use crate::cli::{Ran, check, run, run_with, says};
 use crate::setup::{LONG, api_world};
+use openclaw_testkit::browser::Browser;
+use openclaw_testkit::optional::Optional;
+use openclaw_testkit::sdk::Sdk;
 use openclaw_testkit::{ServerProcess, ServerSetup};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -129,6 +132,35 @@ async fn a_field_that_the_native_api_does_not_know_is_refused_by_name() {
         json!([{ "field": "limit", "rule": "must be a whole number from 1 to 100", "value": "0" }])
     );
     assert_eq!(provider.stats().requests, 0);
+}
+
+#[tokio::test]
+async fn the_type_of_a_problem_leads_to_a_page_about_it() {
+    let (_provider, _server, client) = api_world(|setup| setup).await;
+    let problem = client
+        .get("/api/v1/chats?limit=x")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    let path = problem["type"].as_str().unwrap();
+    let page = client
+        .get(path)
+        .header("accept-language", "ru")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text().contains("<h1>Запрос составлен неверно</h1>"),
+        "{}",
+        page.text()
+    );
+    assert_eq!(
+        client.get("/problems/none-such").send().await.unwrap().status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -460,6 +492,40 @@ async fn the_servers_language_is_for_people_of_whom_nobody_knows_it() {
     assert!(page.contains("<html lang=\"ru\">"), "{page}");
 }
 
+#[tokio::test]
+async fn the_chat_page_answers_on_a_fresh_server_and_speaks_its_language_to_who_speaks_neither() {
+    let Some(chromium) = Optional::Chromium.find() else {
+        return;
+    };
+    let server = ServerSetup::new(BINARY)
+        .env("LANG", "ru_RU.UTF-8")
+        .start()
+        .await
+        .unwrap();
+    let browser = Browser::launch(&chromium).await.unwrap();
+    let placeholder = "document.querySelector('#text').placeholder";
+    for (reads, expected) in [
+        ("de", "Напишите сообщение"),
+        ("de,en", "Write a message"),
+        ("ru", "Напишите сообщение"),
+    ] {
+        let page = browser.visitor().await.unwrap();
+        page.speaks(reads).await.unwrap();
+        page.open(&server.url("/chat")).await.unwrap();
+        assert_eq!(page.text(placeholder).await.unwrap(), expected, "{reads}");
+    }
+    let page = browser.visitor().await.unwrap();
+    page.open(&server.url("/chat")).await.unwrap();
+    page.eval("document.querySelector('#text').focus()")
+        .await
+        .unwrap();
+    page.type_text("привет").await.unwrap();
+    page.press("Enter").await.unwrap();
+    page.wait_for("document.querySelector('.answer .body')?.innerText.includes('Я демонстрационная модель')")
+        .await
+        .unwrap();
+}
+
 // === the README ===
 
 /// The first block of a language in the README, as it is printed.
@@ -474,7 +540,7 @@ fn snippet(page: &str, language: &str) -> String {
 }
 
 /// Runs a snippet against a server with no provider, as a newcomer has it; only address and key are filled in.
-async fn run_snippet(sdk: openclaw_testkit::sdk::Sdk, language: &str) {
+async fn run_snippet(sdk: Sdk, language: &str) {
     let server = ServerSetup::new(BINARY)
         .arg("--storage")
         .arg("memory")
@@ -498,7 +564,7 @@ async fn run_snippet(sdk: openclaw_testkit::sdk::Sdk, language: &str) {
 
 #[tokio::test]
 async fn the_readmes_lines_for_python_work_as_they_are_printed() {
-    let Some(sdk) = openclaw_testkit::sdk::Sdk::python() else {
+    let Some(sdk) = Sdk::python() else {
         return;
     };
     run_snippet(sdk, "python").await;
@@ -506,7 +572,7 @@ async fn the_readmes_lines_for_python_work_as_they_are_printed() {
 
 #[tokio::test]
 async fn the_readmes_lines_for_javascript_work_as_they_are_printed() {
-    let Some(sdk) = openclaw_testkit::sdk::Sdk::java_script() else {
+    let Some(sdk) = Sdk::java_script() else {
         return;
     };
     run_snippet(sdk, "js").await;
