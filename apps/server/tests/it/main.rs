@@ -7,6 +7,7 @@ mod cli;
 mod first_path;
 mod kill;
 mod native;
+mod newcomer;
 mod page;
 mod refusals;
 mod sdk;
