@@ -58,6 +58,7 @@ pub mod ports;
 pub mod priority;
 pub mod scheduler;
 pub mod session_mutex;
+mod sync;
 pub mod work;
 
 pub use backpressure::Backpressure;

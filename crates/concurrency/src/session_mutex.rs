@@ -5,11 +5,11 @@
 
 use crate::error::AcquireError;
 use crate::ports::{SessionGuard, SessionLocks};
+use crate::sync::Mutex;
 use async_trait::async_trait;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use openclaw_core::{Clock, Monotonic};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
