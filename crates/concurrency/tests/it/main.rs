@@ -2,6 +2,7 @@
 
 mod config;
 mod lifecycle;
+mod manual;
 mod pool;
 mod pool_model;
 mod scheduler;
