@@ -240,11 +240,18 @@ mod tests {
         }
         assert_eq!(window.read(at(99)).completed_last_minute, 60);
         let just_before = at(100) - Duration::from_millis(1);
-        assert_eq!(window.read(just_before).completed_last_minute, 60, "40 s ago is not 60");
+        assert_eq!(
+            window.read(just_before).completed_last_minute,
+            60,
+            "40 s ago is not 60"
+        );
         assert_eq!(window.read(at(100)).completed_last_minute, 59);
         assert_eq!(window.read(at(129)).completed_last_minute, 30);
         assert_eq!(window.read(at(1000)).completed_last_minute, 0);
-        assert!(window.slices.lock().minute.completions.is_empty(), "nothing is kept of them");
+        assert!(
+            window.slices.lock().minute.completions.is_empty(),
+            "nothing is kept of them"
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::shared::{Shared, discard};
 use super::state::{Job, Phase, Run, Slot, State};
 use crate::backpressure::Backpressure;
 use crate::error::{
-    BackpressureError, LifecycleError, QueueFullError, Refusal, RefusalReason, RequestError,
-    SpawnError, WorkerOutOfMemoryError, WorkerStuckError,
+    BackpressureError, LifecycleError, QueueFullError, Refusal, RefusalReason, RequestError, SpawnError,
+    WorkerOutOfMemoryError, WorkerStuckError,
 };
 use crate::event::{
     BackpressureActivated, RequestCompleted, RequestOutcome, RequestStarted, RequestTimedOut, WorkerRecycled,
@@ -260,10 +260,11 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
         let config = &self.pool.config;
         let link = WorkerLink::new(worker, config.heartbeat_interval, config.memory_limit_mb, reports);
         // A runtime that panics instead of saying so must not leave a worker in the book that does not exist.
-        let spawned = catch_unwind(AssertUnwindSafe(|| self.pool.runtime.spawn(link))).unwrap_or_else(|panic| {
-            discard(panic);
-            Err(SpawnError::new("the runtime panicked"))
-        });
+        let spawned =
+            catch_unwind(AssertUnwindSafe(|| self.pool.runtime.spawn(link))).unwrap_or_else(|panic| {
+                discard(panic);
+                Err(SpawnError::new("the runtime panicked"))
+            });
         match spawned {
             Ok(handle) => {
                 self.state.slots.insert(worker, Slot { handle, run: None });

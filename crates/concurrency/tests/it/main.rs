@@ -7,4 +7,5 @@ mod pool;
 mod pool_model;
 mod scheduler;
 mod session_mutex;
+mod starvation;
 mod support;

@@ -25,7 +25,9 @@ fn only(stage: &Stage) -> WorkerId {
 
 /// The error a request has ended with, if it has.
 fn ended(ticket: &mut Ticket<u32>) -> Option<RequestError> {
-    ticket.now_or_never().map(|answer| answer.expect_err("not answered"))
+    ticket
+        .now_or_never()
+        .map(|answer| answer.expect_err("not answered"))
 }
 
 #[test]
@@ -61,11 +63,7 @@ fn manual_2_1_max_workers() {
     ] {
         let stage = Stage::new(config);
         let _tickets: Vec<_> = (1..=8).map(|request| stage.submit(request)).collect();
-        assert_eq!(
-            stage.runtime.running().len(),
-            most,
-            "as many as may, and no more"
-        );
+        assert_eq!(stage.runtime.running().len(), most, "as many as may, and no more");
         assert_eq!(stage.pool.workers().len(), most);
         assert_eq!(stage.pool.metrics().queue_depth, 8 - most);
         // A killed worker makes room for exactly one more.
@@ -176,7 +174,11 @@ fn manual_2_1_memory_limit_mb() {
     ] {
         let stage = Stage::new(config);
         let idle = only(&stage);
-        assert_eq!(stage.runtime.told_memory_limit(idle), limit, "the runtime is told");
+        assert_eq!(
+            stage.runtime.told_memory_limit(idle),
+            limit,
+            "the runtime is told"
+        );
         stage.runtime.set_memory(limit);
         stage.pass(millis(1_000));
         assert_eq!(only(&stage), idle, "at the limit is not above it");
@@ -206,7 +208,10 @@ fn manual_2_1_backpressure_threshold() {
             ..defaults()
         });
         let _tickets: Vec<_> = (1..=4 + waiting).map(|request| stage.submit(request)).collect();
-        let refused = stage.pool.submit(stage.request(99)).expect_err("at the threshold");
+        let refused = stage
+            .pool
+            .submit(stage.request(99))
+            .expect_err("at the threshold");
         let Refusal::Backpressure(error) = refused.refusal else {
             panic!("{refused:?}")
         };
@@ -298,10 +303,7 @@ fn manual_2_1_stuck_threshold_ms() {
         let Some(RequestError::Stuck(error)) = ended(&mut ticket) else {
             panic!("it is stuck");
         };
-        assert_eq!(
-            (error.worker, error.silent_for),
-            (worker, threshold + millis(1))
-        );
+        assert_eq!((error.worker, error.silent_for), (worker, threshold + millis(1)));
         assert_eq!(stage.runtime.killed(), [worker]);
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::support::Stage;
 use futures::FutureExt;
-use openclaw_concurrency::{ConcurrencyConfig, LifecycleError, RecycleReason, RequestError, WorkerExit, WorkerState};
+use openclaw_concurrency::{
+    ConcurrencyConfig, LifecycleError, RecycleReason, RequestError, WorkerExit, WorkerState,
+};
 use std::time::Duration;
 
 fn one_worker() -> ConcurrencyConfig {

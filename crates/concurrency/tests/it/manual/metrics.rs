@@ -24,7 +24,10 @@ fn manual_1_1_active_workers() {
     assert_eq!(stage.pool.metrics().active_workers, 0);
     let _tickets = [stage.submit(1), stage.submit(2)];
     assert_eq!(stage.pool.metrics().active_workers, 2);
-    stage.pool.recycle(stage.runtime.worker_of(1)).expect("it is busy");
+    stage
+        .pool
+        .recycle(stage.runtime.worker_of(1))
+        .expect("it is busy");
     assert_eq!(
         stage.pool.metrics().active_workers,
         2,
@@ -48,7 +51,11 @@ fn manual_1_1_idle_workers() {
     stage.runtime.finish(2);
     assert_eq!(stage.pool.metrics().idle_workers, 1);
     stage.pool.kill(stage.runtime.worker_of(1)).expect("it is busy");
-    assert_eq!(stage.pool.metrics().idle_workers, 1, "two are enough: not replaced");
+    assert_eq!(
+        stage.pool.metrics().idle_workers,
+        1,
+        "two are enough: not replaced"
+    );
 }
 
 #[test]
@@ -58,13 +65,21 @@ fn manual_1_1_queue_depth() {
     assert_eq!(stage.pool.metrics().queue_depth, 0, "it runs, it does not wait");
     tickets.extend([stage.submit(2), stage.submit(3)]);
     let place = stage.pool.admit().expect("there is room");
-    assert_eq!(stage.pool.metrics().queue_depth, 3, "a place taken counts as well");
+    assert_eq!(
+        stage.pool.metrics().queue_depth,
+        3,
+        "a place taken counts as well"
+    );
     drop(place);
     assert_eq!(stage.pool.metrics().queue_depth, 2);
     stage.runtime.finish(1);
     assert_eq!(stage.pool.metrics().queue_depth, 1);
     tickets.pop();
-    assert_eq!(stage.pool.metrics().queue_depth, 0, "whoever stops waiting leaves");
+    assert_eq!(
+        stage.pool.metrics().queue_depth,
+        0,
+        "whoever stops waiting leaves"
+    );
 }
 
 #[test]
@@ -277,7 +292,10 @@ fn manual_1_1_alert_thresholds() {
     assert!(metrics.backpressure_level >= 0.7 && metrics.backpressure_level < 0.8);
     let refused = stage.pool.admit().expect_err("at the threshold");
     assert_eq!(refused.reason, RefusalReason::Overloaded);
-    assert!(metrics.queue_depth as f64 <= 32.0 * 0.8, "below the overflow alert");
+    assert!(
+        metrics.queue_depth as f64 <= 32.0 * 0.8,
+        "below the overflow alert"
+    );
     drop(tickets);
 }
 
