@@ -50,6 +50,8 @@ pub mod backpressure;
 pub mod config;
 pub mod error;
 pub mod event;
+#[cfg(test)]
+mod exploration;
 mod latency;
 pub mod lifecycle;
 pub mod metrics;

@@ -637,7 +637,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
 
     // --- after every step
 
-    /// Notes whether the pool refuses, and begins a spell of pressure where it does.
+    /// Notes whether the pool refuses for its load, and begins a spell of pressure where it does. Says whether a
+    /// request would be taken now: whoever waits for that is woken for nothing less, or they would wake each other.
     pub(super) fn watch_pressure(&mut self) -> bool {
         let load = self.load();
         let rejecting = load.should_reject(&self.pool.config);
@@ -658,6 +659,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
             }
         }
         !rejecting
+            && self.state.phase == Phase::Open
+            && self.state.queue_depth() < self.pool.config.max_queue_size
     }
 
     pub(super) fn publish(&mut self, correlation_id: Option<openclaw_core::CorrelationId>, notice: Notice) {
