@@ -1,6 +1,8 @@
 //! Tests of the crate's public face.
 
 mod config;
+mod errors;
+mod events;
 mod lifecycle;
 mod manual;
 mod pool;
