@@ -265,8 +265,76 @@ mod tests {
         assert!(window.slices.lock().closed.len() <= SLICES as usize);
     }
 
+    #[test]
+    fn what_is_kept_grows_with_time_and_not_with_the_load() {
+        let window = window();
+        for _ in 0..1_000 {
+            window.record(at(7), Duration::from_millis(3), true);
+        }
+        {
+            let slices = window.slices.lock();
+            assert_eq!(slices.closed.len(), 0, "a slice is closed when its time is over");
+            assert_eq!(slices.minute.completions.len(), 1, "one entry per millisecond");
+        }
+        window.read(at(100));
+        assert_eq!(window.slices.lock().closed.len(), 1);
+        for second in 101..400 {
+            window.read(at(second));
+        }
+        assert_eq!(window.slices.lock().closed.len(), 0, "an empty slice is not kept");
+    }
+
+    #[test]
+    fn threads_that_come_in_another_order_than_they_read_the_clock_lose_nothing() {
+        let window = window();
+        window.record(at(70), Duration::from_secs(2), true);
+        window.record(at(5), Duration::from_secs(4), true);
+        let read = window.read(at(70));
+        assert_eq!((read.completed_last_minute, read.avg_ms), (2, 3_000.0));
+        assert_eq!(window.read(at(130)).completed_last_minute, 0);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Against the plain list of everything: the throughput is that of the last 60 s, and mean and percentiles are
+        /// those of the last 20 slices, the one being written included.
+        #[test]
+        fn the_window_slides_exactly(
+            records in proptest::collection::vec((0_u64..40_000, 1_u64..50_000_000, any::<bool>()), 1..200),
+            reads in proptest::collection::vec(any::<bool>(), 200),
+        ) {
+            let window = window();
+            let slice = 15_000;
+            let mut now = 0;
+            let mut all: Vec<(u64, u64, bool)> = Vec::new();
+            for ((pause, latency, completed), read) in records.into_iter().zip(reads) {
+                // Bursts, pauses and, now and then, a long silence.
+                now += if pause < 20_000 { pause / 200 } else if pause < 39_000 { pause } else { pause * 20 };
+                let at = |millis| Monotonic::from_origin(Duration::from_millis(millis));
+                window.record(at(now), Duration::from_micros(latency), completed);
+                all.push((now, latency, completed));
+                if !read {
+                    continue;
+                }
+                now += pause % 977;
+                let measured = window.read(at(now));
+                let minute = all.iter().filter(|(when, _, completed)| *completed && when + 60_000 > now).count();
+                prop_assert_eq!(measured.completed_last_minute, minute as u64);
+                let mut inside: Vec<u64> = all
+                    .iter()
+                    .filter(|(when, _, _)| when / slice + SLICES > now / slice)
+                    .map(|(_, latency, _)| *latency)
+                    .collect();
+                inside.sort_unstable();
+                let mean = inside.iter().sum::<u64>() as f64 / 1_000.0 / inside.len().max(1) as f64;
+                prop_assert!((measured.avg_ms - mean).abs() <= mean * 1e-9, "{} for {mean}", measured.avg_ms);
+                for (quantile, measured) in [(0.95, measured.p95_ms), (0.99, measured.p99_ms)] {
+                    let rank = ((inside.len() as f64 * quantile).ceil() as usize).max(1);
+                    let exact = inside.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1_000.0);
+                    prop_assert!((measured - exact).abs() <= exact * 0.01, "{quantile}: {measured} for {exact}");
+                }
+            }
+        }
+
         #[test]
         fn percentiles_are_right_to_one_percent(
             mut values in proptest::collection::vec(1_u64..5_000_000, 1..300),

@@ -89,7 +89,11 @@ fn every_error_has_its_code_and_its_words() {
             true,
         ),
         ("REQUEST_CANCELLED", "the request was cancelled", false),
-        ("SHUTTING_DOWN", "the pool shut down before the request ended", true),
+        (
+            "SHUTTING_DOWN",
+            "the pool shut down before the request ended",
+            true,
+        ),
     ];
     for (error, (code, log, recoverable)) in ends().iter().zip(expected) {
         check(error, code, log, recoverable, None);
@@ -173,7 +177,10 @@ fn names_in_events_lists_and_metrics() {
         assert_eq!((reason.as_str(), reason.index()), (name, index));
         assert_eq!(json(serde_json::to_value(reason).expect("a name")), name);
     }
-    for (priority, name) in Priority::ALL.into_iter().zip(["critical", "high", "normal", "low"]) {
+    for (priority, name) in Priority::ALL
+        .into_iter()
+        .zip(["critical", "high", "normal", "low"])
+    {
         assert_eq!((priority.as_str(), priority.to_string().as_str()), (name, name));
         assert_eq!(json(serde_json::to_value(priority).expect("a name")), name);
     }

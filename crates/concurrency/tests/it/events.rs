@@ -112,7 +112,10 @@ fn each_of_the_nine_events_is_published_with_its_facts() {
         ]
     );
     stage.pool.keep_house();
-    assert!(heard(&stage).is_empty(), "not before a second below the threshold");
+    assert!(
+        heard(&stage).is_empty(),
+        "not before a second below the threshold"
+    );
     stage.pass(seconds(1));
     assert_eq!(
         heard(&stage),

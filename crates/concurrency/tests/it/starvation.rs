@@ -53,7 +53,6 @@ fn entry() -> impl Strategy<Value = (u8, usize, Option<u8>, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
     fn a_starved_entry_is_served_within_its_bound_whatever_comes(
         entries in proptest::collection::vec(entry(), 1..24),
