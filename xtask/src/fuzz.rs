@@ -157,6 +157,10 @@ fn fuzz(places: &Places, target: &str, secs: u64) -> Result<Outcome> {
     let output = Command::new(places.programs.join(target))
         .args([&corpus, &seeds])
         .arg(format!("-max_total_time={secs}"))
+        .arg(format!(
+            "-dict={}",
+            places.sources.join("dictionary.txt").display()
+        ))
         .arg(format!("-artifact_prefix={}/{target}-", findings.display()))
         .args([
             "-timeout=20",

@@ -50,7 +50,8 @@ fn interpret(text: &str, last: LastEvent) -> Vec<OwnedFrame> {
             },
             "id" if !value.contains('\0') => id = Some(value.to_owned()).filter(|id| !id.is_empty()),
             "retry" if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                retry = value.parse().ok().map(Duration::from_millis).or(retry);
+                // Too large for any wait is as good as the largest.
+                retry = Some(Duration::from_millis(value.parse().unwrap_or(u64::MAX)));
             }
             _ => {}
         }
