@@ -81,7 +81,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The address to listen on
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub(crate) listen: Option<SocketAddr>,
     /// One field of the configuration, such as concurrency.maxWorkers=8; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
@@ -275,6 +275,11 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address with a port, such as 127.0.0.1:3000 or 0.0.0.0:80".to_owned())
 }
 
 /// Reads `90d`, `12h`, `30m`, `45s`, `2w`.

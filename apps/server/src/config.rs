@@ -206,6 +206,41 @@ fn apply_environment(tree: &mut tree::Tree, environment: &dyn Environment) {
             tree.set_variable(&name, &text);
         }
     }
+    tree.notices.extend(unread_variables(environment));
+}
+
+/// So many variables that nobody reads are told of.
+const MAX_UNREAD: usize = 20;
+
+/// Variables that look like ours and are not read: a name that is misspelt would otherwise be ignored in silence. They
+/// are no faults, since another program may use them.
+fn unread_variables(environment: &dyn Environment) -> Vec<Fault> {
+    let is_short = |name: &str| {
+        let plain = name.strip_suffix("_FILE").unwrap_or(name);
+        schema::SHORT_NAMES
+            .iter()
+            .any(|(known, _)| *known == name || *known == plain)
+    };
+    let mut names: Vec<String> = environment
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("OPENCLAW_") && !name.starts_with("OPENCLAW__") && !is_short(name))
+        .collect();
+    names.sort();
+    let fields: Vec<String> = schema::FIELDS.iter().map(schema::Field::env_name).collect();
+    let known = || {
+        let short = schema::SHORT_NAMES.iter().map(|(name, _)| *name);
+        short.chain(fields.iter().map(String::as_str))
+    };
+    names
+        .into_iter()
+        .take(MAX_UNREAD)
+        .map(|name| {
+            let hint = fault::nearest(&name, known()).map(|near| format!("did you mean {near}?"));
+            let origin = Origin::Environment { name };
+            Fault::new(origin, "", "this variable is not read").with_hint(hint)
+        })
+        .collect()
 }
 
 /// `PORT` replaces the port of `server.listen`, unless a flag said where to listen.
@@ -253,10 +288,42 @@ fn find_provider(tree: &mut tree::Tree, environment: &dyn Environment) -> FoundP
         }
     });
     let trimmed = |name| variable(environment, name).map(|text| text.trim().to_owned());
-    FoundProvider {
+    let found = FoundProvider {
         openai_api_key,
         openai_base_url: trimmed("OPENAI_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
         openai_model: trimmed("OPENAI_MODEL"),
+    };
+    // Beside a configured provider they count for nothing.
+    if tree.get("ai-fabric.providers").is_none() {
+        for (name, message) in found.faults() {
+            let name = name.to_owned();
+            tree.fault(Fault::new(Origin::Environment { name }, "", message));
+        }
+    }
+    found
+}
+
+impl FoundProvider {
+    /// The variables that cannot be used, and why; without their values, which may hold a secret.
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let is_visible = |key: &Secret| key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+        if self.openai_api_key.as_ref().is_some_and(|key| !is_visible(key)) {
+            let message = "the key has white space or other characters that no header can carry";
+            faults.push(("OPENAI_API_KEY", message.to_owned()));
+        }
+        if self
+            .openai_base_url
+            .as_deref()
+            .is_some_and(|url| !tree::is_url(url))
+        {
+            let message = "expected an http:// or https:// address, such as http://127.0.0.1:11434/v1";
+            faults.push(("OPENAI_BASE_URL", message.to_owned()));
+        }
+        if let Some(Err(error)) = self.openai_model.as_deref().map(openclaw_core::ModelId::parse) {
+            faults.push(("OPENAI_MODEL", error.to_string()));
+        }
+        faults
     }
 }
 

@@ -115,8 +115,7 @@ function localize(within) {
 
 function chooseLanguage() {
   const chosen = store.get("openclaw.language");
-  const known = (tag) => tag in CATALOGUE;
-  language = known(chosen) ? chosen : navigator.languages.map((tag) => tag.slice(0, 2)).find(known) || own;
+  language = [chosen, ...navigator.languages, own].map((tag) => `${tag}`.slice(0, 2)).find((tag) => tag in CATALOGUE);
   root.lang = language;
 }
 

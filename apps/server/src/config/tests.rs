@@ -905,6 +905,53 @@ fn a_text_that_is_no_bots_token_is_a_fault_that_does_not_show_it() {
 }
 
 #[test]
+fn what_the_environment_says_of_a_provider_is_checked_where_it_counts() {
+    let vars = [
+        ("OPENAI_API_KEY", "sk-…"),
+        ("OPENAI_BASE_URL", "user:hush@127.0.0.1:11434/v1"),
+        ("OPENAI_MODEL", "a\u{7}b"),
+    ];
+    let found = faults(from_env(vars));
+    let begins = [
+        "environment OPENAI_API_KEY: the key has",
+        "environment OPENAI_BASE_URL: expected an http",
+        "environment OPENAI_MODEL: ",
+    ];
+    for begin in begins {
+        assert!(
+            found.iter().any(|fault| fault.starts_with(begin)),
+            "{begin} in {found:#?}"
+        );
+    }
+    assert!(found.len() == 3 && !found.concat().contains("hush"), "{found:#?}");
+    let file = "[[ai-fabric.providers]]\nid = 'a'\nkind = 'demo'\n";
+    load(Some(file), &FixedEnvironment::of(vars), &[]).unwrap();
+}
+
+#[test]
+fn a_variable_that_looks_like_ours_and_is_not_read_is_told() {
+    let loaded = from_env([
+        ("OPENCLAW_ADMINTOKEN", "x"),
+        ("OPENCLAW_CONCURRENCY__MAX_WORKERS", "8"),
+        ("OPENCLAW_OF_SOMEBODY_ELSE", "1"),
+        ("OPENCLAW_DATA_DIR", "/d"),
+        ("OPENCLAW_API_KEY", "api-key-0123456789"),
+        ("OPENCLAWED", "1"),
+    ])
+    .unwrap();
+    let notices: Vec<_> = loaded.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notices,
+        [
+            "environment OPENCLAW_ADMINTOKEN: this variable is not read; did you mean OPENCLAW_ADMIN_TOKEN?",
+            "environment OPENCLAW_CONCURRENCY__MAX_WORKERS: this variable is not read; did you mean \
+             OPENCLAW__CONCURRENCY__MAX_WORKERS?",
+            "environment OPENCLAW_OF_SOMEBODY_ELSE: this variable is not read",
+        ]
+    );
+}
+
+#[test]
 fn no_two_fields_share_a_name_in_the_environment() {
     let names: BTreeSet<String> = FIELDS.iter().map(Field::env_name).collect();
     assert_eq!(names.len(), FIELDS.len());

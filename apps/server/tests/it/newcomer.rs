@@ -277,6 +277,15 @@ async fn a_fault_of_listen_is_told_as_one_of_listen() {
         78,
         &["--listen  error  server.listen: 0.0.0.0:3000 can be reached by others"],
     );
+    let typed = run(dir.path(), &["serve", "--listen", "3000"]).await;
+    check(
+        &typed,
+        2,
+        &[
+            "--listen",
+            "expected an address with a port, such as 127.0.0.1:3000",
+        ],
+    );
     assert!(!ran.out.contains("--set"), "{}", ran.out);
 }
 
