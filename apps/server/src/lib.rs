@@ -30,6 +30,7 @@ mod serve;
 mod status;
 mod telemetry;
 mod wire;
+mod words;
 
 use clap::Parser as _;
 use cli::{Cli, Command};

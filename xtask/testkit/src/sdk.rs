@@ -147,6 +147,43 @@ impl Sdk {
         }
         command
     }
+
+    /// Runs lines of a document as they are printed there, in a directory of their own where the SDK can be imported by
+    /// its name; what they write to standard output.
+    ///
+    /// # Errors
+    /// When they could not be run, failed, or ran for a minute.
+    pub async fn run(&self, lines: &str) -> Result<String> {
+        let directory = tempfile::tempdir()?;
+        let mut command = self.program(&[]);
+        let file = match self.language {
+            Language::Python => {
+                command.env("PYTHONIOENCODING", "utf-8");
+                directory.path().join("lines.py")
+            }
+            Language::JavaScript => {
+                std::os::unix::fs::symlink(&self.place, directory.path().join("node_modules"))?;
+                directory.path().join("lines.mjs")
+            }
+        };
+        std::fs::write(&file, lines)?;
+        command.arg(file);
+        command
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(LIMIT, command.output())
+            .await
+            .with_context(|| format!("the lines ran longer than {LIMIT:?}"))??;
+        if !output.status.success() {
+            bail!(
+                "the lines ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
 }
 
 /// What the program prints when it is told this on its standard input.

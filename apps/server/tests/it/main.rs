@@ -4,9 +4,11 @@
 
 mod attack;
 mod cli;
+mod faults;
 mod first_path;
 mod kill;
 mod native;
+mod newcomer;
 mod page;
 mod refusals;
 mod sdk;
