@@ -1,7 +1,7 @@
-//! What the fuzz targets see of this crate. Compiled under `--cfg fuzzing`, which they alone set.
+//! What the fuzz targets see of this crate. Compiled for them (`--cfg fuzzing`), and with the tests so that it keeps up.
 
 use crate::config::environment::FixedEnvironment;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Override};
 use crate::openai_wire::ChatCompletionRequest;
 use bytes::BytesMut;
 
@@ -38,16 +38,23 @@ pub fn chat_completion(body: &[u8]) -> Result<Accepted, (u16, Vec<u8>)> {
     }
 }
 
-/// Reads a configuration: a file, variables and flags. What `config show` says of it.
+/// Reads a configuration: a file, variables and what `--set` says. What `config show` says of it.
 ///
 /// # Errors
 /// The faults, one a line.
-pub fn configuration(file: &str, variables: &[(&str, &str)], flags: &[String]) -> Result<String, String> {
+pub fn configuration(file: &str, variables: &[(&str, &str)], settings: &[String]) -> Result<String, String> {
     let mut environment = FixedEnvironment::default();
     for (name, value) in variables {
         environment.vars.insert((*name).to_owned(), (*value).to_owned());
     }
-    match config::load(Some(file), &environment, flags) {
+    let flags: Vec<Override> = settings
+        .iter()
+        .map(|setting| Override {
+            flag: "--set",
+            setting: setting.clone(),
+        })
+        .collect();
+    match config::load(Some(file), &environment, &flags) {
         Ok(Loaded { settings, .. }) => {
             let json = settings.to_json();
             Ok(format!("{}{json}", settings.to_table()))

@@ -15,7 +15,7 @@ mod config;
 mod config_cli;
 mod data_dir;
 mod failure;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
 mod intake;
