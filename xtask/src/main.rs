@@ -1,4 +1,4 @@
-//! House tools: `cargo xtask check | test | setup | bench`.
+//! House tools: `cargo xtask check | test | setup | bench | mutants`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -11,6 +11,7 @@ mod bench;
 mod check;
 mod documents;
 mod layers;
+mod mutants;
 mod setup;
 mod suite;
 mod tidy;
@@ -40,6 +41,8 @@ enum Command {
     Setup,
     /// Measure the server against a bare relay and write docs/benchmarks.md.
     Bench(bench::Options),
+    /// Change the code in small ways and see whether a test notices.
+    Mutants(mutants::Options),
 }
 
 /// The root of the repository: the parent of this crate's directory.
@@ -76,5 +79,6 @@ fn run(command: Command) -> Result<()> {
         Command::Test(options) => suite::run(&root, &options),
         Command::Setup => setup::run(&root),
         Command::Bench(options) => bench::run(&root, &options),
+        Command::Mutants(options) => mutants::run(&root, &options),
     }
 }
