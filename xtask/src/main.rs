@@ -1,4 +1,4 @@
-//! House tools: `cargo xtask check | test | setup | bench | mutants`.
+//! House tools: `cargo xtask check | test | fuzz | setup | bench | mutants`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -10,6 +10,7 @@
 mod bench;
 mod check;
 mod documents;
+mod fuzz;
 mod layers;
 mod mutants;
 mod setup;
@@ -37,6 +38,8 @@ enum Command {
     Check,
     /// Run all tests, doc examples included; lists what had to be left out.
     Test(suite::Options),
+    /// Fuzz every parser for a while.
+    Fuzz(fuzz::Options),
     /// Install what tests and checks need (Debian, Ubuntu).
     Setup,
     /// Measure the server against a bare relay and write docs/benchmarks.md.
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Test(options) => suite::run(&root, &options),
+        Command::Fuzz(options) => fuzz::run(&root, &options),
         Command::Setup => setup::run(&root),
         Command::Bench(options) => bench::run(&root, &options),
         Command::Mutants(options) => mutants::run(&root, &options),
