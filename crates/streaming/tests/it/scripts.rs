@@ -28,7 +28,7 @@ const LONGEST_ENTITY: usize = 64;
 /// A word of some script. None holds white space, or a character that is part of Markdown.
 fn word() -> impl Strategy<Value = String> {
     let emoji = prop::sample::select(vec!["👨‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇷🇺", "1️⃣", "❤️", "👩🏽‍🚀", "🙂"]);
-    let of = |pattern: &str| string_regex(pattern).unwrap().boxed();
+    let of = |pattern: &str| string_regex(pattern).expect("a pattern").boxed();
     Union::new([
         of("[a-zA-Zéüßñç]{1,12}"),
         of("e\u{301}[a-z]{0,6}o\u{308}"),
@@ -50,7 +50,7 @@ fn inline() -> impl Strategy<Value = Inline> {
         1 => word().prop_map(|word| Inline::Entity(format!("**{word}**"))),
         1 => word().prop_map(|word| Inline::Entity(format!("`{word}`"))),
         1 => word().prop_map(|word| Inline::Entity(format!("[{word}](https://a.example/b_c)"))),
-        1 => string_regex("[a-z]{1,8}").unwrap().prop_map(|path| Inline::Entity(format!("https://a.example/{path}"))),
+        1 => string_regex("[a-z]{1,8}").expect("a pattern").prop_map(|path| Inline::Entity(format!("https://a.example/{path}"))),
     ]
 }
 
