@@ -8,8 +8,10 @@ mod faults;
 mod first_path;
 mod kill;
 mod native;
+mod newcomer;
 mod page;
 mod refusals;
+mod sdk;
 mod setup;
 
 /// The binary under test.
