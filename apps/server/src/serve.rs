@@ -4,7 +4,11 @@ use crate::accept::{self, AcceptConfig};
 use crate::banner::{self, ConfigSource};
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::client;
-use crate::config::{self, Loaded, environment::ProcessEnvironment, fault::ConfigError};
+use crate::config::{
+    self, Loaded,
+    environment::ProcessEnvironment,
+    fault::{ConfigError, Origin},
+};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::failure::Failure;
 use crate::http;
@@ -79,13 +83,18 @@ impl InvalidConfig {
         let field = sorted
             .iter()
             .find_map(|fault| config::explain::field_named(&fault.path));
-        let next = field.map_or_else(
-            || "show --help".to_owned(),
-            |field| format!("explain {}", field.path),
-        );
+        let variable = sorted.iter().find_map(|fault| match &fault.origin {
+            Origin::Environment { name } => Some(name),
+            Origin::Default | Origin::File { .. } | Origin::Flag(_) => None,
+        });
+        let next = match (field, variable) {
+            (Some(field), _) => format!("openclaw config explain {}", field.path),
+            (None, Some(name)) => format!("mend {name}, or unset it"),
+            (None, None) => "openclaw config show --help".to_owned(),
+        };
         let count = counted(self.error.faults.len(), "error", "errors");
         format!(
-            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  openclaw config {next}"
+            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  {next}"
         )
     }
 }
