@@ -5,6 +5,7 @@ use openclaw_concurrency::{ConcurrencyConfig, RequestError};
 use openclaw_core::Clock;
 use openclaw_process_runtime::WorkerCommand;
 use openclaw_system::SystemClock;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -376,10 +377,11 @@ async fn others_are_served_while_one_misbehaves() {
 #[tokio::test]
 async fn a_program_that_cannot_start_costs_one_request_and_no_storm() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    // It exists, but is no program.
+    // It may be run, but what it is to be run by is not there.
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("not-a-program");
-    std::fs::write(&file, "text").expect("written");
+    std::fs::write(&file, "#!/nowhere/interpreter\n").expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).expect("permitted");
     let bench = bench_with(WorkerCommand::new(&file, [""; 0]), one_worker(), clock, |_| {});
     loop_until(|| (bench.pool.totals().spawn_failures > 0).then_some(())).await;
     assert!(bench.pool.totals().spawned <= 2, "the pool backs off");
