@@ -157,11 +157,9 @@ impl Gateway {
     pub async fn drop_queued(&self, id: QueueId) -> Option<QueuedItem> {
         let now = self.services().clock.monotonic();
         if let QueueId::Turn(wanted) = id {
-            let taken = self
-                .admission()
-                .take_out(|entry, waiting| {
-                    (entry.id == wanted).then(|| QueuedItem::in_inbox(entry, waiting, now))
-                });
+            let taken = self.admission().take_out(|entry, waiting| {
+                (entry.id == wanted).then(|| QueuedItem::in_inbox(entry, waiting, now))
+            });
             if let Some((item, entry)) = taken {
                 self.admission().close_dropped(entry).await;
                 return Some(item);
@@ -212,7 +210,9 @@ mod tests {
         for id in [QueueId::Turn(EntryId(12)), QueueId::Call(7)] {
             assert_eq!(id.to_string().parse(), Ok(id));
         }
-        for wrong in ["", "turn", "turn_", "turn_x", "12", "call_-1", "other_1", "turn_1 "] {
+        for wrong in [
+            "", "turn", "turn_", "turn_x", "12", "call_-1", "other_1", "turn_1 ",
+        ] {
             assert_eq!(wrong.parse::<QueueId>(), Err(QueueIdError), "{wrong:?}");
         }
     }
