@@ -10,14 +10,14 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 /// What a command left behind.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs a command on a data directory, with nothing of the developer's environment.
-async fn run_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+pub(crate) async fn run_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(BINARY);
     command
         .args(arguments)
@@ -38,12 +38,12 @@ async fn run_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &st
     }
 }
 
-async fn run(data_dir: &Path, arguments: &[&str]) -> Ran {
+pub(crate) async fn run(data_dir: &Path, arguments: &[&str]) -> Ran {
     run_with(data_dir, arguments, &[]).await
 }
 
 #[track_caller]
-fn check(ran: &Ran, code: i32, words: &[&str]) {
+pub(crate) fn check(ran: &Ran, code: i32, words: &[&str]) {
     let said = format!("{}{}", ran.out, ran.err);
     assert_eq!(ran.code, code, "{said}");
     for word in words {

@@ -7,7 +7,9 @@ mod cli;
 mod first_path;
 mod kill;
 mod native;
+mod operator;
 mod page;
+mod process_workers;
 mod refusals;
 mod setup;
 
