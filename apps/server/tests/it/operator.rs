@@ -380,6 +380,11 @@ async fn a_dropped_message_stays_dropped_over_a_crash() {
         &[],
     );
     world.hears(1, DROPPED).await;
+    // Its delivery is noted a moment after it stands in the chat; a crash in between repeats it.
+    once(&world.server, &["status", "--json"], |status| {
+        status["outbox"]["pending"] == 0
+    })
+    .await;
     world.server.kill().await.unwrap();
     world.server.start_again().await.unwrap();
     once(&world.server, &["status", "--json"], |status| {
