@@ -145,7 +145,7 @@ fn events(answer: Answer) -> impl futures::Stream<Item = Result<ModelEvent, Mode
                 let stopped = stopped || matches!(event, ModelEvent::Stop(_));
                 Some((Ok(bounded(event)), Some((answer, stopped))))
             }
-            Some(Err(refusal)) => Some((Err(error(refusal)), None)),
+            Some(Err(refusal)) => Some((Err(error(&refusal)), None)),
             None if stopped => None,
             None => Some((Err(ModelError::Cut), None)),
         }
@@ -165,7 +165,7 @@ fn bounded(event: ModelEvent) -> ModelEvent {
 
 /// What a child's refusal means to the fabric. The codes that mean something to a person are known by name; of the rest
 /// only counts whether asking again may help.
-fn error(refusal: WorkerRefusal) -> ModelError {
+fn error(refusal: &WorkerRefusal) -> ModelError {
     let message = ModelError::text(&format!("{}: {}", refusal.code, refusal.message));
     match refusal.code.as_str() {
         "context_too_long" => ModelError::ContextTooLong,
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn what_a_child_says_of_its_failure_decides_whether_it_is_asked_again() {
         let refused = |code: &str, recoverable| {
-            error(WorkerRefusal {
+            error(&WorkerRefusal {
                 code: code.to_owned(),
                 message: "m".to_owned(),
                 recoverable,
