@@ -115,6 +115,11 @@ pub(crate) fn advice(sections: &Sections, machine: MachineFacts) -> Vec<BrokenRu
     );
     let chain = fabric.fallback.primary_model.is_some();
     idle(processes && chain, "ai-fabric.fallback.primaryModel", answered);
+    idle(
+        processes && fabric.first_token_timeout_ms.is_some(),
+        "ai-fabric.firstTokenTimeoutMs",
+        "has no effect: with concurrency.runtime = process a worker's heartbeats say whether it still works",
+    );
     let tasks = "has no effect: concurrency.runtime is task";
     idle(
         !processes && section.command.is_some(),

@@ -291,6 +291,21 @@ async fn a_refusal_that_may_be_mended_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_worker_that_beats_may_think_longer_than_a_model_may() {
+    let Some((world, _directory)) = worker_world(|setup| {
+        setup
+            .env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "100")
+            .env("OPENCLAW__AI_FABRIC__FALLBACK__MAX_RETRIES", "0")
+    })
+    .await
+    else {
+        return;
+    };
+    assert_eq!(world.say(1, "think").await, 200);
+    world.hears(1, "thought").await;
+}
+
+#[tokio::test]
 async fn stop_ends_the_answer_and_the_worker_serves_the_next() {
     let Some((world, _directory)) = worker_world(|setup| setup).await else {
         return;

@@ -31,6 +31,11 @@ def serve(frame, text):
         for number in range(int(rest)):
             piece(f"word{number} ")
             time.sleep(0.02)
+    elif command == "think":
+        for _ in range(20):
+            say(type="heartbeat")
+            time.sleep(0.05)
+        piece("thought")
     elif command == "count":
         piece(str(len(frame["messages"])))
     elif command == "env":
