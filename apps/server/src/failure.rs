@@ -17,6 +17,7 @@ enum Kind {
     Usage,
     Unreachable,
     NotAllowed,
+    Config,
 }
 
 // === impl Failure ===
@@ -42,6 +43,11 @@ impl Failure {
         Self::of(Kind::NotAllowed, what, next)
     }
 
+    /// The configuration cannot be read.
+    pub(crate) fn config(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::Config, what, next)
+    }
+
     fn of(kind: Kind, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self {
             kind,
@@ -57,6 +63,7 @@ impl Failure {
             Kind::Usage => 2,
             Kind::Unreachable => 69,
             Kind::NotAllowed => 77,
+            Kind::Config => crate::EXIT_CONFIG,
         }
     }
 

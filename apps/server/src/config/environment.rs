@@ -1,7 +1,7 @@
 //! The environment as the configuration sees it: variables and the files that secrets lie in.
 
 use crate::machine::MachineFacts;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) trait Environment {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ProcessEnvironment;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 /// An environment of given variables and files, for tests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FixedEnvironment {
@@ -71,7 +71,7 @@ impl FixedEnvironment {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Environment for FixedEnvironment {
     fn var(&self, name: &str) -> Option<String> {
         self.vars.get(name).cloned()

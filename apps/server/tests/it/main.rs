@@ -4,13 +4,16 @@
 
 mod attack;
 mod cli;
+mod faults;
 mod first_path;
 mod kill;
 mod native;
+mod newcomer;
 mod operator;
 mod page;
 mod process_workers;
 mod refusals;
+mod sdk;
 mod setup;
 
 /// The binary under test.
