@@ -262,10 +262,10 @@ impl Admin {
         if status.is_success() {
             return Ok(answer);
         }
-        Err(self.refused(status, &answer, &bytes).into())
+        Err(self.refused(path, status, &answer, &bytes).into())
     }
 
-    fn refused(&self, status: StatusCode, answer: &Value, bytes: &[u8]) -> Failure {
+    fn refused(&self, path: &str, status: StatusCode, answer: &Value, bytes: &[u8]) -> Failure {
         let said = match answer["detail"].as_str() {
             Some(detail) => printable(detail),
             None => {
@@ -286,9 +286,19 @@ impl Admin {
                 format!("{} is not a server of this version", self.server.url),
                 "openclaw version",
             ),
-            StatusCode::NOT_FOUND => Failure::failed(said, "openclaw keys list"),
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT => Failure::failed(said, look_first(path)),
             _ => Failure::failed(said, "openclaw status"),
         }
+    }
+}
+
+/// The command that shows what there is.
+fn look_first(path: &str) -> &'static str {
+    match path.split('/').next() {
+        Some("keys") => "openclaw keys list",
+        Some("workers") => "openclaw workers list",
+        Some("queue") => "openclaw queue show",
+        _ => "openclaw status",
     }
 }
 

@@ -141,6 +141,15 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/admin/api/v1/keys", admin::keys::list),
         post("/admin/api/v1/keys", admin::keys::create),
         delete("/admin/api/v1/keys/{id}", admin::keys::revoke),
+        get("/admin/api/v1/workers", admin::workers::list),
+        get("/admin/api/v1/workers/suggest", admin::workers::suggest),
+        post("/admin/api/v1/workers/{id}/kill", admin::workers::kill),
+        post("/admin/api/v1/workers/{id}/recycle", admin::workers::recycle),
+        get("/admin/api/v1/queue", admin::queue::show),
+        post("/admin/api/v1/queue/pause", admin::queue::pause),
+        post("/admin/api/v1/queue/resume", admin::queue::resume),
+        get("/admin/api/v1/queue/{id}", admin::queue::item),
+        delete("/admin/api/v1/queue/{id}", admin::queue::remove),
     ]
 }
 

@@ -13,6 +13,7 @@ mod client;
 mod completions;
 mod config;
 mod config_cli;
+mod confirm;
 mod data_dir;
 mod failure;
 #[cfg(fuzzing)]
@@ -21,16 +22,20 @@ mod http;
 mod intake;
 mod keys;
 mod keys_cli;
+mod machine;
 mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;
+mod queue_cli;
 mod send;
 mod serve;
 mod status;
+mod table;
 mod telemetry;
 mod wire;
 mod words;
+mod workers_cli;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -80,6 +85,8 @@ fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Status(args) => status::run(args),
         Command::Send(args) => send::run(args),
         Command::Keys(command) => keys_cli::run(command),
+        Command::Workers(command) => workers_cli::run(command),
+        Command::Queue(command) => queue_cli::run(command),
         Command::Config(command) => config_cli::run(command),
         Command::Completions { shell } => print_bytes(&completions::script(*shell)),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),

@@ -310,6 +310,17 @@ fn say_ready(
     began: Instant,
 ) {
     let server = &loaded.sections.server;
+    let pool = built.app.pool;
+    let processes = built
+        .app
+        .facts
+        .worker_command
+        .clone()
+        .map(|command| banner::WorkerProcesses {
+            command,
+            min: pool.min_workers,
+            max: pool.max_workers,
+        });
     let facts = banner::Facts {
         address,
         config: &config_source(args),
@@ -318,6 +329,8 @@ fn say_ready(
         storage: built.storage,
         models: &built.model.models,
         why: built.model.why,
+        processes: processes.as_ref(),
+        warnings: loaded.notices.len(),
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,

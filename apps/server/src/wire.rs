@@ -1,13 +1,16 @@
 //! The composition root: every part of the server, built in the order in which they depend on each other.
 
 mod rules;
+mod workers;
 
-pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
+pub(crate) use rules::{BrokenRule, advice, broken_rules, pool_values};
+pub(crate) use workers::Workers;
 
 use crate::accept::ConnectionCounts;
 use crate::config::sections::{
     AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, PluginsSection, ProviderKind,
-    ProviderSection, RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
+    ProviderSection, RateLimitFields, RuntimeKind, Sections, StorageKind, StreamMode, StreamOverrides,
+    StreamingSection,
 };
 use crate::config::{FoundProvider, Loaded};
 use crate::http::admin::status::Facts;
@@ -38,10 +41,10 @@ use openclaw_messenger::{
 };
 use openclaw_openai::{OpenAiConfig, OpenAiModel};
 use openclaw_plugins::{HookDispatcher, HookLimits, PluginRegistry};
+use openclaw_process_runtime::WorkerModel;
 use openclaw_sqlite::{SqliteOptions, SqliteStore};
 use openclaw_streaming::{StreamConfig, StreamOptions, StreamingOptions};
 use openclaw_system::{SystemClock, SystemRandom};
-use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -88,6 +91,8 @@ pub(crate) enum ModelReason {
     BaseUrlFound,
     /// Nothing is said: the built-in one.
     NothingFound,
+    /// The workers are processes that answer themselves.
+    WorkersAnswer,
 }
 
 /// The Telegram adapter and how its updates come in.
@@ -147,11 +152,15 @@ pub(crate) async fn build(
         .context("the HTTP client could not be built")?;
     let registry = Arc::new(ProviderRegistry::new());
     let limiter = Arc::new(ProviderLimiter::new(Arc::clone(&clock)));
-    let model = providers(loaded, &registry, &limiter, &http, &clock)?;
+    let workers = Workers::of(&sections.concurrency)?;
+    let model = match &workers {
+        Workers::Tasks => providers(loaded, &registry, &limiter, &http, &clock)?,
+        Workers::Processes { model, .. } => worker_model(model, &registry)?,
+    };
     let circuits = CircuitBreakers::new(circuit(&sections.ai_fabric), Arc::clone(&clock), &events);
     let estimator = Arc::new(Estimator::new());
     let router = FallbackRouter::new(
-        router_config(&sections.ai_fabric),
+        router_config(sections)?,
         RouterDeps {
             registry: Arc::clone(&registry),
             limiter,
@@ -193,7 +202,10 @@ pub(crate) async fn build(
         config: gateway_config,
         streaming,
         show: show(sections),
-        default_chain: default_chain(&sections.ai_fabric)?,
+        default_chain: match workers {
+            Workers::Tasks => default_chain(&sections.ai_fabric)?,
+            Workers::Processes { .. } => None,
+        },
         retries: retries(&sections.ai_fabric)?,
         store: Arc::clone(&stores.turns),
         selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits.clone())),
@@ -206,16 +218,7 @@ pub(crate) async fn build(
         random,
         events: events.clone(),
     });
-    let work = runner.clone();
-    let runtime = TaskRuntime::new(
-        TaskRuntimeConfig::default(),
-        Arc::clone(&clock),
-        move |job, context| {
-            let runner = work.clone();
-            async move { runner.run(job, context).await }
-        },
-    )
-    .context("the workers' threads could not be started")?;
+    let runtime = workers.runtime(&runner, &clock)?;
     let pool = WorkerPool::new(
         concurrency.clone(),
         runtime,
@@ -270,6 +273,7 @@ pub(crate) async fn build(
             circuits,
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
+            worker_command: workers.command(),
         },
     });
     Ok(Built {
@@ -545,14 +549,25 @@ fn circuit(section: &AiFabricSection) -> CircuitConfig {
     }
 }
 
-fn router_config(section: &AiFabricSection) -> RouterConfig {
+fn router_config(sections: &Sections) -> anyhow::Result<RouterConfig> {
     let defaults = RouterConfig::default();
-    RouterConfig {
-        first_token_timeout: section
-            .first_token_timeout_ms
-            .map_or(defaults.first_token_timeout, Duration::from_millis),
-        ..defaults
-    }
+    Ok(match sections.concurrency.runtime {
+        RuntimeKind::Task => RouterConfig {
+            first_token_timeout: sections
+                .ai_fabric
+                .first_token_timeout_ms
+                .map_or(defaults.first_token_timeout, Duration::from_millis),
+            ..defaults
+        },
+        RuntimeKind::Process => {
+            let patience = workers::patience(&sections.concurrency)?;
+            RouterConfig {
+                first_token_timeout: patience,
+                idle_timeout: patience,
+                ..defaults
+            }
+        }
+    })
 }
 
 fn default_chain(section: &AiFabricSection) -> anyhow::Result<Option<FallbackChain>> {
@@ -647,6 +662,18 @@ fn providers(
         });
     }
     found_provider(&loaded.found, registry, http, clock)
+}
+
+/// Registers the workers as the one model there is.
+fn worker_model(model: &Arc<WorkerModel>, registry: &ProviderRegistry) -> anyhow::Result<ModelChoice> {
+    let provider = WorkerModel::provider()?;
+    let models = provider.models.iter().map(|model| model.id.to_string()).collect();
+    registry.register(provider, Arc::clone(model) as _)?;
+    Ok(ModelChoice {
+        models,
+        why: ModelReason::WorkersAnswer,
+        is_demo: false,
+    })
 }
 
 fn found_provider(

@@ -255,6 +255,7 @@ impl CircuitPass {
             | ModelError::BadRequest { .. }
             | ModelError::ContextTooLong
             | ModelError::ContentRefused
+            | ModelError::Refused { .. }
             | ModelError::CircuitOpen { .. }
             | ModelError::RetryBudget => return,
         };

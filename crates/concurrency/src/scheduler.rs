@@ -83,6 +83,17 @@ pub struct Scheduled<R> {
     pub submission: Submission<R>,
 }
 
+/// An entry that waits, looked at where it stands.
+#[derive(Debug)]
+pub struct Queued<'a, R> {
+    /// Its name.
+    pub id: EntryId,
+    /// What was enqueued.
+    pub submission: &'a Submission<R>,
+    /// Whether it could be served now. Otherwise it waits for its key.
+    pub ready: bool,
+}
+
 /// What a dequeue gives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Dequeued<R> {
@@ -340,6 +351,20 @@ impl<R> PriorityScheduler<R> {
             drained.push(entry.submission);
         }
         drained
+    }
+
+    /// Everything that waits, in no order. Costs a look at every slot the queue has had at once lately.
+    pub fn queued(&self) -> impl Iterator<Item = Queued<'_, R>> {
+        self.entries.nodes.iter().zip(0..).filter_map(|(node, slot)| {
+            Some(Queued {
+                id: EntryId {
+                    slot,
+                    sequence: node.sequence,
+                },
+                submission: node.submission.as_ref()?,
+                ready: node.lane != NONE,
+            })
+        })
     }
 
     /// Whether an entry could be served now.
