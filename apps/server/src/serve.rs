@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -51,8 +50,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let random = SystemRandom;
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
+    // What is done here waits for others nearly all the time. A second thread where there is one processor would only be
+    // woken to look for work and find none, twice for every request.
+    let threads = std::thread::available_parallelism().map_or(2, |processors| processors.get().min(2));
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .thread_name("server")
         .enable_all()
         .build()
@@ -160,7 +162,7 @@ async fn serve(
         .await
         .context("the inbox could not be read")?;
     let listen = loaded.sections.server.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
+    let listener = accept::listen(listen).map_err(|error| {
         let next = format!(
             "PORT={} openclaw serve",
             listen.port().checked_add(1).unwrap_or(3000)

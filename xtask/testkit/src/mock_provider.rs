@@ -39,7 +39,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -252,7 +251,7 @@ impl MockProvider {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start_with(options: MockOptions) -> Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
+        let listener = crate::listen(options.listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             counters: Counters::default(),
