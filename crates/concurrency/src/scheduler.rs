@@ -218,7 +218,11 @@ impl<R> PriorityScheduler<R> {
         }
         if self.entries.place(id.slot).lane != NONE {
             // The next of its key moves up first: if it is of the same tenant, that tenant keeps its turn.
-            let next = self.entries.keys.get(id.slot as usize).map_or(NONE, |link| link.next);
+            let next = self
+                .entries
+                .keys
+                .get(id.slot as usize)
+                .map_or(NONE, |link| link.next);
             if next != NONE {
                 self.enter_rotation(next);
             }

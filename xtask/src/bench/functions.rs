@@ -135,9 +135,8 @@ enum Bar {
 /// The figures as a Markdown table, in units a person reads. `counts` are instructions by the same names, where they
 /// could be counted.
 pub(super) fn table(figures: &BTreeMap<String, f64>, counts: Option<&BTreeMap<String, f64>>) -> String {
-    let mut table = String::from(
-        "| function | median | instructions | bar | met |\n| --- | ---: | ---: | --- | --- |\n",
-    );
+    let mut table =
+        String::from("| function | median | instructions | bar | met |\n| --- | ---: | ---: | --- | --- |\n");
     for (name, &nanos) in figures {
         let bar = BARS
             .iter()
@@ -263,9 +262,15 @@ mod tests {
 
     #[test]
     fn what_must_be_flat_is_judged_between_the_smallest_and_the_largest_size() {
-        let counts = [("scheduler_enqueue_dequeue/1000", 400.0), ("scheduler_enqueue_dequeue/1000000", 900.0)];
+        let counts = [
+            ("scheduler_enqueue_dequeue/1000", 400.0),
+            ("scheduler_enqueue_dequeue/1000000", 900.0),
+        ];
         let counts = counts.map(|(name, count)| (name.to_owned(), count)).into();
         let growth = growth(&counts);
-        assert!(growth.contains("are 2.25 × those at 1 000; bar ≤ 2 ×, met: no."), "{growth}");
+        assert!(
+            growth.contains("are 2.25 × those at 1 000; bar ≤ 2 ×, met: no."),
+            "{growth}"
+        );
     }
 }

@@ -172,7 +172,10 @@ fn rows(measured: &Measured) -> Vec<Row> {
             Bar::AtMost(300.0),
         ),
         row(
-            &format!("resident memory after {} sessions and a rest, MiB", grouped(sizes.sessions)),
+            &format!(
+                "resident memory after {} sessions and a rest, MiB",
+                grouped(sizes.sessions)
+            ),
             What::SessionsMemory,
             1,
             Bar::None,

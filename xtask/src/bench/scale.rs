@@ -44,7 +44,12 @@ pub(super) fn measure(
     let rest = format!("--rest={}", if plan.smoke { 0 } else { 10 });
     let run = |mode: &str, count: u32, more: &[&str]| {
         let count = format!("--count={count}");
-        messages::run_program(programs, "scale", mode, &[&[count.as_str(), &rest], more].concat())
+        messages::run_program(
+            programs,
+            "scale",
+            mode,
+            &[&[count.as_str(), &rest], more].concat(),
+        )
     };
 
     let data = scratch.place("tenants")?;
@@ -63,6 +68,9 @@ pub(super) fn measure(
     let after = sessions["resident_mib"].as_f64();
     figures.add(What::SessionsMemory, after);
     let idle = sessions["idle_mib"].as_f64().filter(|idle| *idle > 0.0);
-    figures.add(What::SessionsGrowth, after.zip(idle).map(|(after, idle)| after / idle));
+    figures.add(
+        What::SessionsGrowth,
+        after.zip(idle).map(|(after, idle)| after / idle),
+    );
     Ok(())
 }

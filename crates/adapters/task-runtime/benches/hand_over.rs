@@ -40,7 +40,8 @@ fn hand_over(criterion: &mut Criterion) {
             ..TaskRuntimeConfig::default()
         };
         let workers = TaskRuntime::new(threads, Arc::clone(&clock), |n: u64, _context| async move { n });
-        let pool = WorkerPool::new(config, workers.expect("threads"), Arc::clone(&clock), events).expect("valid");
+        let pool =
+            WorkerPool::new(config, workers.expect("threads"), Arc::clone(&clock), events).expect("valid");
         let tenant: Arc<str> = Arc::from("telegram:1:1");
         let runtime = here();
         group.bench_function(format!("pool/{at_once}"), |bencher| {
@@ -54,7 +55,10 @@ fn hand_over(criterion: &mut Criterion) {
         });
 
         let (sender, mut receiver) = mpsc::channel::<(u64, oneshot::Sender<u64>)>(10_000);
-        let own = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let own = Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("a runtime");
         own.spawn(async move {
             while let Some((n, answer)) = receiver.recv().await {
                 // Whoever asked may be gone at the end of the measurement.

@@ -3,7 +3,7 @@
 //! The peers know priorities only: no turns of tenants, no keys, no ages, no way to take an entry out.
 
 use crate::{Case, sizes};
-use openclaw_concurrency::{Dequeued, Priority, PriorityScheduler, Submission};
+use openclaw_concurrency::{Dequeued, PriorityScheduler, Submission};
 use openclaw_core::Monotonic;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 const PER_TENANT: usize = 10;
+/// A priority as the peers know it: a number.
+const NORMAL: u8 = 1;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -28,9 +30,10 @@ pub(crate) fn cases() -> Vec<Case> {
             format!("scheduler_enqueue_dequeue_release/{size}"),
             move || scheduler(size, true),
         ));
-        cases.push(Case::new(format!("scheduler_peer_semaphore_heap/{size}"), move || {
-            heap(size)
-        }));
+        cases.push(Case::new(
+            format!("scheduler_peer_semaphore_heap/{size}"),
+            move || heap(size),
+        ));
         cases.push(Case::new(
             format!("scheduler_peer_async_priority_channel/{size}"),
             move || channel(size),
@@ -88,7 +91,7 @@ fn heap(size: usize) -> impl FnMut() {
     let mut n = 0;
     let mut enqueue = move |queue: &Mutex<BinaryHeap<_>>, waiting: &Semaphore| {
         n += 1;
-        let entry = (Priority::Normal, Reverse(n), tenants.of(n));
+        let entry = (NORMAL, Reverse(n), tenants.of(n));
         queue.lock().push(entry);
         waiting.add_permits(1);
     };
@@ -108,7 +111,7 @@ fn channel(size: usize) -> impl FnMut() {
     let mut n = 0;
     let mut enqueue = move || {
         n += 1;
-        let sent = sender.try_send((n, tenants.of(n)), Priority::Normal);
+        let sent = sender.try_send((n, tenants.of(n)), NORMAL);
         sent.expect("there is room");
     };
     for _ in 0..size {

@@ -22,14 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for size in sizes(SIZES) {
-        cases.push(Case::new(format!("session_mutex_uncontended/{size}"), move || {
-            let (locks, _others) = held(size);
+        cases.push(Case::new(
+            format!("session_mutex_uncontended/{size}"),
             move || {
-                black_box(&_others);
-                let guard = locks.acquire("telegram:1:-1", Duration::ZERO).now_or_never();
-                drop(black_box(guard));
-            }
-        }));
+                let (locks, _others) = held(size);
+                move || {
+                    black_box(&_others);
+                    let guard = locks.acquire("telegram:1:-1", Duration::ZERO).now_or_never();
+                    drop(black_box(guard));
+                }
+            },
+        ));
         cases.push(Case::new(format!("session_mutex_hand_over/{size}"), move || {
             let (locks, _others) = held(size);
             move || {
@@ -71,10 +74,7 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
 
 /// Locks of which so many are held.
 fn held(size: usize) -> (SessionMutex, impl Sized) {
-    let locks = SessionMutex::new(
-        ManualClock::new() as Arc<dyn Clock>,
-        Duration::from_secs(600),
-    );
+    let locks = SessionMutex::new(ManualClock::new() as Arc<dyn Clock>, Duration::from_secs(600));
     let others: Vec<_> = (0..size)
         .map(|n| {
             let name = format!("telegram:{n}:{n}");

@@ -129,7 +129,11 @@ impl Lanes {
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.by_tenant.iter().map(Index::capacity).max().unwrap_or_default()
+        self.by_tenant
+            .iter()
+            .map(Index::capacity)
+            .max()
+            .unwrap_or_default()
     }
 }
 

@@ -110,8 +110,7 @@ impl Index {
     /// Shrinks back after a flood, to what so many need.
     pub(super) fn shrink_to<T: Named>(&mut self, kept: usize, slab: &Slab<T>) {
         if self.0.capacity() > kept.saturating_mul(2) {
-            self.0
-                .shrink_to(kept, |number| slab.get(*number).name().hash);
+            self.0.shrink_to(kept, |number| slab.get(*number).name().hash);
         }
     }
 

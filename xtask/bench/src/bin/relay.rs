@@ -54,8 +54,7 @@ async fn main() -> Result<()> {
     let address = listen
         .parse()
         .with_context(|| format!("not an address with a port: {listen}"))?;
-    let listener =
-        openclaw_testkit::listen(address).with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = openclaw_testkit::listen(address).with_context(|| format!("cannot listen on {listen}"))?;
     eprintln!("relay on {}", listener.local_addr()?);
     loop {
         let (socket, _) = listener.accept().await?;

@@ -118,7 +118,11 @@ async fn streams(options: &Options, world: &World) -> Result<Value> {
     let readers = open_chats(world, options.count, |client, chat| async move {
         let path = format!("/api/v1/chats/{chat}/events");
         let reader = client.get(&path).within(LIMIT).stream().await?;
-        ensure!(reader.status.is_success(), "a reader was answered {}", reader.status);
+        ensure!(
+            reader.status.is_success(),
+            "a reader was answered {}",
+            reader.status
+        );
         Ok(reader)
     })
     .await?;
@@ -161,7 +165,12 @@ async fn say(world: &Arc<World>, people: std::ops::Range<usize>) -> Result<()> {
     let next = Arc::new(AtomicUsize::new(people.start));
     let mut posters = JoinSet::new();
     for _ in 0..IN_FLIGHT.min(count) {
-        let (world, room, next, end) = (Arc::clone(world), Arc::clone(&room), Arc::clone(&next), people.end);
+        let (world, room, next, end) = (
+            Arc::clone(world),
+            Arc::clone(&room),
+            Arc::clone(&next),
+            people.end,
+        );
         posters.spawn(async move {
             let mut poster = world.poster().await?;
             loop {
