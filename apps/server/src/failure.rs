@@ -16,6 +16,7 @@ enum Kind {
     Failed,
     Unreachable,
     NotAllowed,
+    Config,
 }
 
 // === impl Failure ===
@@ -36,6 +37,11 @@ impl Failure {
         Self::of(Kind::NotAllowed, what, next)
     }
 
+    /// The configuration cannot be read.
+    pub(crate) fn config(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::Config, what, next)
+    }
+
     fn of(kind: Kind, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self {
             kind,
@@ -50,6 +56,7 @@ impl Failure {
             Kind::Failed => 1,
             Kind::Unreachable => 69,
             Kind::NotAllowed => 77,
+            Kind::Config => crate::EXIT_CONFIG,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::config::{FoundProvider, Loaded};
 use crate::http::admin::status::Facts;
 use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
+use crate::intake::Trouble;
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
@@ -23,8 +24,8 @@ use openclaw_ai_fabric::{
 };
 use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
 use openclaw_core::{
-    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, ModelId, Platform, ProviderId, Random,
-    Secret,
+    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, ModelId, Platform, ProviderId,
+    Random, Secret,
 };
 use openclaw_demo::DemoModel;
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
@@ -95,6 +96,8 @@ pub(crate) struct Telegram {
     pub(crate) adapter: Arc<TelegramAdapter>,
     pub(crate) intake: Intake,
     pub(crate) secret: Option<Secret>,
+    /// Why no updates come, while none do.
+    pub(crate) trouble: Trouble,
 }
 
 /// How updates come in.
@@ -135,7 +138,7 @@ pub(crate) async fn build(
     );
 
     let concurrency = concurrency(&sections.concurrency)?;
-    let gateway_config = gateway_config(sections)?;
+    let gateway_config = gateway_config(sections, loaded.language)?;
     let streaming = streaming(&sections.streaming)?;
     let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
 
@@ -247,10 +250,10 @@ pub(crate) async fn build(
         webhooks,
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
-        inbound_limit: rates.api.burst(),
         counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,
+        language: loaded.language,
         limits: HttpLimits::of(&sections.server),
         draining: AtomicBool::new(false),
         pool: PoolBounds {
@@ -348,7 +351,7 @@ fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig
     Ok(options.resolve()?)
 }
 
-fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
+fn gateway_config(sections: &Sections, language: Language) -> anyhow::Result<GatewayConfig> {
     let session = &sections.session;
     let defaults = GatewayConfig::default();
     let tier = session
@@ -373,6 +376,7 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
         default_tier: tier
             .context("session.defaultTier")?
             .unwrap_or(defaults.default_tier),
+        default_language: language,
         history_retention: sections.storage.text_retention,
         ..defaults
     })
@@ -497,6 +501,7 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
         adapter,
         intake,
         secret,
+        trouble: Trouble::default(),
     }))
 }
 
