@@ -56,8 +56,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let random = SystemRandom;
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
+    // What is done here waits for others nearly all the time. A second thread where there is one processor would only be
+    // woken to look for work and find none, twice for every request.
+    let threads = std::thread::available_parallelism().map_or(2, |processors| processors.get().min(2));
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .thread_name("server")
         .enable_all()
         .build()
@@ -178,7 +181,7 @@ async fn serve(
         .await
         .context("the inbox could not be read")?;
     let listen = loaded.sections.server.listen;
-    let listener = match TcpListener::bind(listen).await {
+    let listener = match accept::listen(listen) {
         Ok(listener) => listener,
         Err(error) => return Err(cannot_listen(args, listen, &error).await.into()),
     };
