@@ -5,9 +5,13 @@
 //! Every value knows where it came from. Nothing here reads the process's environment but
 //! [`environment::ProcessEnvironment`].
 
+pub(crate) mod ai_fabric;
 mod check;
+mod check_providers;
 pub(crate) mod environment;
 pub(crate) mod fault;
+pub(crate) mod found;
+pub(crate) mod presets;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod sections;
@@ -17,7 +21,7 @@ mod tree;
 use crate::wire;
 use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
-use openclaw_core::Secret;
+use found::FoundProvider;
 use secrets::Secrets;
 use sections::Sections;
 use serde::Deserialize;
@@ -38,17 +42,6 @@ pub(crate) struct Loaded {
     pub(crate) settings: show::Settings,
     /// What is understood, but better written otherwise.
     pub(crate) notices: Vec<Fault>,
-}
-
-/// The variables that OpenAI's own tools read.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FoundProvider {
-    /// `OPENAI_API_KEY`, or the content of `OPENAI_API_KEY_FILE`.
-    pub(crate) openai_api_key: Option<Secret>,
-    /// `OPENAI_BASE_URL`
-    pub(crate) openai_base_url: Option<String>,
-    /// `OPENAI_MODEL`
-    pub(crate) openai_model: Option<String>,
 }
 
 /// Puts the layers together and checks them. `file` is the file's text, `flags` are the arguments of `--set`, each
@@ -81,7 +74,12 @@ pub(crate) fn load(
     tree.defaults();
     apply_port(&mut tree, environment);
 
-    let found = find_provider(&mut tree, environment);
+    let configured = tree.get("ai-fabric.providers").is_some();
+    let found = if configured {
+        FoundProvider::Nothing
+    } else {
+        found::look(&mut tree, environment)
+    };
     let sections = match Sections::deserialize(toml::Value::Table(tree.table.clone())) {
         // With a file that is not TOML everything in it seems missing, and nothing more can be said.
         Ok(sections) if !tree.faults.iter().any(is_syntax) => sections,
@@ -114,6 +112,9 @@ pub(crate) fn load(
     let mut settings = show::Settings::of(&tree);
     for (path, value) in wire::pool_values(&sections) {
         settings.decided(path, &value);
+    }
+    for (path, value) in presets::values(&sections.ai_fabric) {
+        settings.derived(path, value);
     }
     Ok(Loaded {
         settings,
@@ -205,29 +206,6 @@ fn apply_port(tree: &mut tree::Tree, environment: &dyn Environment) {
     if let Some(mut listen) = listen {
         listen.set_port(port);
         tree.set_text("server.listen", &listen.to_string(), &origin);
-    }
-}
-
-fn find_provider(tree: &mut tree::Tree, environment: &dyn Environment) -> FoundProvider {
-    let file = variable(environment, "OPENAI_API_KEY_FILE");
-    let reference = match (&file, variable(environment, "OPENAI_API_KEY")) {
-        (_, Some(_)) => Some(secrets::SecretRef::Env("OPENAI_API_KEY".to_owned())),
-        (Some(file), None) => Some(secrets::SecretRef::File(file.trim().into())),
-        (None, None) => None,
-    };
-    let openai_api_key = reference.and_then(|reference| match reference.read(environment) {
-        Ok(secret) => Some(secret),
-        Err(error) => {
-            let name = "OPENAI_API_KEY_FILE".to_owned();
-            tree.fault(Fault::new(Origin::Environment { name }, "", error.to_string()));
-            None
-        }
-    });
-    let trimmed = |name| variable(environment, name).map(|text| text.trim().to_owned());
-    FoundProvider {
-        openai_api_key,
-        openai_base_url: trimmed("OPENAI_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
-        openai_model: trimmed("OPENAI_MODEL"),
     }
 }
 

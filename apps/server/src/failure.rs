@@ -16,6 +16,7 @@ enum Kind {
     Failed,
     Unreachable,
     NotAllowed,
+    InvalidConfig,
 }
 
 // === impl Failure ===
@@ -36,6 +37,11 @@ impl Failure {
         Self::of(Kind::NotAllowed, what, next)
     }
 
+    /// The server's configuration is not valid; `what` names every fault.
+    pub(crate) fn invalid_config(what: impl Into<String>) -> Self {
+        Self::of(Kind::InvalidConfig, what, "mend it, then openclaw config reload")
+    }
+
     fn of(kind: Kind, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self {
             kind,
@@ -50,6 +56,7 @@ impl Failure {
             Kind::Failed => 1,
             Kind::Unreachable => 69,
             Kind::NotAllowed => 77,
+            Kind::InvalidConfig => crate::EXIT_CONFIG,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod accept;
 mod banner;
+mod budget_cli;
 mod cli;
 mod client;
 mod completions;
@@ -19,13 +20,16 @@ mod http;
 mod intake;
 mod keys;
 mod keys_cli;
+mod models_cli;
 mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;
+mod reload;
 mod send;
 mod serve;
 mod status;
+mod table;
 mod telemetry;
 mod wire;
 
@@ -78,6 +82,8 @@ fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Status(args) => status::run(args),
         Command::Send(args) => send::run(args),
         Command::Keys(command) => keys_cli::run(command),
+        Command::Models(command) => models_cli::run(command),
+        Command::Budget(command) => budget_cli::run(command),
         Command::Config(command) => config_cli::run(command),
         Command::Completions { shell } => print_bytes(&completions::script(*shell)),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),

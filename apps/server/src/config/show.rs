@@ -80,6 +80,24 @@ impl Settings {
         }
     }
 
+    /// Adds a value that nobody set and that follows from one that somebody did, such as a preset's address.
+    pub(crate) fn derived(&mut self, path: String, value: String) {
+        if !self.entries.iter().any(|entry| entry.path == path) {
+            self.entries.push(Setting {
+                path,
+                value,
+                origin: Origin::Default,
+            });
+        }
+    }
+
+    /// Every path and its value.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.path.as_str(), entry.value.as_str()))
+    }
+
     /// The table for people: path, value, origin, aligned.
     pub(crate) fn to_table(&self) -> String {
         let width = |of: fn(&Setting) -> &str| {
@@ -136,10 +154,14 @@ impl Settings {
             "change",
             match field.reload {
                 Reload::Restart => "needs a restart",
-                Reload::Now if field.path.starts_with("logging.level") => "takes effect at once after SIGHUP",
-                // What each will mean once a running server can read its configuration again.
+                Reload::Now | Reload::NewConversations | Reload::Reconnect
+                    if schema::applies_at_once(field.path) =>
+                {
+                    "takes effect at once after openclaw config reload"
+                }
+                // What each will mean once a running server can change it.
                 Reload::Now | Reload::NewConversations | Reload::Reconnect => {
-                    "needs a restart; this version reads only log levels again"
+                    "needs a restart; this version changes models, budgets and log levels while it runs"
                 }
             },
         );

@@ -136,7 +136,14 @@ fn a_file_is_read_whole() {
         "info,concurrency=debug,ai-fabric=trace"
     );
     assert_eq!(loaded.secrets.telegram_token.unwrap().expose(), "123:abc");
-    assert_eq!(loaded.secrets.providers["main"].expose(), "sk-secret");
+    assert_eq!(
+        loaded.secrets.providers["main"]
+            .api_key
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "sk-secret"
+    );
     assert!(loaded.notices.is_empty());
 }
 
@@ -219,12 +226,12 @@ fn the_names_that_people_know_work() {
         secrets.web_api_key.as_ref().unwrap().expose(),
         "web-key-0123456789"
     );
-    assert_eq!(loaded.found.openai_api_key.as_ref().unwrap().expose(), "sk-1");
-    assert_eq!(
-        loaded.found.openai_base_url.as_deref(),
-        Some("http://127.0.0.1:9/v1")
-    );
-    assert_eq!(loaded.found.openai_model.as_deref(), Some("mock"));
+    let FoundProvider::Known(found) = &loaded.found else {
+        panic!("{:?}", loaded.found)
+    };
+    assert_eq!(found.secrets.api_key.as_ref().unwrap().expose(), "sk-1");
+    assert_eq!(found.section.base_url.as_deref(), Some("http://127.0.0.1:9/v1"));
+    assert_eq!(found.section.models[0].id, "mock");
     let telegram = &sections.messenger.telegram;
     assert_eq!(telegram.base_url, "http://127.0.0.1:8");
     assert_eq!(telegram.mode, sections::IntakeMode::Webhook);
@@ -448,7 +455,10 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
     let loaded = pieces.unwrap();
     let provider = &loaded.sections.ai_fabric.providers[0];
     assert_eq!((provider.id.as_str(), provider.models[0].id.as_str()), ("a", "m"));
-    assert_eq!(loaded.secrets.providers["a"].expose(), "sk-9");
+    assert_eq!(
+        loaded.secrets.providers["a"].api_key.as_ref().unwrap().expose(),
+        "sk-9"
+    );
     assert_eq!(loaded.sections.logging.levels["ai-fabric"], "debug");
     assert_eq!(
         loaded.sections.server.trusted_proxies,
@@ -616,6 +626,34 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
     add("ai-fabric.budgets.standard", limit(budget.limits.standard));
     add("ai-fabric.budgets.premium", limit(budget.limits.premium));
     add("ai-fabric.budgets.admin", limit(budget.limits.admin));
+    add("ai-fabric.budgets.freeTotal", limit(budget.free_total));
+    let router = RouterConfig::default();
+    add("ai-fabric.idleTimeoutMs", millis(router.idle_timeout));
+    add("ai-fabric.limitWaitMs", millis(router.limit_wait));
+    add(
+        "ai-fabric.fallback.retriesPerMinute",
+        router.retries_per_minute.to_string(),
+    );
+    add(
+        "ai-fabric.fallback.retryPercent",
+        router.retry_percent.to_string(),
+    );
+    add(
+        "ai-fabric.circuit.benchMs",
+        millis(CircuitConfig::default().bench_for),
+    );
+    let program = openclaw_command::CommandConfig::new("p".parse().unwrap(), "x");
+    let of_provider = |field: &str| format!("ai-fabric.providers[].{field}");
+    add(&of_provider("args"), format!("{:?}", program.arguments));
+    let output = match program.output {
+        openclaw_command::OutputFormat::Text => "text",
+        openclaw_command::OutputFormat::JsonLines => "jsonLines",
+    };
+    add(&of_provider("output"), format!("\"{output}\""));
+    let mebibytes = program.max_output_bytes >> 20;
+    add(&of_provider("maxOutputBytes"), format!("\"{mebibytes}MiB\""));
+    let scope = openclaw_gigachat::Scope::default().as_str();
+    add(&of_provider("scope"), format!("\"{scope}\""));
     add(
         "ai-fabric.budgetScope",
         serde_json::to_string(&budget.scope).unwrap(),
@@ -641,6 +679,7 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
     );
     let unlisted = ModelDefinition::unlisted(model, ProviderId::parse("p").unwrap());
     let of_model = |field: &str| format!("ai-fabric.providers[].models[].{field}");
+    add(&of_model("aliases"), format!("{:?}", unlisted.aliases));
     add(&of_model("contextWindow"), unlisted.context_window.to_string());
     add(
         &of_model("maxOutputTokens"),

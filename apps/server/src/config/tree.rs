@@ -694,7 +694,7 @@ fn check(field: &Field, value: toml::Value) -> Result<toml::Value, String> {
 }
 
 /// Nothing, or an address with a host and without a password, a query or a fragment.
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     if text.is_empty() {
         return true;
     }

@@ -1,15 +1,19 @@
 //! The admin API.
 
+pub(crate) mod budgets;
+pub(crate) mod config;
 pub(crate) mod keys;
+pub(crate) mod models;
 pub(crate) mod status;
 
 use super::{App, is_admin};
 use crate::problem::Problem;
 use axum::Json;
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn unauthorized() -> Response {
@@ -18,6 +22,13 @@ fn unauthorized() -> Response {
         "the admin API needs `Authorization: Bearer` with the admin token",
     )
     .into_response()
+}
+
+/// The query of a request, by name.
+fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Problem> {
+    Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .map_err(|error| Problem::new("VALIDATION", error.body_text()))
 }
 
 /// The manual's eleven metrics, at top level under the manual's names.
@@ -53,6 +64,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
         "providers": app.registry.all_providers().iter().map(|provider| json!({
             "id": provider.id,
             "models": provider.models.iter().map(|model| &model.id).collect::<Vec<_>>(),
+            "remaining": app.facts.fabric.limiter.remaining_quota(&provider.id),
         })).collect::<Vec<_>>(),
         "uptimeMs": u64::try_from(app.clock.monotonic().saturating_since(app.started).as_millis()).unwrap_or(u64::MAX),
     }))

@@ -4,6 +4,7 @@
 
 mod attack;
 mod cli;
+mod fabric;
 mod first_path;
 mod kill;
 mod native;

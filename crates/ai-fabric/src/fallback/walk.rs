@@ -199,7 +199,7 @@ impl Walk {
             Err(refused) => {
                 self.publish_limit(&refused);
                 let patience = if self.has_next() {
-                    (self.now() + self.router.config.limit_wait).min(self.request.deadline)
+                    (self.now() + self.router.config().limit_wait).min(self.request.deadline)
                 } else {
                     self.request.deadline
                 };
@@ -245,7 +245,7 @@ impl Walk {
         let clock = Arc::clone(&self.router.deps.clock);
         // Of an answer in one piece nothing comes before all of it.
         let streamed = self.request.chat.form == AnswerForm::Streamed;
-        let first_due = clock.monotonic() + self.router.config.first_token_timeout;
+        let first_due = clock.monotonic() + self.router.config().first_token_timeout;
         let due = if streamed {
             first_due.min(self.request.deadline)
         } else {

@@ -4,7 +4,7 @@ use openclaw_ai_fabric::budget::BUDGET_WINDOW;
 use openclaw_ai_fabric::event::TokenBudgetWarning;
 use openclaw_ai_fabric::{
     BudgetScope, ChatRequest, Estimator, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest,
-    TokenBudget, TokenBudgetConfig,
+    StoredUsage, TokenBudget, TokenBudgetConfig,
 };
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{
@@ -208,7 +208,14 @@ fn the_store_is_believed_only_about_accounts_that_are_not_in_memory() {
         bank.budget.reserve(&free("t", 1, 300)),
         Err(ReserveError::NotLoaded)
     ));
-    bank.budget.prime("t", Some((bank.clock.now(), 9_000)));
+    bank.budget.prime(
+        "t",
+        Some(StoredUsage {
+            window_started_at: bank.clock.now(),
+            used: 9_000,
+            settled: 1,
+        }),
+    );
     bank.budget.prime("t", None);
     assert!(bank.budget.is_loaded("t"));
     assert_eq!(bank.budget.usage("t", AccessTier::Free).used, 9_000);
