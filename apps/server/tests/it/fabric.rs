@@ -15,7 +15,11 @@ use std::path::Path;
 use tokio::process::Command;
 
 /// A server on a directory with this `openclaw.toml`.
-async fn configured(directory: &Path, file: &str, change: impl FnOnce(ServerSetup) -> ServerSetup) -> ServerProcess {
+async fn configured(
+    directory: &Path,
+    file: &str,
+    change: impl FnOnce(ServerSetup) -> ServerSetup,
+) -> ServerProcess {
     std::fs::write(directory.join("openclaw.toml"), file).unwrap();
     let setup = ServerSetup::new(crate::BINARY).data_dir(directory);
     change(setup).start().await.unwrap()

@@ -47,7 +47,11 @@ impl Fake {
     /// The calls whose path ends so, oldest first.
     pub(super) fn asked(&self, end: &str) -> Vec<Asked> {
         let asked = self.asked.lock();
-        asked.iter().filter(|one| one.path.ends_with(end)).cloned().collect()
+        asked
+            .iter()
+            .filter(|one| one.path.ends_with(end))
+            .cloned()
+            .collect()
     }
 }
 
@@ -102,16 +106,20 @@ fn has_role(body: &Value, role: &str) -> bool {
 
 fn openai(body: &Value) -> Response {
     let chunk = |delta: Value, finish: Value| {
-        data(&json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": model(body),
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }))
+        data(
+            &json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": model(body),
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }),
+        )
     };
     let usage = data(&json!({ "id": "c", "choices": [], "usage":
         { "prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8 } }));
     if body["stream"] == false && tool(body, true).is_none() && !body["tools"].is_array() {
-        return json_of(&json!({ "id": "c", "object": "chat.completion", "created": 1, "model": model(body),
+        return json_of(
+            &json!({ "id": "c", "object": "chat.completion", "created": 1, "model": model(body),
             "choices": [{ "index": 0, "message": { "role": "assistant",
                 "content": format!("openai says {}", model(body)) }, "finish_reason": "stop" }],
-            "usage": { "prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8 } }));
+            "usage": { "prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8 } }),
+        );
     }
     let said = match tool(body, has_role(body, "tool")) {
         Some(name) => vec![
@@ -127,11 +135,18 @@ fn openai(body: &Value) -> Response {
             chunk(json!({}), json!("tool_calls")),
         ],
         None => vec![
-            chunk(json!({ "content": format!("openai says {}", model(body)) }), Value::Null),
+            chunk(
+                json!({ "content": format!("openai says {}", model(body)) }),
+                Value::Null,
+            ),
             chunk(json!({}), json!("stop")),
         ],
     };
-    events(said.into_iter().chain([usage, "data: [DONE]".to_owned()]).collect())
+    events(
+        said.into_iter()
+            .chain([usage, "data: [DONE]".to_owned()])
+            .collect(),
+    )
 }
 
 fn anthropic(body: &Value) -> Response {
@@ -153,12 +168,16 @@ fn anthropic(body: &Value) -> Response {
         ),
     };
     events(vec![
-        event(json!({ "type": "message_start", "message": { "id": "m", "role": "assistant", "content": [],
-            "model": model(body), "usage": { "input_tokens": 5, "output_tokens": 1 } } })),
+        event(
+            json!({ "type": "message_start", "message": { "id": "m", "role": "assistant", "content": [],
+            "model": model(body), "usage": { "input_tokens": 5, "output_tokens": 1 } } }),
+        ),
         event(json!({ "type": "content_block_start", "index": 0, "content_block": start })),
         event(json!({ "type": "content_block_delta", "index": 0, "delta": delta })),
         event(json!({ "type": "content_block_stop", "index": 0 })),
-        event(json!({ "type": "message_delta", "delta": { "stop_reason": reason }, "usage": { "output_tokens": 3 } })),
+        event(
+            json!({ "type": "message_delta", "delta": { "stop_reason": reason }, "usage": { "output_tokens": 3 } }),
+        ),
         event(json!({ "type": "message_stop" })),
     ])
 }
@@ -171,8 +190,10 @@ fn token() -> Response {
 
 fn gigachat(body: &Value) -> Response {
     let chunk = |delta: Value, finish: Value| {
-        data(&json!({ "object": "chat.completion", "created": 1, "model": model(body),
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }))
+        data(
+            &json!({ "object": "chat.completion", "created": 1, "model": model(body),
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }),
+        )
     };
     let function = body.pointer("/functions/0/name").and_then(Value::as_str);
     let said = match function.filter(|_| !has_role(body, "function")) {
@@ -185,13 +206,20 @@ fn gigachat(body: &Value) -> Response {
             chunk(json!({ "content": "" }), json!("function_call")),
         ],
         None => vec![
-            chunk(json!({ "role": "assistant", "content": format!("gigachat says {}", model(body)) }), Value::Null),
+            chunk(
+                json!({ "role": "assistant", "content": format!("gigachat says {}", model(body)) }),
+                Value::Null,
+            ),
             chunk(json!({ "content": "" }), json!("stop")),
         ],
     };
     let usage = data(&json!({ "object": "chat.completion", "choices": [],
         "usage": { "prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8 } }));
-    events(said.into_iter().chain([usage, "data: [DONE]".to_owned()]).collect())
+    events(
+        said.into_iter()
+            .chain([usage, "data: [DONE]".to_owned()])
+            .collect(),
+    )
 }
 
 fn ollama(body: &Value) -> Response {

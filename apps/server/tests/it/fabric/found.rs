@@ -36,7 +36,11 @@ async fn a_key_of_anthropic_finds_claude_and_comes_before_all_others() {
     let asked = &fake.asked("/v1/messages")[0];
     assert_eq!(asked.headers["x-api-key"], "sk-ant-1");
     assert_eq!(fake.asked("").len(), 1, "nobody else was asked");
-    let named = [all[0].clone(), all[1].clone(), ("ANTHROPIC_MODEL", "opus".to_owned())];
+    let named = [
+        all[0].clone(),
+        all[1].clone(),
+        ("ANTHROPIC_MODEL", "opus".to_owned()),
+    ];
     let server = check(&named, "anthropic says opus", "opus: ANTHROPIC_API_KEY is set").await;
     // Any model may be named.
     let other = ask(&client(&server), "claude-of-tomorrow").await;

@@ -76,7 +76,9 @@ async fn every_kind_is_called_as_it_is_configured() {
     let fake = Fake::start().await;
     let file = file(&fake, directory.path());
     let server = configured(directory.path(), &file, |setup| {
-        VARIABLES.iter().fold(setup, |setup, (name, value)| setup.env(name, *value))
+        VARIABLES
+            .iter()
+            .fold(setup, |setup, (name, value)| setup.env(name, *value))
     })
     .await;
     let client = client(&server);
@@ -197,7 +199,9 @@ async fn tools_pass_through_in_both_directions_whatever_the_provider_speaks() {
     );
     let file = file(&fake, directory.path()) + &agent;
     let server = configured(directory.path(), &file, |setup| {
-        VARIABLES.iter().fold(setup, |setup, (name, value)| setup.env(name, *value))
+        VARIABLES
+            .iter()
+            .fold(setup, |setup, (name, value)| setup.env(name, *value))
     })
     .await;
     let client = client(&server);
@@ -227,10 +231,17 @@ async fn tools_pass_through_in_both_directions_whatever_the_provider_speaks() {
     let giga = last("/giga/chat/completions").body;
     assert_eq!(giga["functions"][0]["name"], "weather");
     let called = &giga["messages"][1];
-    assert_eq!(called["function_call"]["arguments"], json!({ "city": "Perm" }), "{called}");
+    assert_eq!(
+        called["function_call"]["arguments"],
+        json!({ "city": "Perm" }),
+        "{called}"
+    );
     assert_eq!(giga["messages"][2]["role"], "function", "{giga}");
     let ollama = last("/api/chat").body;
-    assert_eq!(ollama["messages"][1]["tool_calls"][0]["function"]["arguments"], json!({ "city": "Perm" }));
+    assert_eq!(
+        ollama["messages"][1]["tool_calls"][0]["function"]["arguments"],
+        json!({ "city": "Perm" })
+    );
     assert_eq!(ollama["messages"][2]["role"], "tool");
     let told = std::fs::read_to_string(&log).unwrap();
     assert!(told.contains("\"tools\":[{\"name\":\"weather\""), "{told}");

@@ -66,21 +66,36 @@ async fn models_are_listed_explained_and_really_asked() {
         assert!(text.contains(words), "{words} in\n{text}");
     }
     // A key's user has that key's tier, and a part of a name is enough.
-    let (code, _) = run(&server, &["keys", "create", "--user", "alice", "--tier", "premium"]).await;
+    let (code, _) = run(
+        &server,
+        &["keys", "create", "--user", "alice", "--tier", "premium"],
+    )
+    .await;
     assert_eq!(code, 0);
-    let (_, text) = run(&server, &["models", "explain", "--tenant", "alic", "--needs", "vision"]).await;
+    let (_, text) = run(
+        &server,
+        &["models", "explain", "--tenant", "alic", "--needs", "vision"],
+    )
+    .await;
     assert!(text.contains("api:alice, tier premium"), "{text}");
     assert!(text.contains("  dear (main): score"), "{text}");
 
     let (code, text) = run(&server, &["models", "test", "cheap"]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("ok    cheap (main): first token "), "{text}");
-    assert!(text.contains("5 tokens in, 3 out, cost 0.000000 · \"openai says cheap\""), "{text}");
+    assert!(
+        text.contains("5 tokens in, 3 out, cost 0.000000 · \"openai says cheap\""),
+        "{text}"
+    );
     let asked = fake.asked("/chat/completions").pop().unwrap();
     assert_eq!(asked.body["max_tokens"], 64, "it was really asked");
     let (code, text) = run(&server, &["models", "test"]).await;
     assert_eq!(code, 1, "one of them does not answer: {text}");
-    for words in ["ok    seeing", "FAIL  lost (broken): MODEL_CONNECT", "next  check baseUrl"] {
+    for words in [
+        "ok    seeing",
+        "FAIL  lost (broken): MODEL_CONNECT",
+        "next  check baseUrl",
+    ] {
         assert!(text.contains(words), "{words} in\n{text}");
     }
     let (code, text) = run(&server, &["models", "test", "nobody"]).await;
@@ -130,7 +145,11 @@ async fn the_admin_api_is_for_the_admin_and_says_what_is_wrong() {
         assert_eq!(get(&nobody, path).await.status, 401, "{path}");
     }
     for path in ["models/test", "budgets/x/reset", "config/reload"] {
-        let reply = nobody.post(&format!("/admin/api/v1/{path}")).send().await.unwrap();
+        let reply = nobody
+            .post(&format!("/admin/api/v1/{path}"))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(reply.status, 401, "{path}");
     }
     for (path, status) in [
@@ -144,7 +163,11 @@ async fn the_admin_api_is_for_the_admin_and_says_what_is_wrong() {
     ] {
         let reply = get(&admin, &format!("/admin/api/v1/{path}")).await;
         assert_eq!(reply.status, status, "{path}: {}", reply.text());
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{path}");
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/problem+json"),
+            "{path}"
+        );
     }
     let reply = admin
         .post("/admin/api/v1/models/test")

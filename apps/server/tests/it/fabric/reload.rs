@@ -74,7 +74,11 @@ async fn a_configuration_that_is_not_valid_changes_nothing_and_is_said_loudly() 
     let fake = Fake::start().await;
     let good = openai("one", &fake.url("/v1"), "a");
     let server = configured(directory.path(), &good, |setup| setup).await;
-    std::fs::write(&file, good.replace("\"openai\"", "\"openay\"") + "[logging]\nlevle = \"debug\"\n").unwrap();
+    std::fs::write(
+        &file,
+        good.replace("\"openai\"", "\"openay\"") + "[logging]\nlevle = \"debug\"\n",
+    )
+    .unwrap();
     let (code, text) = run(&server, &["config", "reload"]).await;
     assert_eq!(code, 78, "{text}");
     for words in ["openay", "levle", "nothing was started or changed"] {
@@ -82,7 +86,11 @@ async fn a_configuration_that_is_not_valid_changes_nothing_and_is_said_loudly() 
     }
     assert_eq!(said(&ask(&client(&server), "a").await), "openai says a");
     server.signal(Signal::HUP).unwrap();
-    logged(&server, "the configuration was not taken over; everything stays as it was").await;
+    logged(
+        &server,
+        "the configuration was not taken over; everything stays as it was",
+    )
+    .await;
     assert_eq!(said(&ask(&client(&server), "auto").await), "openai says a");
     // The mended one is taken by the next signal.
     std::fs::write(&file, openai("one", &fake.url("/v1"), "b")).unwrap();
@@ -105,7 +113,8 @@ async fn a_running_turn_keeps_the_provider_it_began_with() {
     let running = {
         let client = client.clone();
         tokio::spawn(async move {
-            let body = json!({ "model": "a", "stream": false, "messages": [{ "role": "user", "content": "hi" }] });
+            let body =
+                json!({ "model": "a", "stream": false, "messages": [{ "role": "user", "content": "hi" }] });
             post(&client, &body).await
         })
     };
@@ -114,7 +123,11 @@ async fn a_running_turn_keeps_the_provider_it_began_with() {
     let (code, text) = run(&server, &["config", "reload"]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("connected anew: one"), "{text}");
-    assert_eq!(said(&ask(&client, "a").await), "openai says a", "new ones go to the new one");
+    assert_eq!(
+        said(&ask(&client, "a").await),
+        "openai says a",
+        "new ones go to the new one"
+    );
     drop(hold);
     assert_eq!(said(&running.await.unwrap()), "from the old one");
 }
