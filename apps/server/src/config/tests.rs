@@ -507,7 +507,7 @@ fn a_field_explains_itself() {
         "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
         "\"debug\" (environment LOG_LEVEL)",
         "\"info\"",
-        "after SIGHUP",
+        "at once after openclaw config reload",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
