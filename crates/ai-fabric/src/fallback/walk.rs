@@ -243,8 +243,8 @@ impl Walk {
         self.announce(&found);
         let chat = fitted(&self.request.chat, self.output_allowed(&found));
         let clock = Arc::clone(&self.router.deps.clock);
-        // Of an answer in one piece nothing comes before all of it.
-        let streamed = self.request.chat.form == AnswerForm::Streamed;
+        // Of an answer in one piece nothing comes before all of it, unless its provider cannot help streaming.
+        let streamed = self.request.chat.form == AnswerForm::Streamed || found.port.always_streams();
         let first_due = clock.monotonic() + self.router.config().first_token_timeout;
         let due = if streamed {
             first_due.min(self.request.deadline)

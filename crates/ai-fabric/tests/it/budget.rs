@@ -330,3 +330,36 @@ proptest! {
         prop_assert_eq!(bank.budget.usage("t", AccessTier::Free).reserved, 0);
     }
 }
+
+#[test]
+fn other_limits_count_for_what_follows_and_leave_reservations_alone() {
+    let bank = loaded();
+    let held = reserve(&bank, 0, 9_000).unwrap();
+    let mut config = TokenBudgetConfig::default();
+    config.limits.free = Some(5_000);
+    bank.budget.configure(config);
+    assert!(reserve(&bank, 0, 256).is_err());
+    assert_eq!(held.output_allowed(), 9_000);
+    held.settle(1_000);
+    let usage = bank.budget.usage("t", AccessTier::Free);
+    assert_eq!((usage.limit, usage.remaining), (Some(5_000), Some(4_000)));
+}
+
+#[test]
+fn details_tell_since_when_and_for_how_many_turns_tokens_are_set_aside() {
+    let bank = loaded();
+    let began = bank.clock.now();
+    let first = reserve(&bank, 0, 300).unwrap();
+    bank.clock.advance(Duration::from_secs(5));
+    let second = reserve(&bank, 0, 300).unwrap();
+    let details = bank.budget.details("t", AccessTier::Free);
+    assert_eq!((details.outstanding, details.reserved_since), (2, Some(began)));
+    assert_eq!(details.window_started_at, Some(began));
+    first.settle(10);
+    drop(second);
+    let details = bank.budget.details("t", AccessTier::Free);
+    assert_eq!(
+        (details.outstanding, details.reserved_since, details.settled),
+        (0, None, 1)
+    );
+}
