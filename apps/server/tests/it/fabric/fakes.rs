@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -70,7 +70,14 @@ async fn answer(State(fake): State<Fake>, request: Request) -> Response {
         "/giga/chat/completions" => gigachat(&asked.body),
         "/api/tags" => json_of(&json!({ "models": [{ "name": "llama-one" }, { "name": "llama-two" }] })),
         "/api/chat" => ollama(&asked.body),
-        path if path.ends_with("/chat/completions") => openai(&asked.body),
+        path if path.ends_with("/chat/completions") => {
+            let mut response = openai(&asked.body);
+            // What OpenAI says of its own quota: less is left than we have counted.
+            let headers = response.headers_mut();
+            headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("20"));
+            headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("30s"));
+            response
+        }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
