@@ -35,7 +35,8 @@ pub(crate) enum Layer {
     Kernel,
     Domain,
     Gateway,
-    /// What several adapters speak through. It knows the kernel and no port, so it hides no second way inside.
+    /// What several adapters speak through. It knows what the kernel and the domain decide and implements no port, so it
+    /// hides no second way inside.
     Transport,
     Adapter,
     App,
@@ -64,8 +65,8 @@ impl Layer {
     fn may_depend_on(self, other: Self) -> bool {
         match self {
             Self::Kernel => false,
-            Self::Domain | Self::Transport => other == Self::Kernel,
-            Self::Gateway => other <= Self::Domain,
+            Self::Domain => other == Self::Kernel,
+            Self::Gateway | Self::Transport => other <= Self::Domain,
             Self::Adapter => other <= Self::Transport,
             Self::App => other <= Self::Adapter,
             // The tools stand beside the product and know it through its ports alone; they may share among themselves.

@@ -1,4 +1,4 @@
-//! House tools: `cargo xtask check | test | setup | bench`.
+//! House tools: `cargo xtask check | test | fuzz | setup | bench`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -10,6 +10,7 @@
 mod bench;
 mod check;
 mod documents;
+mod fuzz;
 mod layers;
 mod setup;
 mod suite;
@@ -36,6 +37,8 @@ enum Command {
     Check,
     /// Run all tests, doc examples included; lists what had to be left out.
     Test(suite::Options),
+    /// Fuzz every parser for a while.
+    Fuzz(fuzz::Options),
     /// Install what tests and checks need (Debian, Ubuntu).
     Setup,
     /// Measure the server against a bare relay and write docs/benchmarks.md.
@@ -74,6 +77,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Test(options) => suite::run(&root, &options),
+        Command::Fuzz(options) => fuzz::run(&root, &options),
         Command::Setup => setup::run(&root),
         Command::Bench(options) => bench::run(&root, &options),
     }

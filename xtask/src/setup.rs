@@ -9,7 +9,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// Cargo programs and the versions tried.
-const CARGO_PROGRAMS: &[(&str, &str)] = &[("cargo-nextest", "0.9.143"), ("cargo-deny", "0.20.2")];
+const CARGO_PROGRAMS: &[(&str, &str)] = &[
+    ("cargo-nextest", "0.9.143"),
+    ("cargo-deny", "0.20.2"),
+    ("cargo-fuzz", "0.13.2"),
+];
 
 /// Installs everything that is missing.
 pub(crate) fn run(root: &Path) -> Result<()> {
@@ -50,6 +54,10 @@ fn system_packages() -> Result<()> {
     }
     if toolbox::on_path("npm").is_none() {
         missing.extend(["nodejs", "npm"]);
+    }
+    // The fuzzer itself is C++.
+    if toolbox::on_path("c++").is_none() {
+        missing.push("g++");
     }
     if missing.is_empty() {
         return Ok(());

@@ -1,21 +1,32 @@
 //! What the server says on the terminal when it is ready: what is on, what is off and why, and where to go next.
 
 use crate::client::reachable;
-use crate::config::environment::Environment;
-use crate::config::sections::Locale;
+use crate::serve::CONFIG_FILE;
 use crate::wire::{Intake, ModelReason};
 use openclaw_core::Language;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Models that are named on the line.
 const SHOWN_MODELS: usize = 4;
 
+/// Where the configuration came from, beside environment and flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ConfigSource {
+    /// This file.
+    File(PathBuf),
+    /// No file.
+    None,
+    /// No file, though one of that name lies in the directory the server was started in.
+    NotTheOneHere,
+}
+
 /// What there is to say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) address: SocketAddr,
+    pub(crate) config: &'a ConfigSource,
     pub(crate) data_dir: &'a Path,
     /// Whether this start made the data directory's keys.
     pub(crate) is_new: bool,
@@ -31,20 +42,6 @@ pub(crate) struct Facts<'a> {
     /// The file the admin token is in; none when the operator set it.
     pub(crate) admin_token: Option<&'a Path>,
     pub(crate) took: Duration,
-}
-
-/// The terminal's language: the configured one, else what `LC_ALL`, `LC_MESSAGES` or `LANG` says.
-pub(crate) fn language(locale: Locale, environment: &dyn Environment) -> Language {
-    match locale {
-        Locale::Ru => Language::Ru,
-        Locale::En => Language::En,
-        // The first that is set decides, also when it names a language we do not speak.
-        Locale::Auto => ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .find_map(|name| environment.var(name).filter(|tag| !tag.is_empty()))
-            .and_then(|tag| Language::from_tag(&tag))
-            .unwrap_or_default(),
-    }
 }
 
 /// The banner.
@@ -70,6 +67,21 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         &choose("data", "данные"),
         &format!("{}{new}", facts.data_dir.display()),
     );
+    let config = match facts.config {
+        ConfigSource::File(path) => path.display().to_string(),
+        ConfigSource::None => {
+            let place = facts.data_dir.join(CONFIG_FILE);
+            choose(
+                &format!("no file; {} would be read", place.display()),
+                &format!("файла нет; был бы прочитан {}", place.display()),
+            )
+        }
+        ConfigSource::NotTheOneHere => choose(
+            &format!("no file; to read the one here: --config {CONFIG_FILE}"),
+            &format!("файл не прочитан; чтобы прочитать тот, что здесь: --config {CONFIG_FILE}"),
+        ),
+    };
+    line(&choose("config", "настройки"), &config);
     let storage = match facts.storage {
         "memory" => choose(
             "memory: nothing survives the end of the process",
@@ -179,11 +191,11 @@ fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::environment::FixedEnvironment;
 
     fn facts(models: &[String]) -> Facts<'_> {
         Facts {
             address: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            config: &ConfigSource::None,
             data_dir: Path::new("/data"),
             is_new: true,
             storage: "sqlite",
@@ -250,30 +262,5 @@ mod tests {
             "{banner}"
         );
         assert!(banner.contains("http://127.0.0.1:80/v1"), "{banner}");
-    }
-
-    #[test]
-    fn the_first_variable_that_is_set_names_the_language() {
-        let speak = |vars: &[(&str, &str)]| {
-            let environment = FixedEnvironment {
-                vars: vars
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                    .collect(),
-                ..FixedEnvironment::default()
-            };
-            language(Locale::Auto, &environment)
-        };
-        assert_eq!(speak(&[]), Language::En);
-        assert_eq!(speak(&[("LANG", "ru_RU.UTF-8")]), Language::Ru);
-        assert_eq!(speak(&[("LANG", "ru_RU.UTF-8"), ("LC_ALL", "C")]), Language::En);
-        assert_eq!(
-            speak(&[("LANG", "en_US.UTF-8"), ("LC_MESSAGES", "ru_RU")]),
-            Language::Ru
-        );
-        assert_eq!(
-            language(Locale::En, &FixedEnvironment::of([("LANG", "ru")])),
-            Language::En
-        );
     }
 }

@@ -1,9 +1,11 @@
 //! The command line: what can be typed. What it means is in the modules that carry it out.
 
 use crate::budget_cli::BudgetCommand;
+use crate::config::Override;
 use crate::models_cli::ModelsCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openclaw_core::{AccessTier, UserId};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,8 +99,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// The address to listen on
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<std::net::SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub(crate) listen: Option<SocketAddr>,
     /// One field of the configuration, such as concurrency.maxWorkers=8; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     pub(crate) set: Vec<String>,
@@ -176,7 +178,7 @@ pub(crate) enum KeysCommand {
     },
     /// Take a key back; a running server refuses it from then on
     Revoke {
-        /// The key's id, as `openclaw keys list` shows it
+        /// The key's id as `openclaw keys list` shows it, the beginning of one, or the key itself
         id: String,
         #[command(flatten)]
         server: ServerArgs,
@@ -206,9 +208,9 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Say what a field means, where its value came from and what it may be
+    /// Say what a field means, where its value came from and what it may be; of a section, list the fields
     Explain {
-        /// The field, such as concurrency.maxWorkers
+        /// The field or section, such as concurrency.maxWorkers or concurrency
         field: String,
         #[command(flatten)]
         from: ServeArgs,
@@ -224,23 +226,86 @@ pub(crate) enum Shell {
 
 impl ServeArgs {
     /// The flags as fields of the configuration.
-    pub(crate) fn overrides(&self) -> Vec<String> {
-        let mut fields = self.set.clone();
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        let of = |flag, setting| Override { flag, setting };
+        let mut fields: Vec<_> = self.set.iter().map(|set| of("--set", set.clone())).collect();
         if let Some(storage) = self.storage {
-            let kind = match storage {
-                Storage::Memory => "memory",
-                Storage::Sqlite => "sqlite",
-            };
-            fields.push(format!("storage.kind={kind}"));
+            fields.push(of("--storage", format!("storage.kind={}", storage.as_str())));
         }
         if let Some(path) = &self.data_dir {
-            fields.push(format!("storage.dataDir={}", path.display()));
+            fields.push(of("--data-dir", format!("storage.dataDir={}", path.display())));
         }
         if let Some(address) = &self.listen {
-            fields.push(format!("server.listen={address}"));
+            fields.push(of("--listen", format!("server.listen={address}")));
         }
         fields
     }
+
+    /// Whether a flag says where to listen, so that `PORT` does not count.
+    pub(crate) fn says_where_to_listen(&self) -> bool {
+        self.listen.is_some()
+            || self.set.iter().any(|set| {
+                set.split('=')
+                    .next()
+                    .is_some_and(|field| field.trim() == "server.listen")
+            })
+    }
+
+    /// The same flags as they can be typed again, each with a space before it; `listen` in place of what was said of it.
+    pub(crate) fn typed_again(&self, listen: Option<SocketAddr>) -> String {
+        let mut typed = String::new();
+        let mut flag = |name: &str, value: &str| typed.push_str(&format!(" {name} {}", quoted(value)));
+        if let Some(path) = &self.config {
+            flag("--config", &path.to_string_lossy());
+        }
+        if let Some(storage) = self.storage {
+            flag("--storage", storage.as_str());
+        }
+        if let Some(path) = &self.data_dir {
+            flag("--data-dir", &path.to_string_lossy());
+        }
+        if let Some(address) = listen.or(self.listen) {
+            flag("--listen", &address.to_string());
+        }
+        for set in &self.set {
+            flag("--set", set);
+        }
+        typed
+    }
+}
+
+impl Storage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+impl ServerArgs {
+    /// The data directory as it can be typed again, with a space before it; nothing when it was not given.
+    pub(crate) fn typed_again(&self) -> String {
+        match &self.data_dir {
+            Some(path) => format!(" --data-dir {}", quoted(&path.to_string_lossy())),
+            None => String::new(),
+        }
+    }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address with a port, such as 127.0.0.1:3000 or 0.0.0.0:80".to_owned())
 }
 
 /// Reads `90d`, `12h`, `30m`, `45s`, `2w`.
@@ -271,6 +336,36 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_can_be_typed_again_also_with_another_address() {
+        let typed = |words: &[&str], listen: Option<&str>| {
+            let cli = Cli::parse_from(["openclaw", "serve"].iter().chain(words));
+            let Command::Serve(args) = cli.command else {
+                panic!("not serve")
+            };
+            args.typed_again(listen.map(|listen| listen.parse().unwrap()))
+        };
+        assert_eq!(typed(&[], None), "");
+        assert_eq!(
+            typed(
+                &[
+                    "--data-dir",
+                    "/a b",
+                    "--listen",
+                    "[::1]:1",
+                    "--set",
+                    "session.systemPrompt=it's"
+                ],
+                Some("[::1]:2")
+            ),
+            r" --data-dir '/a b' --listen '[::1]:2' --set 'session.systemPrompt=it'\''s'"
+        );
+        assert_eq!(
+            typed(&["--config", "c.toml", "--storage", "memory"], None),
+            " --config c.toml --storage memory"
+        );
     }
 
     #[test]

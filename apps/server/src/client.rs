@@ -29,13 +29,31 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// Where this machine keeps the data.
     pub(crate) data_dir: PathBuf,
+    /// The flag that named the data directory, as it is typed again in a hint.
+    again: String,
+}
+
+/// A secret, and where it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) secret: Secret,
+    place: Place,
+}
+
+/// Where a secret was found.
+#[derive(Clone, Debug)]
+enum Place {
+    /// The variable of this name, or the file it points to.
+    Variable(String),
+    /// This file of the data directory.
+    File(PathBuf),
 }
 
 /// The admin API of a server.
 #[derive(Debug)]
 pub(crate) struct Admin {
     server: Server,
-    token: Secret,
+    token: Found,
     client: Client,
 }
 
@@ -95,13 +113,14 @@ impl Server {
     /// The server that was named, else the one that runs on the data directory.
     pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Self> {
         let data_dir = data_dir(args.data_dir.as_deref())?;
+        let again = args.typed_again();
         if let Some(url) = &args.url {
             let url = url.trim_end_matches('/').to_owned();
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 let what = format!("{url:?} is not an address");
                 return Err(Failure::failed(what, format!("--url http://{url}")).into());
             }
-            return Ok(Self { url, data_dir });
+            return Ok(Self { url, data_dir, again });
         }
         let address = std::fs::read_to_string(data_dir.join(ADDRESS_FILE))
             .ok()
@@ -110,29 +129,35 @@ impl Server {
             Some(address) => Ok(Self {
                 url: format!("http://{}", reachable(address)),
                 data_dir,
+                again,
             }),
-            None => Err(not_running(&data_dir).into()),
+            None => Err(not_running(&data_dir, &again).into()),
         }
     }
 
     /// The failure of a server that does not answer.
     pub(crate) fn silent(&self) -> Failure {
-        Failure::unreachable(format!("{} does not answer", self.url), "openclaw serve")
+        Failure::unreachable(
+            format!("{} does not answer", self.url),
+            format!("openclaw serve{}", self.again),
+        )
     }
 
     /// The secret for this server: the environment's, else, on this machine, the data directory's.
-    pub(crate) fn secret(&self, credential: Credential) -> anyhow::Result<Secret> {
-        let (variable, file) = match credential {
-            Credential::Admin => ("OPENCLAW_ADMIN_TOKEN", ADMIN_TOKEN_FILE),
-            Credential::ApiKey => ("OPENCLAW_API_KEY", API_KEY_FILE),
+    pub(crate) fn secret(&self, credential: Credential) -> anyhow::Result<Found> {
+        let (variable, file) = credential.places();
+        let found = |secret: &str, place| Found {
+            secret: Secret::new(secret.trim()),
+            place,
         };
         let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         if let Some(secret) = set(variable) {
-            return Ok(Secret::new(secret.trim()));
+            return Ok(found(&secret, Place::Variable(variable.to_owned())));
         }
-        if let Some(path) = set(&format!("{variable}_FILE")) {
+        let file_variable = format!("{variable}_FILE");
+        if let Some(path) = set(&file_variable) {
             let text = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
-            return Ok(Secret::new(text.trim()));
+            return Ok(found(&text, Place::Variable(file_variable)));
         }
         if !self.is_here() {
             let what = format!("{} is another machine, and {variable} is not set", self.url);
@@ -140,12 +165,40 @@ impl Server {
         }
         let path = self.data_dir.join(file);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Secret::new(text.trim())),
+            Ok(text) => Ok(found(&text, Place::File(path))),
             Err(error) => {
                 let what = format!("{} cannot be read: {error}", path.display());
                 Err(Failure::not_allowed(what, format!("set {variable}, or --data-dir")).into())
             }
         }
+    }
+
+    /// The failure of a secret that the server does not take: whose it was, and what to do.
+    pub(crate) fn refuses(&self, credential: Credential, found: &Found) -> Failure {
+        let (variable, file) = credential.places();
+        let (name, other) = match credential {
+            Credential::Admin => ("admin token", format!("set {variable} to that server's")),
+            Credential::ApiKey => (
+                "API key",
+                format!("set {variable} to a key of that server; make one there: openclaw keys create"),
+            ),
+        };
+        let own = self.data_dir.join(file);
+        let (place, next) = match &found.place {
+            Place::Variable(set) if self.is_here() && own.is_file() => (
+                set.clone(),
+                format!(
+                    "unset {set}, and the one in {} is used; or {other}",
+                    own.display()
+                ),
+            ),
+            Place::Variable(set) => (set.clone(), other),
+            Place::File(path) => (
+                path.display().to_string(),
+                format!("give that server's --data-dir, or {other}"),
+            ),
+        };
+        Failure::not_allowed(format!("{} does not take the {name} in {place}", self.url), next)
     }
 
     fn is_here(&self) -> bool {
@@ -159,11 +212,23 @@ impl Server {
     }
 }
 
-fn not_running(data_dir: &Path) -> Failure {
+fn not_running(data_dir: &Path, again: &str) -> Failure {
     Failure::unreachable(
         format!("no server runs on {}", data_dir.display()),
-        "openclaw serve",
+        format!("openclaw serve{again}"),
     )
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// The variable and the file of the data directory.
+    fn places(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Admin => ("OPENCLAW_ADMIN_TOKEN", ADMIN_TOKEN_FILE),
+            Self::ApiKey => ("OPENCLAW_API_KEY", API_KEY_FILE),
+        }
+    }
 }
 
 // === impl Admin ===
@@ -208,7 +273,10 @@ impl Admin {
         patience: Duration,
     ) -> anyhow::Result<Value> {
         let url = format!("{}/admin/api/v1/{path}", self.server.url);
-        let mut request = self.client.request(method, url).bearer_auth(self.token.expose());
+        let mut request = self
+            .client
+            .request(method, url)
+            .bearer_auth(self.token.secret.expose());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -242,10 +310,9 @@ impl Admin {
             }
         };
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::not_allowed(
-                format!("{} does not take this admin token", self.server.url),
-                "set OPENCLAW_ADMIN_TOKEN to the server's, or --data-dir to its data directory",
-            ),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                self.server.refuses(Credential::Admin, &self.token)
+            }
             StatusCode::NOT_FOUND if answer["code"].is_null() => Failure::failed(
                 format!("{} is not a server of this version", self.server.url),
                 "openclaw version",
@@ -258,7 +325,7 @@ impl Admin {
             }
             StatusCode::NOT_FOUND => Failure::failed(said, "openclaw keys list"),
             StatusCode::UNPROCESSABLE_ENTITY if answer["code"] == "CONFIG_INVALID" => {
-                Failure::invalid_config(said)
+                Failure::config(said, "mend it, then openclaw config reload")
             }
             _ => Failure::failed(said, "openclaw status"),
         }
@@ -273,6 +340,7 @@ mod tests {
         Server {
             url: url.to_owned(),
             data_dir: PathBuf::from("/nowhere"),
+            again: String::new(),
         }
     }
 
@@ -291,6 +359,35 @@ mod tests {
         ] {
             assert!(!server(elsewhere).is_here(), "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn a_refused_secret_names_its_place_and_the_way_out() {
+        let found = |place| Found {
+            secret: Secret::new("hush"),
+            place,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server {
+            data_dir: dir.path().to_owned(),
+            ..server("http://127.0.0.1:1")
+        };
+        let variable = found(Place::Variable("OPENCLAW_API_KEY".to_owned()));
+        let said = |server: &Server, found: &Found| server.refuses(Credential::ApiKey, found).to_string();
+        let without = said(&server, &variable);
+        assert!(
+            without.contains("the API key in OPENCLAW_API_KEY\n  next  set OPENCLAW_API_KEY")
+                && without.contains("openclaw keys create"),
+            "{without}"
+        );
+        std::fs::write(dir.path().join(API_KEY_FILE), "key").unwrap();
+        assert!(said(&server, &variable).contains("next  unset OPENCLAW_API_KEY, and the one in "));
+        let file = said(&server, &found(Place::File("/d/api.key".into())));
+        assert!(
+            file.contains("in /d/api.key\n  next  give that server's --data-dir"),
+            "{file}"
+        );
+        assert!(![without, file].concat().contains("hush"));
     }
 
     #[test]

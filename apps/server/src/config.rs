@@ -9,8 +9,10 @@ pub(crate) mod ai_fabric;
 mod check;
 mod check_providers;
 pub(crate) mod environment;
+pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod found;
+mod locale;
 pub(crate) mod presets;
 pub(crate) mod schema;
 pub(crate) mod secrets;
@@ -22,6 +24,7 @@ use crate::wire;
 use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
 use found::FoundProvider;
+use openclaw_core::Language;
 use secrets::Secrets;
 use sections::Sections;
 use serde::Deserialize;
@@ -36,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) sections: Sections,
     /// The secrets that the sections refer to.
     pub(crate) secrets: Secrets,
+    /// The server's own language, by `server.locale`.
+    pub(crate) language: Language,
     /// What the environment says about a provider, for a configuration without one.
     pub(crate) found: FoundProvider,
     /// Every value with its origin, as text.
@@ -44,12 +49,20 @@ pub(crate) struct Loaded {
     pub(crate) notices: Vec<Fault>,
 }
 
-/// Puts the layers together and checks them. `file` is the file's text, `flags` are the arguments of `--set`, each
-/// `section.field=value`.
+/// A setting of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Override {
+    /// The flag that was typed: `--set`, or one that stands for a field, such as `--listen`.
+    pub(crate) flag: &'static str,
+    /// `section.field=value`
+    pub(crate) setting: String,
+}
+
+/// Puts the layers together and checks them. `file` is the file's text.
 pub(crate) fn load(
     file: Option<&str>,
     environment: &dyn Environment,
-    flags: &[String],
+    flags: &[Override],
 ) -> Result<Loaded, ConfigError> {
     let mut tree = tree::Tree::default();
     match file {
@@ -64,10 +77,11 @@ pub(crate) fn load(
         None => {}
     }
     apply_environment(&mut tree, environment);
-    for flag in flags {
-        match flag.split_once('=') {
-            Some((path, value)) => tree.set_text(path.trim(), value, &Origin::Flag),
-            None => tree.fault(Fault::new(Origin::Flag, flag, "expected section.field=value")),
+    for Override { flag, setting } in flags {
+        let origin = Origin::Flag(flag);
+        match setting.split_once('=') {
+            Some((path, value)) => tree.set_text(path.trim(), value, &origin),
+            None => tree.fault(Fault::new(origin, setting, "expected section.field=value")),
         }
     }
     tree::check_entries(&mut tree, "ai-fabric.providers");
@@ -80,10 +94,12 @@ pub(crate) fn load(
     } else {
         found::look(&mut tree, environment)
     };
-    let sections = match Sections::deserialize(toml::Value::Table(tree.table.clone())) {
-        // With a file that is not TOML everything in it seems missing, and nothing more can be said.
-        Ok(sections) if !tree.faults.iter().any(is_syntax) => sections,
-        Ok(_) => return Err(ConfigError { faults: tree.faults }),
+    // With a file that is not TOML everything in it seems missing, and nothing more can be said.
+    if tree.faults.iter().any(is_syntax) {
+        return Err(ConfigError { faults: tree.faults });
+    }
+    let sections = match Sections::deserialize(toml::Value::Table(tree.whole())) {
+        Ok(sections) => sections,
         Err(error) => {
             if tree.faults.is_empty() {
                 tree.fault(Fault::new(Origin::Default, "", error.message().to_owned()));
@@ -118,6 +134,7 @@ pub(crate) fn load(
     }
     Ok(Loaded {
         settings,
+        language: locale::language(sections.server.locale, environment),
         sections,
         secrets,
         found,
@@ -130,13 +147,26 @@ fn is_syntax(fault: &Fault) -> bool {
     matches!(fault.origin, Origin::File { .. }) && fault.path.is_empty()
 }
 
-/// Whether a rule seems broken only because a field it names could not be read.
+/// Whether a rule seems broken only because a field it names could not be read. A rule names a field of its own section
+/// by the last part of its path, and one of another section by the whole path.
 fn follows(fault: &Fault, cause: &Fault) -> bool {
-    let Some(name) = cause.path.rsplit('.').next().filter(|name| !name.is_empty()) else {
+    if fault.path == cause.path {
+        return true;
+    }
+    let parts = |path: &str| {
+        path.rsplit_once('.')
+            .map(|(section, name)| (section.to_owned(), name.to_owned()))
+    };
+    let Some((section, name)) = parts(&cause.path) else {
         return false;
     };
-    let mut words = fault.message.split(|c: char| !c.is_ascii_alphanumeric());
-    fault.path == cause.path || words.any(|word| word == name)
+    let is_sibling = parts(&fault.path).is_some_and(|(own, _)| own == section);
+    let names = |word: &str, within: fn(char) -> bool| {
+        let mut words = fault.message.split(|c: char| !within(c));
+        words.any(|found| found.trim_end_matches('.') == word)
+    };
+    (is_sibling && names(&name, |c| c.is_ascii_alphanumeric()))
+        || names(&cause.path, |c| c.is_ascii_alphanumeric() || "-.[]".contains(c))
 }
 
 /// A variable that is set to something. Empty ones count as unset: that is how container tools pass what nobody gave.
@@ -178,6 +208,41 @@ fn apply_environment(tree: &mut tree::Tree, environment: &dyn Environment) {
             tree.set_variable(&name, &text);
         }
     }
+    tree.notices.extend(unread_variables(environment));
+}
+
+/// So many variables that nobody reads are told of.
+const MAX_UNREAD: usize = 20;
+
+/// Variables that look like ours and are not read: a name that is misspelt would otherwise be ignored in silence. They
+/// are no faults, since another program may use them.
+fn unread_variables(environment: &dyn Environment) -> Vec<Fault> {
+    let is_short = |name: &str| {
+        let plain = name.strip_suffix("_FILE").unwrap_or(name);
+        schema::SHORT_NAMES
+            .iter()
+            .any(|(known, _)| *known == name || *known == plain)
+    };
+    let mut names: Vec<String> = environment
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("OPENCLAW_") && !name.starts_with("OPENCLAW__") && !is_short(name))
+        .collect();
+    names.sort();
+    let fields: Vec<String> = schema::FIELDS.iter().map(schema::Field::env_name).collect();
+    let known = || {
+        let short = schema::SHORT_NAMES.iter().map(|(name, _)| *name);
+        short.chain(fields.iter().map(String::as_str))
+    };
+    names
+        .into_iter()
+        .take(MAX_UNREAD)
+        .map(|name| {
+            let hint = fault::nearest(&name, known()).map(|near| format!("did you mean {near}?"));
+            let origin = Origin::Environment { name };
+            Fault::new(origin, "", "this variable is not read").with_hint(hint)
+        })
+        .collect()
 }
 
 /// `PORT` replaces the port of `server.listen`, unless a flag said where to listen.
@@ -188,7 +253,7 @@ fn apply_port(tree: &mut tree::Tree, environment: &dyn Environment) {
     let origin = Origin::Environment {
         name: "PORT".to_owned(),
     };
-    if tree.origin("server.listen") == Origin::Flag {
+    if matches!(tree.origin("server.listen"), Origin::Flag(_)) {
         return;
     }
     let Ok(port) = text.trim().parse::<u16>() else {

@@ -2,9 +2,11 @@
 
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::client::{Admin, printable};
+use crate::config::explain;
 use crate::config::show::Settings;
 use crate::failure::Failure;
 use crate::serve::{self, InvalidConfig};
+use crate::words::counted;
 use crate::{EXIT_CONFIG, print};
 use reqwest::Method;
 use serde_json::Value;
@@ -17,7 +19,7 @@ pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<u8> {
             print(&format!("{:#}\n", serve::load(from)?.settings.to_json()))
         }
         ConfigCommand::Check { from } => check(from),
-        ConfigCommand::Explain { field, from } => explain(field, from),
+        ConfigCommand::Explain { field, from } => explained(field, from),
         ConfigCommand::Reload { server, json } => {
             let done = Admin::find(server)?.call(Method::POST, "config/reload", None)?;
             print(&if *json {
@@ -73,8 +75,10 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
             };
             print(&match loaded.notices.len() {
                 0 => format!("{read}the configuration is valid\n"),
-                1 => format!("{read}the configuration is valid, with 1 warning\n"),
-                count => format!("{read}the configuration is valid, with {count} warnings\n"),
+                count => {
+                    let warnings = counted(count, "warning", "warnings");
+                    format!("{read}the configuration is valid, with {warnings}\n")
+                }
             })
         }
         Err(error) => match error.downcast_ref::<InvalidConfig>() {
@@ -88,20 +92,20 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
 }
 
 /// A field explains itself also where the configuration cannot be used: then without its present value.
-fn explain(field: &str, from: &ServeArgs) -> anyhow::Result<u8> {
+fn explained(field: &str, from: &ServeArgs) -> anyhow::Result<u8> {
     let settings = match serve::load(from) {
         Ok(loaded) => loaded.settings,
         Err(error) if error.is::<InvalidConfig>() => Settings::default(),
         Err(error) => return Err(error),
     };
-    match settings.explain(field) {
+    match explain::explain(&settings, field) {
         Ok(text) => print(&text),
         Err(near) => {
             let next = near.map_or_else(
                 || "openclaw config show".to_owned(),
                 |near| format!("openclaw config explain {near}"),
             );
-            Err(Failure::failed(format!("there is no field {field}"), next).into())
+            Err(Failure::failed(format!("there is no field or section {field}"), next).into())
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) const VISITOR_KEY_FILE: &str = "visitor.key";
 
 const VISITOR_PREFIX: &str = "oc_visitor_";
 const ADMIN_PREFIX: &str = "oc_admin_";
-const KEY_PREFIX: &str = "oc_live_";
+pub(crate) const KEY_PREFIX: &str = "oc_live_";
 const SECRET_BYTES: usize = 32;
 /// 62^43 > 2^256.
 const BODY_CHARS: usize = 43;
@@ -98,7 +98,6 @@ pub(crate) fn new_api_key(random: &dyn Random) -> Secret {
     new_key(KEY_PREFIX, random)
 }
 
-#[cfg(test)]
 /// Whether a text has the form of a key of ours and its check characters fit. Says nothing about whether it is valid.
 pub(crate) fn is_well_formed(text: &str) -> bool {
     [KEY_PREFIX, ADMIN_PREFIX].iter().any(|prefix| {

@@ -16,7 +16,7 @@ enum Kind {
     Failed,
     Unreachable,
     NotAllowed,
-    InvalidConfig,
+    Config,
 }
 
 // === impl Failure ===
@@ -37,9 +37,9 @@ impl Failure {
         Self::of(Kind::NotAllowed, what, next)
     }
 
-    /// The server's configuration is not valid; `what` names every fault.
-    pub(crate) fn invalid_config(what: impl Into<String>) -> Self {
-        Self::of(Kind::InvalidConfig, what, "mend it, then openclaw config reload")
+    /// The configuration cannot be read.
+    pub(crate) fn config(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::Config, what, next)
     }
 
     fn of(kind: Kind, what: impl Into<String>, next: impl Into<String>) -> Self {
@@ -56,7 +56,7 @@ impl Failure {
             Kind::Failed => 1,
             Kind::Unreachable => 69,
             Kind::NotAllowed => 77,
-            Kind::InvalidConfig => crate::EXIT_CONFIG,
+            Kind::Config => crate::EXIT_CONFIG,
         }
     }
 

@@ -6,10 +6,12 @@
 pub(crate) mod admin;
 mod body;
 mod health;
+mod invalid;
 pub(crate) mod native;
 mod openai;
 mod openapi;
 mod page;
+mod problems;
 mod webhook;
 
 use crate::accept::ConnectionCounts;
@@ -48,9 +50,10 @@ pub(crate) struct App {
     pub(crate) keys: KeyRing,
     /// Requests of callers with a key, per key.
     pub(crate) inbound: RateLimiter,
-    pub(crate) inbound_limit: u32,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The language of people of whom nobody knows what they read.
+    pub(crate) language: Language,
     pub(crate) limits: HttpLimits,
     pub(crate) started: openclaw_core::Monotonic,
     /// Set when the server stops: it is alive and no longer ready.
@@ -124,6 +127,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/assets/{name}", page::asset),
         get("/openapi.json", openapi::document),
         get("/docs", openapi::page),
+        get("/problems/{name}", problems::page),
         post("/webhook/telegram", webhook::telegram),
         get("/api/v1/chats", native::list),
         post("/api/v1/chats", native::open),
@@ -214,7 +218,7 @@ fn route_label(path: Option<&str>) -> &'static str {
     match path {
         Some("/livez" | "/health") => "health",
         Some("/readyz") => "readyz",
-        Some("/openapi.json" | "/docs") => "docs",
+        Some("/openapi.json" | "/docs" | "/problems/{name}") => "docs",
         Some("/metrics") => "metrics",
         Some("/webhook/telegram") => "webhook_telegram",
         Some("/v1/chat/completions") => "chat_completions",
@@ -266,8 +270,8 @@ pub(crate) fn correlation_id(app: &App, request: &Request) -> CorrelationId {
 }
 
 /// The language a caller reads.
-pub(crate) fn language(headers: &HeaderMap) -> Language {
-    own_language(headers).unwrap_or_default()
+pub(crate) fn language(app: &App, headers: &HeaderMap) -> Language {
+    own_language(headers).unwrap_or(app.language)
 }
 
 /// The language a caller says it reads, if it is one of ours.

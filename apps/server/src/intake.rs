@@ -5,6 +5,7 @@ use openclaw_core::{Clock, CodedError};
 use openclaw_gateway::Gateway;
 use openclaw_gateway::ports::MetaStore;
 use openclaw_messenger::{DeliveryError, DeliveryErrorKind, Parsed};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,30 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Where the next poll begins.
 const OFFSET_KEY: &str = "telegram.offset";
+
+/// What keeps a platform's updates from coming, for `openclaw status`; nothing while they come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble {
+    /// Held for a copy only.
+    now: Arc<Mutex<Option<String>>>,
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    /// What it is now.
+    pub(crate) fn now(&self) -> Option<String> {
+        self.now.lock().clone()
+    }
+
+    fn is(&self, what: String) {
+        *self.now.lock() = Some(what);
+    }
+
+    fn is_over(&self) {
+        *self.now.lock() = None;
+    }
+}
 
 /// What runs until the server stops.
 #[derive(Debug)]
@@ -95,11 +120,18 @@ async fn connect(telegram: &Telegram, clock: &dyn Clock) {
     loop {
         match telegram.adapter.connect().await {
             Ok(identity) => {
+                telegram.trouble.is_over();
                 tracing::info!(username = identity.username, "connected to Telegram");
                 return;
             }
             Err(error) => {
-                tracing::warn!(%error, "Telegram does not answer for the bot; check TELEGRAM_BOT_TOKEN and the network");
+                let address = &telegram.adapter.config().base_url;
+                telegram.trouble.is(format!("{address}: {error}"));
+                if error.kind == DeliveryErrorKind::BadToken {
+                    tracing::warn!(%error, address, "the bot is not connected; set TELEGRAM_BOT_TOKEN to the token that @BotFather shows for it");
+                } else {
+                    tracing::warn!(%error, address, "the bot is not connected yet and is tried again; check the network and messenger.telegram.baseUrl");
+                }
                 clock.sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
@@ -139,6 +171,7 @@ impl Poller {
                 .await
             {
                 Ok(updates) => {
+                    self.telegram.trouble.is_over();
                     wait = FIRST_WAIT;
                     match self.take(updates).await {
                         // Asking with the next offset confirms, so it is asked only after the commit.
@@ -150,7 +183,9 @@ impl Poller {
                     }
                 }
                 Err(error) => {
-                    report(&error);
+                    let address = &self.telegram.adapter.config().base_url;
+                    self.telegram.trouble.is(format!("{address}: {error}"));
+                    report(&error, address);
                     let pause = error.retry_after().unwrap_or(wait);
                     self.clock.sleep(pause).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -213,11 +248,11 @@ impl Poller {
     }
 }
 
-fn report(error: &DeliveryError) {
+fn report(error: &DeliveryError, address: &str) {
     match &error.kind {
         DeliveryErrorKind::Conflict => {
-            tracing::warn!(%error, "another process polls with this token, or a webhook is set; only one can get the updates");
+            tracing::warn!(%error, address, "another process polls with this token, or a webhook is set; only one can get the updates");
         }
-        _ => tracing::warn!(%error, "polling failed"),
+        _ => tracing::warn!(%error, address, "polling failed and is tried again"),
     }
 }

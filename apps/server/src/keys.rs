@@ -2,7 +2,7 @@
 
 mod issue;
 
-pub(crate) use issue::{KeyWish, describe_all, describe_issued, issue};
+pub(crate) use issue::{ID_CHARS, KeyWish, describe_all, describe_issued, issue};
 
 use openclaw_core::{AccessTier, Platform, Secret, Timestamp, UserId};
 use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, StoreError};

@@ -2,8 +2,9 @@
 
 use crate::cli::{KeysCommand, ServerArgs};
 use crate::client::{self, Admin};
+use crate::data_dir;
 use crate::failure::Failure;
-use crate::keys::{KeyWish, describe_all, describe_issued, issue};
+use crate::keys::{ID_CHARS, KeyWish, describe_all, describe_issued, issue};
 use crate::print;
 use crate::table::aligned;
 use anyhow::Context as _;
@@ -58,34 +59,83 @@ pub(crate) fn run(command: &KeysCommand) -> anyhow::Result<u8> {
                 print(&table(&keys))
             }
         }
-        KeysCommand::Revoke { id, server } => {
-            let unknown = || {
-                Failure::failed(
-                    format!("there is no valid key {}", client::printable(id)),
-                    "openclaw keys list",
-                )
-            };
-            // What is no id must not become another path.
-            if id.is_empty()
-                || !id
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            {
-                return Err(unknown().into());
-            }
-            match place(server)? {
-                Place::Server(admin) => {
-                    admin.call(Method::DELETE, &format!("keys/{id}"), None)?;
-                }
-                Place::Directory(dir) => {
-                    let now = SystemClock::new().now();
-                    if !in_store(&dir, async |store| Ok(store.revoke_key(id, now).await?))? {
-                        return Err(unknown().into());
-                    }
-                }
-            }
-            print(&format!("{id} is taken back\n"))
+        KeysCommand::Revoke { id, server } => revoke(id.trim(), server),
+    }
+}
+
+fn revoke(typed: &str, server: &ServerArgs) -> anyhow::Result<u8> {
+    let place = place(server)?;
+    let keys = match &place {
+        Place::Server(admin) => admin.call(Method::GET, "keys", None)?,
+        Place::Directory(dir) => in_store(dir, async |store| Ok(describe_all(&store.keys().await?)))?,
+    };
+    let meant = meant(&keys, typed)?;
+    if let Some(at) = meant.revoked_at {
+        return print(&format!("{} was taken back already, at {at}\n", meant.id));
+    }
+    match &place {
+        Place::Server(admin) => {
+            admin.call(Method::DELETE, &format!("keys/{}", meant.id), None)?;
         }
+        Place::Directory(dir) => {
+            let now = SystemClock::new().now();
+            in_store(dir, async |store| Ok(store.revoke_key(&meant.id, now).await?))?;
+        }
+    }
+    print(&format!("{} is taken back\n", meant.id))
+}
+
+/// A key that somebody named.
+#[derive(Debug, PartialEq, Eq)]
+struct Meant {
+    id: String,
+    revoked_at: Option<String>,
+}
+
+/// The fewest characters of a key's own part that name it: with fewer, a slip would take a key back.
+const MIN_NAMED_CHARS: usize = 4;
+
+/// The one key that is meant by its id, by the beginning of it, with or without `oc_live_`, or by the key itself.
+fn meant(keys: &Value, typed: &str) -> Result<Meant, Failure> {
+    let shown = client::printable(&typed.chars().take(ID_CHARS).collect::<String>());
+    let named = match data_dir::is_well_formed(typed) {
+        true => typed.get(..ID_CHARS).unwrap_or(typed),
+        false => typed,
+    };
+    let own = named.strip_prefix(data_dir::KEY_PREFIX).unwrap_or(named);
+    let rows = keys["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found: Vec<Meant> = rows
+        .iter()
+        .filter_map(|row| {
+            let id = row["id"].as_str()?;
+            // What the server names goes into a path again.
+            let is_plain = id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let is_meant = id
+                .strip_prefix(data_dir::KEY_PREFIX)
+                .unwrap_or(id)
+                .starts_with(own);
+            (is_plain && is_meant).then(|| Meant {
+                id: id.to_owned(),
+                revoked_at: row["revokedAt"].as_str().map(client::printable),
+            })
+        })
+        .collect();
+    let list = "openclaw keys list";
+    if own.chars().count() < MIN_NAMED_CHARS {
+        let what = format!("{shown:?} is too short; {MIN_NAMED_CHARS} characters after oc_live_ are needed");
+        return Err(Failure::failed(what, list));
+    }
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(one), Some(other)) => {
+            let ids: Vec<String> = [one, other].into_iter().chain(found).map(|key| key.id).collect();
+            let what = format!("{} keys begin so: {}", ids.len(), ids.join(", "));
+            Err(Failure::failed(what, "give more of the one that is meant"))
+        }
+        (None, _) => Err(Failure::failed(format!("there is no key {shown}"), list)),
     }
 }
 
@@ -217,6 +267,48 @@ fn table(keys: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check(typed: &str, expected: Result<(&str, bool), &str>) {
+        let keys = json!({ "keys": [
+            { "id": "oc_live_abcd1111", "revokedAt": null },
+            { "id": "oc_live_abcd2222", "revokedAt": "2026-11-23T10:05:00Z" },
+            { "id": "oc_live_zzzz/../", "revokedAt": null },
+        ] });
+        let found = meant(&keys, typed).map(|key| (key.id, key.revoked_at.is_some()));
+        match (found, expected) {
+            (Ok((id, revoked)), Ok(expected)) => assert_eq!((&*id, revoked), expected, "{typed}"),
+            (Err(failure), Err(words)) => assert!(failure.to_string().contains(words), "{typed}: {failure}"),
+            (found, _) => panic!("{typed}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_id_by_a_beginning_that_only_it_has_or_by_itself() {
+        check("oc_live_abcd1111", Ok(("oc_live_abcd1111", false)));
+        check("oc_live_abcd1", Ok(("oc_live_abcd1111", false)));
+        check("abcd2", Ok(("oc_live_abcd2222", true)));
+        check("abcd", Err("2 keys begin so: oc_live_abcd1111, oc_live_abcd2222"));
+        check("oc_live_abc", Err("too short"));
+        check("oc_live_", Err("too short"));
+        check("", Err("too short"));
+        check("bcd1111", Err("there is no key"));
+        check("oc_live_abcd11112", Err("there is no key"));
+        check("oc_live_zzzz", Err("there is no key"));
+        check("../status", Err("there is no key"));
+        let random = openclaw_core::testing::SeededRandom::new(1);
+        let key = data_dir::new_api_key(&random);
+        let id = key.expose().get(..ID_CHARS).unwrap();
+        let keys = json!({ "keys": [{ "id": id, "revokedAt": null }] });
+        assert_eq!(meant(&keys, key.expose()).unwrap().id, id);
+        let mut broken = key.expose().to_owned();
+        broken.pop();
+        let failure = meant(&keys, &broken).unwrap_err().to_string();
+        assert!(
+            failure.contains("no key") && !failure.contains(&broken),
+            "a key is never shown: {failure}"
+        );
+    }
 
     #[test]
     fn an_empty_list_says_what_to_do() {

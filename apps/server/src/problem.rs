@@ -79,7 +79,7 @@ pub(crate) const MEANINGS: &[Meaning] = &[
 ];
 
 /// What is left: nothing about it is anybody's business but the operator's.
-const INTERNAL: Meaning = row(
+pub(crate) const INTERNAL: Meaning = row(
     "INTERNAL",
     S::INTERNAL_SERVER_ERROR,
     "internal_error",
@@ -105,6 +105,11 @@ pub(crate) fn meaning(code: &str) -> Meaning {
         .find(|meaning| meaning.code == code)
         .copied()
         .unwrap_or(INTERNAL)
+}
+
+/// A code as the name of its page: `RATE_LIMIT` as `rate-limit`.
+pub(crate) fn slug(code: &str) -> String {
+    code.to_ascii_lowercase().replace('_', "-")
 }
 
 /// The value of `Retry-After`: whole seconds, rounded up, at least one.
@@ -162,8 +167,10 @@ impl Problem {
     /// The body.
     pub(crate) fn to_json(&self) -> Value {
         let mut body = self.extra.clone();
-        let slug = self.code.to_ascii_lowercase().replace('_', "-");
-        body.insert("type".into(), format!("/problems/{slug}").into());
+        body.insert(
+            "type".into(),
+            format!("/problems/{}", slug(self.meaning.code)).into(),
+        );
         body.insert("title".into(), self.meaning.title.into());
         body.insert("status".into(), self.meaning.status.as_u16().into());
         body.insert("detail".into(), self.detail.as_str().into());
@@ -252,6 +259,7 @@ mod tests {
             (body["status"].as_u64(), body["code"].as_str()),
             (Some(500), Some("WORKER_STUCK"))
         );
+        assert_eq!(body["type"], "/problems/internal");
         let refused = ValidationError::one("tier", "gold", "unknown");
         assert_eq!(Problem::from_error(&refused, Language::En).status(), 400);
     }

@@ -1,7 +1,7 @@
 //! `openclaw send`: a message from the terminal, the answer streamed.
 
 use crate::cli::SendArgs;
-use crate::client::{Credential, Server, printable};
+use crate::client::{Credential, Found, Server, printable};
 use crate::failure::Failure;
 use anyhow::Context;
 use openclaw_http_client::{Client, HttpClientConfig};
@@ -40,7 +40,7 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
     });
     let request = client
         .post(format!("{}/v1/chat/completions", server.url))
-        .bearer_auth(key.expose())
+        .bearer_auth(key.secret.expose())
         .json(&body);
     let mut response = request.send().await.map_err(|_| server.silent())?;
     if !response.status().is_success() {
@@ -51,7 +51,7 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
         let answer: Value = response.json().await.unwrap_or_default();
-        return Err(refused(server, status, &answer, wait.as_deref()).into());
+        return Err(refused(server, &key, status, &answer, wait.as_deref()).into());
     }
     let mut out = Answer::new(std::io::stdout().lock(), std::io::stdout().is_terminal());
     let cut = || Failure::failed("the answer was cut off", "openclaw status");
@@ -65,16 +65,13 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
 }
 
 /// What an answer that is an error means, and what to do about it.
-fn refused(server: &Server, status: StatusCode, answer: &Value, wait: Option<&str>) -> Failure {
+fn refused(server: &Server, key: &Found, status: StatusCode, answer: &Value, wait: Option<&str>) -> Failure {
     let said = match answer["error"]["message"].as_str() {
         Some(message) => printable(message),
         None => format!("{} answered {status}", server.url),
     };
     match (status, answer["error"]["code"].as_str()) {
-        (StatusCode::UNAUTHORIZED, _) => Failure::not_allowed(
-            format!("{} does not take this API key", server.url),
-            "set OPENCLAW_API_KEY to a key of that server; make one there: openclaw keys create",
-        ),
+        (StatusCode::UNAUTHORIZED, _) => server.refuses(Credential::ApiKey, key),
         (StatusCode::FORBIDDEN, _) => Failure::not_allowed(said, "openclaw keys list"),
         (_, Some("model_not_found")) => Failure::failed(said, "openclaw status, which lists the models"),
         (_, Some("insufficient_quota")) => Failure::failed(said, "openclaw keys create --tier standard"),

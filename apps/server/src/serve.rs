@@ -1,8 +1,8 @@
 //! Runs the server: from an empty data directory to the last stored byte.
 
 use crate::accept::{self, AcceptConfig};
-use crate::banner;
-use crate::cli::ServeArgs;
+use crate::banner::{self, ConfigSource};
+use crate::cli::{ServeArgs, ServerArgs};
 use crate::client;
 use crate::config::{self, Loaded, environment::ProcessEnvironment, fault::ConfigError};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
@@ -13,11 +13,12 @@ use crate::observer;
 use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::wire::{self, Built};
+use crate::words::counted;
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -78,15 +79,12 @@ impl InvalidConfig {
         let sorted = self.error.sorted();
         let field = sorted
             .iter()
-            .find(|fault| config::schema::find(&fault.path).is_some());
+            .find_map(|fault| config::explain::field_named(&fault.path));
         let next = field.map_or_else(
             || "show --help".to_owned(),
-            |fault| format!("explain {}", fault.path),
+            |field| format!("explain {}", field.path),
         );
-        let count = match self.error.faults.len() {
-            1 => "1 error".to_owned(),
-            count => format!("{count} errors"),
-        };
+        let count = counted(self.error.faults.len(), "error", "errors");
         format!(
             "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  openclaw config {next}"
         )
@@ -101,7 +99,7 @@ pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
             let read = std::fs::read_to_string(path);
             Some(read.map_err(|error| {
                 let what = format!("{} cannot be read: {error}", path.display());
-                Failure::failed(what, "openclaw serve, without --config: no file is needed")
+                Failure::config(what, "mend the path, or leave --config out: no file is needed")
             })?)
         }
         None => None,
@@ -110,15 +108,26 @@ pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
         .map_err(|error| InvalidConfig { file, error }.into())
 }
 
+/// The name of a configuration file in the data directory.
+pub(crate) const CONFIG_FILE: &str = "openclaw.toml";
+
 /// The file that was named, else `openclaw.toml` in the data directory, if there is one.
 pub(crate) fn config_file(args: &ServeArgs) -> Option<PathBuf> {
     if let Some(path) = &args.config {
         return Some(path.clone());
     }
-    let path = client::data_dir(args.data_dir.as_deref())
-        .ok()?
-        .join("openclaw.toml");
+    let path = client::data_dir(args.data_dir.as_deref()).ok()?.join(CONFIG_FILE);
     path.is_file().then_some(path)
+}
+
+/// Where the configuration came from, for the banner.
+fn config_source(args: &ServeArgs) -> ConfigSource {
+    match config_file(args) {
+        Some(path) => ConfigSource::File(path),
+        // A file beside the person who types is easily taken for the one that counts.
+        None if Path::new(CONFIG_FILE).is_file() => ConfigSource::NotTheOneHere,
+        None => ConfigSource::None,
+    }
 }
 
 fn default_data_path() -> Result<PathBuf, data_dir::DataDirError> {
@@ -153,7 +162,7 @@ async fn serve(
         visitor_key,
     )
     .await
-    .map_err(start_failed)?;
+    .map_err(|error| start_failed(args, error))?;
     let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
     let reloader = Arc::new(Reloader::new(
         args.clone(),
@@ -172,13 +181,10 @@ async fn serve(
         .await
         .context("the inbox could not be read")?;
     let listen = loaded.sections.server.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        let next = format!(
-            "PORT={} openclaw serve",
-            listen.port().checked_add(1).unwrap_or(3000)
-        );
-        Failure::failed(format!("{listen} cannot be listened on: {error}"), next)
-    })?;
+    let listener = match TcpListener::bind(listen).await {
+        Ok(listener) => listener,
+        Err(error) => return Err(cannot_listen(args, listen, &error).await.into()),
+    };
     let address = listener.local_addr()?;
     write_address(data_dir.path(), address)?;
 
@@ -202,7 +208,7 @@ async fn serve(
     ));
     let intake = intake::start(&built, server.public_url.as_deref());
     tracing::info!(%address, storage = built.storage, entries = resumed.entries, expired = resumed.expired, parts = resumed.parts, "ready");
-    say_ready(loaded, &built, data_dir, admin, api_key, address, began);
+    say_ready(args, loaded, &built, data_dir, admin, api_key, address, began);
 
     let store_failed = async {
         match &built.sqlite {
@@ -283,7 +289,9 @@ fn write_address(data_dir: &Path, address: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// What is on, what is off and why, and where to go next.
+#[expect(clippy::too_many_arguments, reason = "each is one line of the banner")]
 fn say_ready(
+    args: &ServeArgs,
     loaded: &Loaded,
     built: &Built,
     data_dir: &DataDir,
@@ -296,6 +304,7 @@ fn say_ready(
     let model = built.fabric.choice();
     let facts = banner::Facts {
         address,
+        config: &config_source(args),
         data_dir: data_dir.path(),
         is_new: matches!(api_key.source, KeySource::Created(_)),
         storage: built.storage,
@@ -308,7 +317,7 @@ fn say_ready(
         admin_token: file_of(&admin.source),
         took: began.elapsed(),
     };
-    let text = banner::text(&facts, banner::language(server.locale, &ProcessEnvironment));
+    let text = banner::text(&facts, loaded.language);
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
 }
 
@@ -320,11 +329,46 @@ fn file_of(source: &KeySource) -> Option<&Path> {
 }
 
 /// Says what to do about a start that failed.
-fn start_failed(error: anyhow::Error) -> anyhow::Error {
+fn start_failed(args: &ServeArgs, error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<OpenError>() {
         Some(in_use @ OpenError::InUse { .. }) => {
-            Failure::failed(in_use.to_string(), "openclaw status, or another --data-dir").into()
+            let of = ServerArgs {
+                data_dir: args.data_dir.clone(),
+                ..ServerArgs::default()
+            };
+            let next = format!("openclaw status{}, or another --data-dir", of.typed_again());
+            Failure::failed(in_use.to_string(), next).into()
         }
         Some(_) | None => error,
     }
+}
+
+/// How many ports after a taken one are looked at.
+const PORTS_TRIED: u16 = 20;
+
+/// Says why nothing can be listened on, and the command that can.
+async fn cannot_listen(args: &ServeArgs, listen: SocketAddr, error: &std::io::Error) -> Failure {
+    let other = match error.kind() {
+        ErrorKind::PermissionDenied => SocketAddr::new(listen.ip(), 8080),
+        // Nobody has that address here.
+        ErrorKind::AddrNotAvailable => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),
+        _ => free_port_after(listen).await,
+    };
+    let next = if args.says_where_to_listen() || other.ip() != listen.ip() {
+        format!("openclaw serve{}", args.typed_again(Some(other)))
+    } else {
+        format!("PORT={} openclaw serve{}", other.port(), args.typed_again(None))
+    };
+    Failure::failed(format!("{listen} cannot be listened on: {error}"), next)
+}
+
+/// The next port that nobody has now; the very next one when all that are looked at are taken.
+async fn free_port_after(taken: SocketAddr) -> SocketAddr {
+    let at = |port: u16| SocketAddr::new(taken.ip(), port);
+    for port in (1..=PORTS_TRIED).filter_map(|step| taken.port().checked_add(step)) {
+        if TcpListener::bind(at(port)).await.is_ok() {
+            return at(port);
+        }
+    }
+    at(taken.port().checked_add(1).unwrap_or(3000))
 }

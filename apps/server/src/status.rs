@@ -3,6 +3,7 @@
 use crate::cli::StatusArgs;
 use crate::client::{Admin, printable};
 use crate::print;
+use crate::words::counted;
 use reqwest::Method;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -103,8 +104,8 @@ fn pressure(status: &Value) -> String {
 
 fn latency(now: &Value) -> String {
     let per_minute = format!(
-        "{} requests/min · {} done, {} failed",
-        number(&now["throughputPerMinute"]),
+        "{}/min · {} done, {} failed",
+        many(&now["throughputPerMinute"], "request", "requests"),
         number(&now["totalProcessed"]),
         number(&now["totalErrors"])
     );
@@ -146,10 +147,7 @@ fn models(models: &Value) -> String {
 }
 
 fn model(row: &Value) -> String {
-    let failures = match row["failures"].as_u64() {
-        Some(1) => "1 failure".to_owned(),
-        _ => format!("{} failures in a row", number(&row["failures"])),
-    };
+    let failures = many(&row["failures"], "failure", "failures in a row");
     let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
     let state = match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
         (Some("open"), _) => format!("left alone after {failures}; the log says why"),
@@ -173,16 +171,24 @@ fn model(row: &Value) -> String {
 
 fn platforms(platforms: &Value) -> String {
     let telegram = &platforms["telegram"];
+    let intake = text(&telegram["intake"]);
+    let trouble = telegram["trouble"].as_str().map(printable);
     let telegram = match (telegram["on"].as_bool(), telegram["username"].as_str()) {
-        (Some(true), Some(name)) => format!("telegram @{} ({})", printable(name), text(&telegram["intake"])),
-        (Some(true), None) => format!("telegram NOT CONNECTED YET ({})", text(&telegram["intake"])),
+        (Some(true), Some(name)) => {
+            let failing = trouble.map_or_else(String::new, |why| format!(" FAILING: {why}"));
+            format!("telegram @{} ({intake}){failing}", printable(name))
+        }
+        (Some(true), None) => {
+            let why = trouble.map_or_else(String::new, |why| format!(": {why}"));
+            format!("telegram NOT CONNECTED YET ({intake}){why}")
+        }
         _ => "telegram off".to_owned(),
     };
     let on = |on: &Value| if on == true { "on" } else { "off" };
     format!(
-        "{telegram} · web {} · api {} valid keys",
+        "{telegram} · web {} · api {}",
         on(&platforms["web"]["on"]),
-        number(&platforms["api"]["keys"])
+        many(&platforms["api"]["keys"], "valid key", "valid keys")
     )
 }
 
@@ -193,6 +199,14 @@ fn texts(list: &Value) -> Vec<String> {
 /// Text of the server's; a `-` when there is none.
 fn text(value: &Value) -> String {
     printable(value.as_str().unwrap_or("-"))
+}
+
+/// A count with the word for what is counted.
+fn many(value: &Value, one: &str, many: &str) -> String {
+    match value.as_u64() {
+        Some(number) => counted(number, one, many),
+        None => format!("- {many}"),
+    }
 }
 
 fn number(value: &Value) -> String {
@@ -259,6 +273,19 @@ mod tests {
         assert_eq!(
             shown,
             "telegram NOT CONNECTED YET (polling) · web on · api - valid keys"
+        );
+        let shown = |telegram: Value| platforms(&json!({ "telegram": telegram, "api": { "keys": 1 } }));
+        assert_eq!(
+            shown(
+                json!({ "on": true, "intake": "polling", "trouble": "http://x: the connection is refused" })
+            ),
+            "telegram NOT CONNECTED YET (polling): http://x: the connection is refused · web off · api 1 valid key"
+        );
+        assert_eq!(
+            shown(
+                json!({ "on": true, "intake": "polling", "username": "b", "trouble": "http://x: \u{1b}lost" })
+            ),
+            "telegram @b (polling) FAILING: http://x: lost · web off · api 1 valid key"
         );
     }
 

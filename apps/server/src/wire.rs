@@ -17,12 +17,15 @@ use crate::config::sections::{
 use crate::http::admin::status::Facts;
 use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
+use crate::intake::Trouble;
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
 use fabric::FabricDeps;
 use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
-use openclaw_core::{AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Platform, Random, Secret};
+use openclaw_core::{
+    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, Platform, Random, Secret,
+};
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
 use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, ShowMode};
 use openclaw_http_client::HttpClientConfig;
@@ -68,6 +71,8 @@ pub(crate) struct Telegram {
     pub(crate) adapter: Arc<TelegramAdapter>,
     pub(crate) intake: Intake,
     pub(crate) secret: Option<Secret>,
+    /// Why no updates come, while none do.
+    pub(crate) trouble: Trouble,
 }
 
 /// How updates come in.
@@ -109,7 +114,7 @@ pub(crate) async fn build(
     );
 
     let concurrency = concurrency(&sections.concurrency)?;
-    let gateway_config = gateway_config(sections)?;
+    let gateway_config = gateway_config(sections, loaded.language)?;
     let streaming = streaming(&sections.streaming)?;
     let http = HttpClientConfig::default()
         .build()
@@ -223,10 +228,10 @@ pub(crate) async fn build(
         webhooks,
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
-        inbound_limit: rates.api.burst(),
         counters: Arc::new(Counters::default()),
         started: clock.monotonic(),
         clock,
+        language: loaded.language,
         limits: HttpLimits::of(&sections.server),
         draining: AtomicBool::new(false),
         pool: PoolBounds {
@@ -326,7 +331,7 @@ fn concurrency(section: &ConcurrencySection) -> anyhow::Result<ConcurrencyConfig
     Ok(options.resolve()?)
 }
 
-fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
+fn gateway_config(sections: &Sections, language: Language) -> anyhow::Result<GatewayConfig> {
     let session = &sections.session;
     let defaults = GatewayConfig::default();
     let tier = session
@@ -351,6 +356,7 @@ fn gateway_config(sections: &Sections) -> anyhow::Result<GatewayConfig> {
         default_tier: tier
             .context("session.defaultTier")?
             .unwrap_or(defaults.default_tier),
+        default_language: language,
         history_retention: sections.storage.text_retention,
         ..defaults
     })
@@ -475,6 +481,7 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
         adapter,
         intake,
         secret,
+        trouble: Trouble::default(),
     }))
 }
 

@@ -45,20 +45,11 @@ impl Backpressure {
     /// How many workers the load asks for: `min_workers` below 0.5, `max_workers` from 0.8 on, in between in
     /// proportion and rounded up.
     pub fn suggest_worker_count(self, config: &ConcurrencyConfig) -> usize {
-        let level = self.level();
-        if level + SLACK < CALM {
-            config.min_workers
-        } else if level + SLACK >= FULL {
-            config.max_workers
-        } else {
-            let range = config.max_workers.saturating_sub(config.min_workers);
-            let more = ((level - CALM) / (FULL - CALM) * range as f64 - SLACK * range as f64).ceil();
-            // The value lies between 0 and `range`, so that the cast loses nothing.
-            config
-                .min_workers
-                .saturating_add(more.max(0.0) as usize)
-                .min(config.max_workers)
-        }
+        let range = config.max_workers.saturating_sub(config.min_workers);
+        let slope = ((self.level() - CALM) / (FULL - CALM)).clamp(0.0, 1.0);
+        let more = (slope * range as f64 - SLACK * range as f64).ceil();
+        // At most `range`; what is below zero becomes zero. The cast loses nothing.
+        config.min_workers.saturating_add(more as usize)
     }
 }
 

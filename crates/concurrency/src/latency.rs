@@ -3,9 +3,9 @@
 //! The slice being written is small and closed ones are shared, so that a reader holds the lock for the copy of one
 //! slice and does its sums outside: whoever records never waits for a reader's arithmetic.
 
+use crate::sync::Mutex;
 use hdrhistogram::Histogram;
 use openclaw_core::Monotonic;
-use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ const SLICES: u64 = 20;
 const SIGNIFICANT_DIGITS: u8 = 2;
 /// Longer latencies are counted as this long.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-const SECONDS: usize = 60;
+/// How far back the throughput reaches.
+const MINUTE_MILLIS: u64 = 60_000;
 
 /// The recent past.
 #[derive(Debug)]
@@ -40,8 +41,16 @@ struct Slices {
     current: Slice,
     /// Closed slices, oldest first, at most [`SLICES`].
     closed: VecDeque<Arc<Slice>>,
-    /// Completions per second: which second, and how many.
-    seconds: [(u64, u64); SECONDS],
+    minute: Minute,
+}
+
+/// Completions of the last 60 s, to the millisecond.
+#[derive(Debug, Default)]
+struct Minute {
+    /// Which millisecond and how many in it, oldest first. One entry per millisecond that had any, so that there are
+    /// at most 60 000 whatever the load.
+    completions: VecDeque<(u64, u64)>,
+    total: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +71,7 @@ impl LatencyWindow {
             slices: Mutex::new(Slices {
                 current: Slice::new(0),
                 closed: VecDeque::new(),
-                seconds: [(0, 0); SECONDS],
+                minute: Minute::default(),
             }),
         }
     }
@@ -74,14 +83,7 @@ impl LatencyWindow {
         slices.move_on(number);
         slices.current.record(latency);
         if completed {
-            let second = now.since_origin().as_secs();
-            let at = (second % SECONDS as u64) as usize;
-            if let Some((whose, count)) = slices.seconds.get_mut(at) {
-                if *whose != second {
-                    (*whose, *count) = (second, 0);
-                }
-                *count = count.saturating_add(1);
-            }
+            slices.minute.record(millis(now));
         }
     }
 
@@ -90,13 +92,7 @@ impl LatencyWindow {
         let (slices, completed_last_minute) = {
             let mut slices = self.slices.lock();
             slices.move_on(number);
-            let second = now.since_origin().as_secs();
-            let completed = slices
-                .seconds
-                .iter()
-                .filter(|(whose, _)| second.saturating_sub(*whose) < SECONDS as u64)
-                .map(|(_, count)| *count)
-                .sum();
+            let completed = slices.minute.read(millis(now));
             let mut all: Vec<Arc<Slice>> = slices.closed.iter().cloned().collect();
             all.push(Arc::new(slices.current.clone()));
             (all, completed)
@@ -155,6 +151,35 @@ impl Slices {
     }
 }
 
+// === impl Minute ===
+
+impl Minute {
+    fn record(&mut self, at: u64) {
+        self.forget(at);
+        // Threads may come here in another order than they read the clock.
+        let at = self.completions.back().map_or(at, |(newest, _)| at.max(*newest));
+        match self.completions.back_mut() {
+            Some((newest, count)) if *newest == at => *count = count.saturating_add(1),
+            Some(_) | None => self.completions.push_back((at, 1)),
+        }
+        self.total = self.total.saturating_add(1);
+    }
+
+    fn read(&mut self, at: u64) -> u64 {
+        self.forget(at);
+        self.total
+    }
+
+    fn forget(&mut self, at: u64) {
+        while let Some((oldest, count)) = self.completions.front()
+            && oldest.saturating_add(MINUTE_MILLIS) <= at
+        {
+            self.total = self.total.saturating_sub(*count);
+            self.completions.pop_front();
+        }
+    }
+}
+
 // === impl Slice ===
 
 impl Slice {
@@ -180,6 +205,10 @@ impl Slice {
     }
 }
 
+fn millis(now: Monotonic) -> u64 {
+    u64::try_from(now.since_origin().as_millis()).unwrap_or(u64::MAX)
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -203,15 +232,26 @@ mod tests {
     }
 
     #[test]
-    fn throughput_is_of_the_last_60_seconds_only() {
+    fn throughput_is_of_the_last_60_seconds_to_the_millisecond() {
         let window = window();
         for second in 0..100 {
             window.record(at(second), Duration::from_millis(1), true);
             window.record(at(second), Duration::from_millis(1), false);
         }
         assert_eq!(window.read(at(99)).completed_last_minute, 60);
+        let just_before = at(100) - Duration::from_millis(1);
+        assert_eq!(
+            window.read(just_before).completed_last_minute,
+            60,
+            "40 s ago is not 60"
+        );
+        assert_eq!(window.read(at(100)).completed_last_minute, 59);
         assert_eq!(window.read(at(129)).completed_last_minute, 30);
         assert_eq!(window.read(at(1000)).completed_last_minute, 0);
+        assert!(
+            window.slices.lock().minute.completions.is_empty(),
+            "nothing is kept of them"
+        );
     }
 
     #[test]
@@ -225,8 +265,76 @@ mod tests {
         assert!(window.slices.lock().closed.len() <= SLICES as usize);
     }
 
+    #[test]
+    fn what_is_kept_grows_with_time_and_not_with_the_load() {
+        let window = window();
+        for _ in 0..1_000 {
+            window.record(at(7), Duration::from_millis(3), true);
+        }
+        {
+            let slices = window.slices.lock();
+            assert_eq!(slices.closed.len(), 0, "a slice is closed when its time is over");
+            assert_eq!(slices.minute.completions.len(), 1, "one entry per millisecond");
+        }
+        window.read(at(100));
+        assert_eq!(window.slices.lock().closed.len(), 1);
+        for second in 101..400 {
+            window.read(at(second));
+        }
+        assert_eq!(window.slices.lock().closed.len(), 0, "an empty slice is not kept");
+    }
+
+    #[test]
+    fn threads_that_come_in_another_order_than_they_read_the_clock_lose_nothing() {
+        let window = window();
+        window.record(at(70), Duration::from_secs(2), true);
+        window.record(at(5), Duration::from_secs(4), true);
+        let read = window.read(at(70));
+        assert_eq!((read.completed_last_minute, read.avg_ms), (2, 3_000.0));
+        assert_eq!(window.read(at(130)).completed_last_minute, 0);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Against the plain list of everything: the throughput is that of the last 60 s, and mean and percentiles are
+        /// those of the last 20 slices, the one being written included.
+        #[test]
+        fn the_window_slides_exactly(
+            records in proptest::collection::vec((0_u64..40_000, 1_u64..50_000_000, any::<bool>()), 1..200),
+            reads in proptest::collection::vec(any::<bool>(), 200),
+        ) {
+            let window = window();
+            let slice = 15_000;
+            let mut now = 0;
+            let mut all: Vec<(u64, u64, bool)> = Vec::new();
+            for ((pause, latency, completed), read) in records.into_iter().zip(reads) {
+                // Bursts, pauses and, now and then, a long silence.
+                now += if pause < 20_000 { pause / 200 } else if pause < 39_000 { pause } else { pause * 20 };
+                let at = |millis| Monotonic::from_origin(Duration::from_millis(millis));
+                window.record(at(now), Duration::from_micros(latency), completed);
+                all.push((now, latency, completed));
+                if !read {
+                    continue;
+                }
+                now += pause % 977;
+                let measured = window.read(at(now));
+                let minute = all.iter().filter(|(when, _, completed)| *completed && when + 60_000 > now).count();
+                prop_assert_eq!(measured.completed_last_minute, minute as u64);
+                let mut inside: Vec<u64> = all
+                    .iter()
+                    .filter(|(when, _, _)| when / slice + SLICES > now / slice)
+                    .map(|(_, latency, _)| *latency)
+                    .collect();
+                inside.sort_unstable();
+                let mean = inside.iter().sum::<u64>() as f64 / 1_000.0 / inside.len().max(1) as f64;
+                prop_assert!((measured.avg_ms - mean).abs() <= mean * 1e-9, "{} for {mean}", measured.avg_ms);
+                for (quantile, measured) in [(0.95, measured.p95_ms), (0.99, measured.p99_ms)] {
+                    let rank = ((inside.len() as f64 * quantile).ceil() as usize).max(1);
+                    let exact = inside.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1_000.0);
+                    prop_assert!((measured - exact).abs() <= exact * 0.01, "{quantile}: {measured} for {exact}");
+                }
+            }
+        }
+
         #[test]
         fn percentiles_are_right_to_one_percent(
             mut values in proptest::collection::vec(1_u64..5_000_000, 1..300),

@@ -50,6 +50,8 @@ pub mod backpressure;
 pub mod config;
 pub mod error;
 pub mod event;
+#[cfg(test)]
+mod exploration;
 mod latency;
 pub mod lifecycle;
 pub mod metrics;
@@ -58,6 +60,7 @@ pub mod ports;
 pub mod priority;
 pub mod scheduler;
 pub mod session_mutex;
+mod sync;
 pub mod work;
 
 pub use backpressure::Backpressure;

@@ -22,10 +22,10 @@ use crate::lifecycle::{RecycleReason, WorkerId, WorkerInfo, WorkerState};
 use crate::metrics::{ConcurrencyMetrics, PoolTotals};
 use crate::ports::{MemoryInUse, WorkerRuntime};
 use crate::scheduler::PriorityScheduler;
+use crate::sync::Mutex;
 use crate::work::Submission;
 use futures::future::{Either, select};
 use openclaw_core::{Clock, EventContext, Monotonic, ValidationError};
-use parking_lot::Mutex;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -306,8 +306,8 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
         self.shared.round()
     }
 
-    /// Takes nothing new, lets what waits and runs finish for at most `grace`, then ends what is left. A paused pool
-    /// does not wait for what it will not start.
+    /// Takes nothing new, lets what waits and runs finish for at most `grace`, then ends what is left. Places taken
+    /// before are waited for as well. A paused pool does not wait for what it will not start.
     ///
     /// Dropping the future leaves a pool that takes nothing new and works off what it has; calling again goes on.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport<R> {

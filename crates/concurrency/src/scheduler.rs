@@ -29,6 +29,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A queue that decides who is served next.
+///
+/// # How long the least urgent waits
+///
+/// Strict priority alone could make an entry wait for ever. With `L` the starvation limit and `q = max(L / 256, 1 ms)`
+/// the precision ages are compared to:
+///
+/// - An entry is starved when it has waited for `L`, at the latest for `L + q`, since its acceptance. Never before `L`.
+/// - From then on, as long as it can be served, it is served among the next `2 · (k + 1)` entries that
+///   [`PriorityScheduler::dequeue`] gives as [`Dequeued::Ready`], whatever else arrives. `k` counts the other entries
+///   that can be served (now, or before it is) and were accepted no later, to the precision `q`, or stand ahead of
+///   such an entry, or of this one, in their tenant's line of the same priority.
+/// - The reverse: at most every second entry is served for its age, so that what is urgent has at least half of the
+///   turns however much is starved.
+///
+/// The reason: each turn by age takes one of those `k`, or the entry itself, and no two turns by age are more than one
+/// turn by priority apart. What arrives later is younger, so that `k` only shrinks, unless something accepted long ago
+/// is entered late or becomes free of its key.
 pub struct PriorityScheduler<R> {
     limit: usize,
     starvation_limit: Duration,

@@ -5,11 +5,11 @@
 
 use crate::error::AcquireError;
 use crate::ports::{SessionGuard, SessionLocks};
+use crate::sync::Mutex;
 use async_trait::async_trait;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use openclaw_core::{Clock, Monotonic};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -84,15 +84,19 @@ impl SessionMutex {
         let session: Arc<str> = Arc::from(session);
         let asked_at = self.shared.clock.monotonic();
         let deadline = asked_at + timeout;
-        let token = match Shared::enter(&self.shared, &session)? {
-            Attempt::Granted(token) => token,
-            Attempt::Waiting(waiter) => match waiter.wait(deadline).await {
-                Some(token) => token,
-                None => {
-                    let waited = self.shared.clock.monotonic().saturating_since(asked_at);
-                    return Err(AcquireError::Timeout { waited });
-                }
-            },
+        let token = loop {
+            match Shared::enter(&self.shared, &session)? {
+                Attempt::Granted(token) => break token,
+                Attempt::Waiting(waiter) => match waiter.wait(deadline).await {
+                    Some(token) if self.shared.confirm(&session, token) => break token,
+                    // It was granted and its time passed before this caller came to know: the next one has it.
+                    Some(_) => {}
+                    None => {
+                        let waited = self.shared.clock.monotonic().saturating_since(asked_at);
+                        return Err(AcquireError::Timeout { waited });
+                    }
+                },
+            }
         };
         let shared = Arc::clone(&self.shared);
         Ok(SessionGuard::new(token, move |token| {
@@ -194,15 +198,30 @@ impl Shared {
         held
     }
 
-    /// Passes the lock on when its holder's time has passed. Says when the present holder's will.
-    fn expire(&self, session: &str) -> Option<Monotonic> {
+    /// Begins the time to live of a lock that was granted to a waiter anew, since only now the waiter knows. `false`
+    /// when it has been lost meanwhile.
+    fn confirm(&self, session: &str, token: u64) -> bool {
         let now = self.clock.monotonic();
         let mut locks = self.locks.lock();
-        if locks
+        match locks.sessions.get_mut(session) {
+            Some(lock) if lock.holder == token => {
+                lock.expires_at = now + self.time_to_live;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Passes the lock on when its holder's time has passed, for the waiter in `place`. Says when the present holder's
+    /// will; `None` when the waiter no longer stands in line, because the lock has been granted to it.
+    fn expire(&self, session: &str, place: u64) -> Option<Monotonic> {
+        let now = self.clock.monotonic();
+        let mut locks = self.locks.lock();
+        let lock = locks
             .sessions
             .get(session)
-            .is_some_and(|lock| now >= lock.expires_at)
-        {
+            .filter(|lock| lock.waiters.contains_key(&place))?;
+        if now >= lock.expires_at {
             locks.pass_on(session, now, self.time_to_live);
         }
         locks.sessions.get(session).map(|lock| lock.expires_at)
@@ -235,7 +254,7 @@ impl Waiter<'_> {
     /// Waits for the lock until `deadline`; `None` when it did not come.
     async fn wait(mut self, deadline: Monotonic) -> Option<u64> {
         loop {
-            let expiry = self.shared.expire(self.session);
+            let expiry = self.shared.expire(self.session, self.place);
             let wake_at = expiry.map_or(deadline, |expiry| expiry.min(deadline));
             let timer = self.shared.clock.sleep_until(wake_at);
             match select(&mut self.granted, timer).await {

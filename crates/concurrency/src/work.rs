@@ -3,8 +3,8 @@
 use crate::lifecycle::WorkerId;
 use crate::priority::Priority;
 use crate::scheduler::EntryId;
+use crate::sync::{Mutex, between};
 use openclaw_core::{CorrelationId, Monotonic};
-use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,6 +181,7 @@ impl Signal {
 
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
+        between();
         self.changed.notify_waiters();
     }
 
@@ -196,6 +197,7 @@ impl Signal {
         loop {
             // The wait is registered before the flag is read, so that a cancellation between the two is not missed.
             let changed = self.changed.notified();
+            between();
             if self.is_cancelled() {
                 return;
             }

@@ -53,6 +53,20 @@ impl Language {
         }
     }
 
+    /// The form of a counted word that stands after this number: in English one and many (`key`, `keys`), in Russian one,
+    /// few and many (`ключ`, `ключа`, `ключей`).
+    pub const fn counted<'a>(self, number: u64, en: [&'a str; 2], ru: [&'a str; 3]) -> &'a str {
+        let ([en_one, en_many], [ru_one, ru_few, ru_many]) = (en, ru);
+        match (self, number, number % 10, number % 100) {
+            (Self::En, 1, _, _) => en_one,
+            (Self::En, ..) => en_many,
+            (Self::Ru, _, _, 11..=14) => ru_many,
+            (Self::Ru, _, 1, _) => ru_one,
+            (Self::Ru, _, 2..=4, _) => ru_few,
+            (Self::Ru, ..) => ru_many,
+        }
+    }
+
     /// The tag, `en` or `ru`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -75,6 +89,27 @@ mod tests {
             Language::from_accept_language("de, ru;q=0.8, en;q=0.5"),
             Some(Language::Ru)
         );
+    }
+
+    #[test]
+    fn a_counted_word_has_the_form_of_its_number() {
+        let form = |language: Language, number| {
+            language.counted(number, ["key", "keys"], ["ключ", "ключа", "ключей"])
+        };
+        for (numbers, en, ru) in [
+            (&[1][..], "key", "ключ"),
+            (&[21, 101, 1_001], "keys", "ключ"),
+            (&[2, 3, 4, 22, 104], "keys", "ключа"),
+            (&[0, 5, 11, 12, 14, 20, 111, 112, 10_000], "keys", "ключей"),
+        ] {
+            for &number in numbers {
+                assert_eq!(
+                    (form(Language::En, number), form(Language::Ru, number)),
+                    (en, ru),
+                    "{number}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -180,11 +180,21 @@ impl IncomingMessage {
         TenantId::new(self.platform, self.user.clone(), self.chat.clone())
     }
 
-    /// The language to answer in: the platform's word, else the text's letters, else English.
+    /// The language to answer in: the one the person is known to read, else English.
     pub fn language(&self) -> Language {
-        self.language
-            .or_else(|| Language::of_text(&self.text))
-            .unwrap_or_default()
+        self.known_language().unwrap_or_default()
+    }
+
+    /// The language the person is known to read: the platform's word, else the text's letters. A command such as
+    /// `/start` is in nobody's language, so its letters do not count.
+    pub fn known_language(&self) -> Option<Language> {
+        let said = match self.text.trim_start().strip_prefix('/') {
+            Some(command) => command
+                .split_once(char::is_whitespace)
+                .map_or("", |(_, rest)| rest),
+            None => &self.text,
+        };
+        self.language.or_else(|| Language::of_text(said))
     }
 }
 

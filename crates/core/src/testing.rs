@@ -65,6 +65,13 @@ impl ManualClock {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).wall = wall;
     }
 
+    /// When the earliest live wait ends; `None` when nobody waits.
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sleepers.retain(|(_, sleeper)| !sleeper.is_canceled());
+        state.sleepers.iter().map(|(deadline, _)| *deadline).min()
+    }
+
     /// How many live waits there are, so that a test knows when everything has come to rest.
     pub fn sleepers(&self) -> usize {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,12 +141,17 @@ mod tests {
     fn a_sleeper_wakes_when_its_time_has_come_and_not_before() {
         let clock = ManualClock::new();
         let mut sleep = clock.sleep(Duration::from_secs(2));
+        let later = clock.sleep(Duration::from_secs(3));
+        let due = |seconds| Some(Monotonic::from_origin(Duration::from_secs(seconds)));
+        assert_eq!(clock.next_deadline(), due(2));
         clock.advance(Duration::from_millis(1_999));
         assert!((&mut sleep).now_or_never().is_none());
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (2, due(2)));
+        drop(later);
         assert_eq!(clock.sleepers(), 1);
         clock.advance(Duration::from_millis(1));
         assert!(sleep.now_or_never().is_some());
-        assert_eq!(clock.sleepers(), 0);
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (0, None));
     }
 
     #[test]

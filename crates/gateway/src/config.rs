@@ -1,6 +1,6 @@
 //! What the gateway may be told.
 
-use openclaw_core::AccessTier;
+use openclaw_core::{AccessTier, Language};
 use std::time::Duration;
 
 /// The gateway's settings, validated.
@@ -30,6 +30,8 @@ pub struct GatewayConfig {
     pub cleanup_interval: Duration,
     /// The tier of a tenant at first contact.
     pub default_tier: AccessTier,
+    /// The language people are answered in whose platform tells none and whose text shows none.
+    pub default_language: Language,
     /// How long what was said is kept.
     pub history_retention: Duration,
     /// A suspended tenant is told so at most once in this time.
@@ -55,6 +57,7 @@ impl Default for GatewayConfig {
             forget_with_session: false,
             cleanup_interval: Duration::from_secs(60),
             default_tier: AccessTier::Free,
+            default_language: Language::default(),
             history_retention: Duration::from_secs(30 * 24 * 3_600),
             suspension_notice_interval: Duration::from_secs(3_600),
             usage_flush_interval: Duration::from_millis(250),

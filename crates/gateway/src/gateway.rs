@@ -304,8 +304,12 @@ impl Gateway {
         let now = services.clock.now();
         let entries: Vec<NewEntry> = messages
             .into_iter()
-            .map(|message| NewEntry {
-                message,
+            .map(|mut message| NewEntry {
+                message: {
+                    let known = message.known_language();
+                    message.language = known.or(Some(services.config.default_language));
+                    message
+                },
                 correlation_id: correlation_id
                     .take()
                     .unwrap_or_else(|| CorrelationId::new(now, &*services.random)),

@@ -63,9 +63,10 @@ pub(crate) fn usage(
     let mut text = match (language, limit, remaining) {
         (Language::En, Some(limit), Some(remaining)) => {
             format!(
-                "Used {} of {} tokens, {} left.",
+                "Used {} of {} {}, {} left.",
                 grouped(used),
                 grouped(limit),
+                tokens(language, limit),
                 grouped(remaining)
             )
         }
@@ -75,7 +76,11 @@ pub(crate) fn usage(
             grouped(limit),
             grouped(remaining)
         ),
-        (Language::En, _, _) => format!("Used {} tokens; there is no limit.", grouped(used)),
+        (Language::En, _, _) => format!(
+            "Used {} {}; there is no limit.",
+            grouped(used),
+            tokens(language, used)
+        ),
         (Language::Ru, _, _) => format!("Израсходовано токенов: {}; лимита нет.", grouped(used)),
     };
     if let (Some(resets_at), Some(_)) = (resets_at, limit) {
@@ -227,12 +232,18 @@ pub(crate) fn empty_answer(language: Language) -> &'static str {
 
 /// The token budget is used up.
 pub(crate) fn budget_spent(language: Language, limit: u64, resets_at: Timestamp, now: Timestamp) -> String {
+    let tokens = tokens(language, limit);
     let limit = grouped(limit);
     let resets = resets(language, resets_at, now);
     match language {
-        Language::En => format!("Your daily limit of {limit} tokens is used up. {resets}"),
-        Language::Ru => format!("Ваш дневной лимит в {limit} токенов исчерпан. {resets}"),
+        Language::En => format!("Your daily limit of {limit} {tokens} is used up. {resets}"),
+        Language::Ru => format!("Ваш дневной лимит в {limit} {tokens} исчерпан. {resets}"),
     }
+}
+
+/// The word for that many tokens.
+fn tokens(language: Language, number: u64) -> &'static str {
+    language.counted(number, ["token", "tokens"], ["токен", "токена", "токенов"])
 }
 
 /// The caller named a model we do not have.
@@ -271,6 +282,17 @@ mod tests {
         assert_eq!(
             usage(Language::En, 12_345, None, None, None, now),
             "Used 12\u{202f}345 tokens; there is no limit."
+        );
+        assert_eq!(
+            usage(Language::En, 1, None, None, None, now),
+            "Used 1 token; there is no limit."
+        );
+        let spent = |language, limit| budget_spent(language, limit, now, now);
+        assert!(spent(Language::En, 1).starts_with("Your daily limit of 1 token is used up. "));
+        assert!(spent(Language::Ru, 21).starts_with("Ваш дневной лимит в 21 токен исчерпан. "));
+        assert!(spent(Language::Ru, 2_002).starts_with("Ваш дневной лимит в 2\u{202f}002 токена исчерпан. "));
+        assert!(
+            spent(Language::Ru, 10_000).starts_with("Ваш дневной лимит в 10\u{202f}000 токенов исчерпан. ")
         );
     }
 }

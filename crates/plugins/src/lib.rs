@@ -77,6 +77,8 @@
 mod dispatcher;
 pub mod error;
 pub mod event;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guarded;
 pub mod hook;
 pub mod instance;

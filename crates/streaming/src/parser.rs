@@ -178,6 +178,13 @@ impl StreamParser {
         self.replaced
     }
 
+    /// Bytes its buffers hold, filled or not, beside a chunk pushed by [`StreamParser::push`] that is still being read.
+    /// Bounded by the limits, however long the stream is.
+    pub fn held_bytes(&self) -> usize {
+        let own = self.input.capacity().saturating_add(self.scratch.capacity());
+        own.saturating_add(self.sse.capacity())
+    }
+
     /// The last event id of the stream, as of the last blank line.
     pub fn last_event_id(&self) -> Option<&str> {
         self.sse.last_id()

@@ -52,7 +52,7 @@ pub const BOT_ID: i64 = 700_700;
 /// The bot's name.
 pub const BOT_USERNAME: &str = "openclaw_test_bot";
 /// The bot's token.
-pub const TOKEN: &str = "700700:fake-token-do-not-log";
+pub const TOKEN: &str = "700700:fake-token-do-not-log-0123456789abc";
 
 /// The header that holds the webhook's secret.
 pub const SECRET_HEADER: &str = "X-Telegram-Bot-Api-Secret-Token";

@@ -30,5 +30,7 @@ pub mod server_process;
 
 pub use http_client::{HttpClient, Reply, RequestBuilder, SseEvent, SseReader};
 pub use ledger::{Ledger, LedgerReport, SentMessage};
-pub use mock_provider::{Answer, Content, End, Hold, MockOptions, MockProvider, RecordedRequest, Stats};
+pub use mock_provider::{
+    Answer, Content, End, Gate, Hold, MockOptions, MockProvider, RecordedRequest, Stats, UsageForm,
+};
 pub use server_process::{ServerProcess, ServerSetup};

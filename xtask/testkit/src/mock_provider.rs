@@ -1,4 +1,5 @@
-//! A model provider on loopback: OpenAI chat completions, Anthropic messages, Ollama chat.
+//! A model provider on loopback: OpenAI chat completions, Anthropic messages, GigaChat with its exchange of keys, Ollama
+//! chat; over TLS where that is asked for.
 //!
 //! How it answers is decided in this order: the rule given to [`MockProvider::answer_with`], the scripted answers
 //! in the order they were given to [`MockProvider::script`], the **model's name** — the one field every gateway
@@ -27,23 +28,31 @@
 //! `GET /__stats` shows the counters as JSON, `POST /__reset` zeroes them: the benchmark driver reads them so.
 
 mod answer;
+mod gate;
+mod listen;
+mod request;
 mod serve;
+mod stats;
+mod stream;
 mod wire;
 
 use anyhow::{Result, bail};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-pub use answer::{Answer, Content, End};
+pub use answer::{Answer, Content, End, UsageForm};
+pub use gate::Gate;
+pub use request::RecordedRequest;
+pub use stats::Stats;
+
+use stats::Counters;
 
 /// Where the mock listens and how much it remembers.
 #[derive(Clone, Debug)]
@@ -53,6 +62,8 @@ pub struct MockOptions {
     /// How many requests are kept for [`MockProvider::requests`]; the oldest are forgotten first. 0 keeps none, which
     /// is what a benchmark wants.
     pub remember: usize,
+    /// Whether it speaks TLS, with a certificate it has signed itself a moment ago.
+    pub tls: bool,
 }
 
 impl Default for MockOptions {
@@ -60,125 +71,8 @@ impl Default for MockOptions {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             remember: 4096,
+            tls: false,
         }
-    }
-}
-
-/// A request for a completion as it arrived.
-#[derive(Clone, Debug)]
-pub struct RecordedRequest {
-    /// The path, e.g. `/v1/chat/completions`.
-    pub path: String,
-    /// Header names in lower case with their values; a value that is not text is left out.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Value,
-    /// When its body was complete.
-    pub at: Instant,
-}
-
-impl RecordedRequest {
-    /// The model asked for; empty when the body names none.
-    #[must_use]
-    pub fn model(&self) -> &str {
-        self.body["model"].as_str().unwrap_or_default()
-    }
-
-    /// The first header of this name (lower case).
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// The text of the last message with the role `user`: a string, or the text parts of a list joined.
-    #[must_use]
-    pub fn last_user_text(&self) -> Option<String> {
-        last_user_text(&self.body)
-    }
-}
-
-fn last_user_text(body: &Value) -> Option<String> {
-    let messages = body["messages"].as_array()?;
-    let content = &messages.iter().rev().find(|message| message["role"] == "user")?["content"];
-    match content {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(parts) => Some(parts.iter().filter_map(|part| part["text"].as_str()).collect()),
-        _ => None,
-    }
-}
-
-/// What the mock has seen since it started or was last reset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Requests for a completion.
-    pub requests: u64,
-    /// Those answered as a stream.
-    pub streams: u64,
-    /// Stream pieces handed to the connection.
-    pub chunks: u64,
-    /// Answers that failed on purpose: refused, cut, or with an error inside.
-    pub faults: u64,
-    /// Streams whose reader went away before the last piece.
-    pub disconnects: u64,
-    /// Connections accepted.
-    pub connections: u64,
-    /// Requests being answered at this moment.
-    pub in_flight: u64,
-    /// The most there were at once.
-    pub in_flight_peak: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    streams: AtomicU64,
-    chunks: AtomicU64,
-    faults: AtomicU64,
-    disconnects: AtomicU64,
-    connections: AtomicU64,
-    in_flight: AtomicU64,
-    in_flight_peak: AtomicU64,
-}
-
-impl Counters {
-    fn stats(&self) -> Stats {
-        Stats {
-            requests: self.requests.load(Relaxed),
-            streams: self.streams.load(Relaxed),
-            chunks: self.chunks.load(Relaxed),
-            faults: self.faults.load(Relaxed),
-            disconnects: self.disconnects.load(Relaxed),
-            connections: self.connections.load(Relaxed),
-            in_flight: self.in_flight.load(Relaxed),
-            in_flight_peak: self.in_flight_peak.load(Relaxed),
-        }
-    }
-
-    /// Zeroes what has been counted; what is in flight stays in flight.
-    fn reset(&self) {
-        for counter in [
-            &self.requests,
-            &self.streams,
-            &self.chunks,
-            &self.faults,
-            &self.disconnects,
-            &self.connections,
-        ] {
-            counter.store(0, Relaxed);
-        }
-        self.in_flight_peak.store(self.in_flight.load(Relaxed), Relaxed);
-    }
-
-    fn json(&self) -> Value {
-        let stats = self.stats();
-        json!({
-            "requests": stats.requests, "streams": stats.streams, "chunks": stats.chunks,
-            "faults": stats.faults, "disconnects": stats.disconnects, "connections": stats.connections,
-            "inflight": stats.in_flight, "inflight_max": stats.in_flight_peak,
-        })
     }
 }
 
@@ -190,6 +84,8 @@ struct Shared {
     remember: usize,
     /// Scripted answers not yet given.
     script: Mutex<VecDeque<Answer>>,
+    /// The same for exchanges of keys.
+    exchanges: Mutex<VecDeque<Answer>>,
     rule: Mutex<Option<Rule>>,
     requests: Mutex<VecDeque<RecordedRequest>>,
     /// Told at every change a waiter may look for.
@@ -203,6 +99,8 @@ pub struct MockProvider {
     shared: Arc<Shared>,
     address: SocketAddr,
     task: JoinHandle<()>,
+    /// PEM, where it speaks TLS.
+    certificate: Option<String>,
 }
 
 impl fmt::Debug for MockProvider {
@@ -258,16 +156,24 @@ impl MockProvider {
             counters: Counters::default(),
             remember: options.remember,
             script: Mutex::default(),
+            exchanges: Mutex::default(),
             rule: Mutex::default(),
             requests: Mutex::default(),
             changed: Notify::new(),
             holds: watch::Sender::new(0),
         });
-        let task = tokio::spawn(serve::accept(listener, Arc::clone(&shared)));
+        let (acceptor, certificate) = match options.tls {
+            true => {
+                listen::self_signed().map(|(acceptor, certificate)| (Some(acceptor), Some(certificate)))?
+            }
+            false => (None, None),
+        };
+        let task = tokio::spawn(listen::accept(listener, acceptor, Arc::clone(&shared)));
         Ok(Self {
             shared,
             address,
             task,
+            certificate,
         })
     }
 
@@ -277,15 +183,49 @@ impl MockProvider {
         self.address
     }
 
+    /// `http://127.0.0.1:PORT`, or the same with `https`: the base of Anthropic's and Ollama's paths.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = if self.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// What goes into `OPENAI_BASE_URL`: `http://127.0.0.1:PORT/v1`.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("{}/v1", self.origin())
+    }
+
+    /// The base of GigaChat's paths.
+    #[must_use]
+    pub fn gigachat_base_url(&self) -> String {
+        format!("{}/gigachat/api/v1", self.origin())
+    }
+
+    /// Where GigaChat's key is exchanged for a token.
+    #[must_use]
+    pub fn gigachat_auth_url(&self) -> String {
+        format!("{}/gigachat/api/v2/oauth", self.origin())
+    }
+
+    /// The certificate it shows, PEM; `None` without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
     }
 
     /// Answers one of the coming requests so; answers are used up in the order they were given.
     pub fn script(&self, answer: Answer) {
         self.shared.script.lock().push_back(answer);
+    }
+
+    /// Answers one of the coming exchanges of keys so: refusals and silences, anything else is a token.
+    pub fn script_exchange(&self, answer: Answer) {
+        self.shared.exchanges.lock().push_back(answer);
     }
 
     /// Decides every coming request: `None` leaves it to the script and the model's name. Replaces the rule before.
@@ -296,6 +236,7 @@ impl MockProvider {
     /// Forgets script and rule.
     pub fn clear_script(&self) {
         self.shared.script.lock().clear();
+        self.shared.exchanges.lock().clear();
         *self.shared.rule.lock() = None;
     }
 

@@ -98,7 +98,9 @@ const store = {
 };
 
 const root = document.documentElement;
-let language = "en";
+// What the server speaks to whose browser speaks neither.
+const own = root.lang;
+let language = own;
 
 function t(key, n) { return CATALOGUE[language][key].replace("{n}", n); }
 
@@ -113,7 +115,7 @@ function localize(within) {
 
 function chooseLanguage() {
   const chosen = store.get("openclaw.language");
-  language = chosen in CATALOGUE ? chosen : (navigator.language || "").toLowerCase().startsWith("ru") ? "ru" : "en";
+  language = [chosen, ...navigator.languages, own].map((tag) => `${tag}`.slice(0, 2)).find((tag) => tag in CATALOGUE);
   root.lang = language;
 }
 

@@ -54,8 +54,8 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
         let reference = reference.as_ref()?;
         match reference.read(environment) {
             Ok(secret) => {
-                if !rule.holds(&secret) {
-                    let message = format!("the secret in {reference} {}", rule.text());
+                if let Some(fault) = rule.broken_by(&secret) {
+                    let message = format!("the secret in {reference} {fault}");
                     tree.fault(Fault::new(tree.origin(path), path, message));
                 }
                 Some(secret)
@@ -70,7 +70,7 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
     let mut secrets = Secrets {
         admin_token: read("server.adminToken", &sections.server.admin_token, Rule::Strong),
         api_key: read("server.apiKey", &sections.server.api_key, Rule::Strong),
-        telegram_token: read("messenger.telegram.token", &telegram.token, Rule::Visible),
+        telegram_token: read("messenger.telegram.token", &telegram.token, Rule::BotToken),
         telegram_secret: read("messenger.telegram.secret", &telegram.secret, Rule::Webhook),
         web_api_key: read(
             "messenger.web.apiKey",
@@ -123,29 +123,40 @@ enum Rule {
     Strong,
     Visible,
     Webhook,
+    BotToken,
     /// Anything a header can carry.
     Line,
     Any,
 }
 
 impl Rule {
-    fn holds(self, secret: &Secret) -> bool {
+    /// What is wrong with the secret, without a character of it.
+    fn broken_by(self, secret: &Secret) -> Option<String> {
+        let unless = |holds: bool, text: &str| (!holds).then(|| text.to_owned());
         match self {
-            Self::Strong => secrets::is_strong(secret),
-            Self::Visible => secret.expose().bytes().all(|byte| byte.is_ascii_graphic()),
-            Self::Webhook => secrets::is_webhook_secret(secret),
-            Self::Line => http::HeaderValue::from_str(secret.expose()).is_ok(),
-            Self::Any => true,
-        }
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Strong => "is too weak; 16 or more visible ASCII characters are needed",
-            Self::Visible => "has white space or other characters that no header can carry",
-            Self::Line => "has characters that no header can carry",
-            Self::Any => "can be anything",
-            Self::Webhook => "is not one that Telegram takes; 1 to 256 of A-Z a-z 0-9 _ - are",
+            Self::Strong => unless(
+                secrets::is_strong(secret),
+                "is too weak; 16 or more visible ASCII characters are needed",
+            ),
+            Self::Visible => unless(
+                secret.expose().bytes().all(|byte| byte.is_ascii_graphic()),
+                "has white space or other characters that no header can carry",
+            ),
+            Self::Webhook => unless(
+                secrets::is_webhook_secret(secret),
+                "is not one that Telegram takes; 1 to 256 of A-Z a-z 0-9 _ - are",
+            ),
+            Self::BotToken => secrets::bot_token_fault(secret).map(|fault| {
+                format!(
+                    "is not a bot's token: {fault}; @BotFather gives one as digits, a colon and about {} of A-Z a-z 0-9 _ -",
+                    secrets::BOT_TOKEN_CHARS
+                )
+            }),
+            Self::Line => unless(
+                http::HeaderValue::from_str(secret.expose()).is_ok(),
+                "has characters that no header can carry",
+            ),
+            Self::Any => None,
         }
     }
 }

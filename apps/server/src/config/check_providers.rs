@@ -1,6 +1,6 @@
 //! What is wrong with providers and models: fields of another kind, names that mean nothing, files that cannot be read.
 
-use super::ai_fabric::{ModelSection, ProviderKind, ProviderSection};
+use super::ai_fabric::{ProviderKind, ProviderSection};
 use super::environment::Environment;
 use super::fault::Fault;
 use super::presets::FIELDS_OF_KINDS;
@@ -31,7 +31,7 @@ struct Check<'a> {
     provider: &'a ProviderSection,
 }
 
-/// Checks every provider, and that the chain names models somebody serves. Reads root certificates.
+/// Checks every provider. Reads root certificates.
 pub(super) fn check(
     tree: &mut Tree,
     sections: &Sections,
@@ -58,7 +58,7 @@ pub(super) fn check(
         check.root_certificate(environment, own);
         check.parts_own_rules();
     }
-    chain(tree, sections);
+    somebody_to_choose(tree, sections);
 }
 
 // === impl Check ===
@@ -245,30 +245,13 @@ impl Check<'_> {
     }
 }
 
-/// A chain that names what nobody serves would fail at the first message.
-fn chain(tree: &mut Tree, sections: &Sections) {
+/// Without a listed model and without a chain the server has nobody to choose.
+fn somebody_to_choose(tree: &mut Tree, sections: &Sections) {
     let providers = &sections.ai_fabric.providers;
-    if providers.is_empty() {
+    if providers.is_empty() || sections.ai_fabric.fallback.primary_model.is_some() {
         return;
     }
-    let own = &sections.ai_fabric.fallback;
-    let primary = own
-        .primary_model
-        .iter()
-        .map(|name| ("ai-fabric.fallback.primaryModel", name));
-    let fallbacks = own
-        .fallbacks
-        .iter()
-        .flatten()
-        .map(|name| ("ai-fabric.fallback.fallbacks", name));
-    for (path, name) in primary.chain(fallbacks) {
-        if ModelId::parse(name).is_err() || !providers.iter().any(|provider| serves(provider, name)) {
-            let message = format!("no provider serves a model named {name:?}");
-            tree.fault(Fault::new(tree.origin(path), path, message));
-        }
-    }
-    let chooses = own.primary_model.is_some() || providers.iter().any(lists_a_model);
-    if !chooses {
+    if !providers.iter().any(lists_a_model) {
         let message = "no model is listed and ai-fabric.fallback.primaryModel is not set: only callers who name a model \
                        get an answer";
         let path = "ai-fabric.providers";
@@ -279,27 +262,4 @@ fn chain(tree: &mut Tree, sections: &Sections) {
 fn lists_a_model(provider: &ProviderSection) -> bool {
     let brings_its_own = matches!(provider.kind(), Some(ProviderKind::Command | ProviderKind::Demo));
     brings_its_own || !provider.models.is_empty()
-}
-
-/// Whether the provider would be asked for a model of this name.
-fn serves(provider: &ProviderSection, name: &str) -> bool {
-    if provider.any_model {
-        return true;
-    }
-    let own = name
-        .strip_prefix(provider.id.as_str())
-        .and_then(|rest| rest.strip_prefix('/'));
-    let is_called = |model: &ModelSection| {
-        let called = |name: &str| model.id == name || model.aliases.iter().any(|alias| alias == name);
-        called(name) || own.is_some_and(called)
-    };
-    if provider.models.is_empty() {
-        return match provider.kind() {
-            Some(ProviderKind::Command) => name == provider.id || own == Some(provider.id.as_str()),
-            // What the built-in one is called is its own affair.
-            Some(ProviderKind::Demo) => true,
-            Some(_) | None => false,
-        };
-    }
-    provider.models.iter().any(is_called)
 }

@@ -1,6 +1,6 @@
 //! The environment as the configuration sees it: variables and the files that secrets lie in.
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) trait Environment {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ProcessEnvironment;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 /// An environment of given variables and files, for tests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FixedEnvironment {
@@ -61,7 +61,7 @@ impl FixedEnvironment {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Environment for FixedEnvironment {
     fn var(&self, name: &str) -> Option<String> {
         self.vars.get(name).cloned()

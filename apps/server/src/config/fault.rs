@@ -21,8 +21,8 @@ pub(crate) enum Origin {
         /// Its name.
         name: String,
     },
-    /// `--set` on the command line.
-    Flag,
+    /// A flag of the command line, such as `--set`.
+    Flag(&'static str),
 }
 
 /// One fault.
@@ -75,7 +75,7 @@ impl Origin {
             Self::File { line, column } => (0, *line, *column),
             Self::Default => (1, 0, 0),
             Self::Environment { .. } => (2, 0, 0),
-            Self::Flag => (3, 0, 0),
+            Self::Flag(_) => (3, 0, 0),
         }
     }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { line, column } => write!(f, "file {line}:{column}"),
             Self::Environment { name } => write!(f, "environment {name}"),
-            Self::Flag => f.write_str("--set"),
+            Self::Flag(name) => f.write_str(name),
         }
     }
 }

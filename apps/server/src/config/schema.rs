@@ -121,7 +121,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("server.shutdownGraceMs", MS_OR_OFF, Value("25_000"), Now, "How long running turns may go on after SIGTERM."),
     field("server.maxConnections", COUNT, Value("16_384"), Restart, "Open connections, all addresses together."),
     field("server.maxConnectionsPerAddress", COUNT, Value("256"), Restart, "Open connections of one address; loopback and trusted proxies are exempt."),
-    field("server.locale", Choice(&["auto", "ru", "en"]), Value("\"auto\""), Now, "Language of texts on the terminal."),
+    field("server.locale", Choice(&["auto", "ru", "en"]), Value("\"auto\""), Now, "Language of the start on the terminal, and of people whose platform and text tell none; auto: by LC_ALL, LC_MESSAGES or LANG."),
     field("server.adminToken", Secret, Unset("made at first start, kept in the data directory"), Restart, "The operator's token for console and admin API, at least 16 characters."),
     field("server.apiKey", Secret, Unset("made at first start, kept in the data directory"), Restart, "The operator's API key, tier admin, at least 16 characters."),
 

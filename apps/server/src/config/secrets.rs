@@ -9,6 +9,10 @@ use std::path::PathBuf;
 
 /// The fewest characters of a token or key that the operator sets.
 pub(crate) const MIN_SECRET_CHARS: usize = 16;
+/// The characters after the colon of a Telegram bot's token, today.
+pub(crate) const BOT_TOKEN_CHARS: usize = 35;
+/// With fewer, something was lost on the way: Telegram has never given shorter ones.
+const MIN_BOT_TOKEN_CHARS: usize = 30;
 
 /// Where a secret lies.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -149,4 +153,50 @@ pub(crate) fn is_webhook_secret(secret: &Secret) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// Why a text cannot be the token of a Telegram bot; says nothing of its characters but how many there are.
+pub(crate) fn bot_token_fault(token: &Secret) -> Option<String> {
+    let text = token.expose();
+    let Some((id, rest)) = text.split_once(':') else {
+        return Some("it has no colon".to_owned());
+    };
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some("what stands before the colon is not a number".to_owned());
+    }
+    if !rest
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    {
+        return Some("after the colon it has a character that no token has".to_owned());
+    }
+    match rest.len() {
+        MIN_BOT_TOKEN_CHARS.. => None,
+        1 => Some("after the colon it has 1 character".to_owned()),
+        few => Some(format!("after the colon it has {few} characters")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(token: &str, expected: Option<&str>) {
+        assert_eq!(bot_token_fault(&Secret::new(token)).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_bots_token_has_a_number_a_colon_and_enough_of_the_right_characters() {
+        check("7000000001:AAF-x_0123456789abcdefghijklmnopqrst", None);
+        check("AAFx0123456789abcdefghijklmnopqrstu", Some("it has no colon"));
+        let no_number = Some("what stands before the colon is not a number");
+        check("bot7000000001:AAFx0123456789abcdefghijklmnopqrstu", no_number);
+        check(":AAFx0123456789abcdefghijklmnopqrstu", no_number);
+        let strange = Some("after the colon it has a character that no token has");
+        check("123456:ABC…", strange);
+        check("123456:AAFx0123456789abcdefghijklmnopqrstu\"", strange);
+        check("123456:ABC", Some("after the colon it has 3 characters"));
+        check("123456:", Some("after the colon it has 0 characters"));
+    }
 }

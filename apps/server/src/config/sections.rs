@@ -73,7 +73,7 @@ pub(crate) struct ServerSection {
     pub(crate) max_connections: usize,
     /// Open connections of one address; loopback and trusted proxies are exempt.
     pub(crate) max_connections_per_address: usize,
-    /// The language of texts on the terminal: `auto`, `ru` or `en`.
+    /// The server's own language: `auto`, `ru` or `en`.
     pub(crate) locale: Locale,
     /// The operator's token for console and admin API; none: the one in the data directory.
     pub(crate) admin_token: Option<SecretRef>,
@@ -81,7 +81,7 @@ pub(crate) struct ServerSection {
     pub(crate) api_key: Option<SecretRef>,
 }
 
-/// The language of texts on the terminal.
+/// The language of the terminal, and of people of whom nobody knows what they read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Locale {

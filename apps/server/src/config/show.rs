@@ -1,7 +1,7 @@
-//! What `config show` and `config explain` say: every value, where it came from, what it means.
+//! What `config show` says: every value and where it came from.
 
-use super::fault::{Origin, nearest};
-use super::schema::{self, FIELDS, Field, Reload};
+use super::fault::Origin;
+use super::schema::{self, FIELDS, Field};
 use super::secrets::SecretRef;
 use super::tree::Tree;
 use serde::Deserialize;
@@ -64,7 +64,6 @@ impl Settings {
         Self { entries }
     }
 
-    #[cfg(test)]
     /// All of them.
     pub(crate) fn entries(&self) -> &[Setting] {
         &self.entries
@@ -132,55 +131,6 @@ impl Settings {
             })
             .collect()
     }
-
-    /// Meaning, type, default, names and present value of one field; the error is the nearest name, if any.
-    pub(crate) fn explain(&self, path: &str) -> Result<String, Option<&'static str>> {
-        let field = schema::find(path).ok_or_else(|| similar(path))?;
-        let mut out = format!("{}\n  {}\n\n", field.path, field.doc);
-        let mut line = |name: &str, value: &str| {
-            let _ = writeln!(out, "  {name:<12} {value}");
-        };
-        line("type", &field.kind.expected());
-        line("default", &unset(field));
-        if let Some(entry) = self.entries.iter().find(|entry| entry.path == path) {
-            line("value", &format!("{} ({})", entry.value, entry.origin));
-        }
-        let names = match field.short_name() {
-            Some(short) => format!("{}, {short}", field.env_name()),
-            None => field.env_name(),
-        };
-        line("environment", &names);
-        line(
-            "change",
-            match field.reload {
-                Reload::Restart => "needs a restart",
-                Reload::Now | Reload::NewConversations | Reload::Reconnect
-                    if schema::applies_at_once(field.path) =>
-                {
-                    "takes effect at once after openclaw config reload"
-                }
-                // What each will mean once a running server can change it.
-                Reload::Now | Reload::NewConversations | Reload::Reconnect => {
-                    "needs a restart; this version changes models, budgets and log levels while it runs"
-                }
-            },
-        );
-        Ok(out)
-    }
-}
-
-/// The field that was probably meant: one of that last name, else one written almost so.
-fn similar(path: &str) -> Option<&'static str> {
-    let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
-    let paths = || FIELDS.iter().map(|field| field.path);
-    let name = path.rsplit('.').next().unwrap_or(path);
-    paths()
-        .find(|other| last(other).eq_ignore_ascii_case(name))
-        .or_else(|| nearest(path, paths()))
-        .or_else(|| {
-            let close = nearest(name, paths().map(last))?;
-            paths().find(|other| last(other) == close)
-        })
 }
 
 fn text(field: &Field, value: &toml::Value) -> String {
@@ -191,7 +141,8 @@ fn text(field: &Field, value: &toml::Value) -> String {
     value.to_string()
 }
 
-fn unset(field: &Field) -> String {
+/// What a field is when nobody says, as it is shown.
+pub(super) fn unset(field: &Field) -> String {
     match field.default {
         schema::Initial::Value(text) | schema::Initial::Owned(text) => {
             let digits = text.replace('_', "");

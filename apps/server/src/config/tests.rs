@@ -61,14 +61,25 @@ level = "info,concurrency=debug"
 ai-fabric = "trace"
 "#;
 
+/// Has the form of a bot's token and is none.
+const BOT_TOKEN: &str = "1:AAFx_0123456789abcdefghijklmnopqrst";
+
 fn sample_environment() -> FixedEnvironment {
-    let mut environment = FixedEnvironment::of([("BOT", "123:abc")]);
+    let mut environment = FixedEnvironment::of([("BOT", BOT_TOKEN)]);
     environment.files.insert("/run/key".into(), "sk-secret\n".into());
     environment
 }
 
 fn from_env<const N: usize>(vars: [(&str, &str); N]) -> Result<Loaded, ConfigError> {
     load(None, &FixedEnvironment::of(vars), &[])
+}
+
+/// Arguments of `--set`.
+fn sets<S: Into<String>, const N: usize>(settings: [S; N]) -> [Override; N] {
+    settings.map(|setting| Override {
+        flag: "--set",
+        setting: setting.into(),
+    })
 }
 
 fn from_file(text: &str) -> Result<Loaded, ConfigError> {
@@ -135,7 +146,7 @@ fn a_file_is_read_whole() {
         sections.logging.directives(),
         "info,concurrency=debug,ai-fabric=trace"
     );
-    assert_eq!(loaded.secrets.telegram_token.unwrap().expose(), "123:abc");
+    assert_eq!(loaded.secrets.telegram_token.unwrap().expose(), BOT_TOKEN);
     assert_eq!(
         loaded.secrets.providers["main"]
             .api_key
@@ -158,7 +169,7 @@ fn flags_win_over_the_environment_over_the_file_over_defaults_and_each_value_kno
     let loaded = load(
         Some(file),
         &environment,
-        &["concurrency.maxQueueSize=6_400".into()],
+        &sets(["concurrency.maxQueueSize=6_400"]),
     )
     .unwrap();
     let pool = &loaded.sections.concurrency;
@@ -194,7 +205,7 @@ fn the_names_that_people_know_work() {
         ("OPENCLAW_DATA_DIR", "/srv/d"),
         ("OPENCLAW_ADMIN_TOKEN", "admin-token-0123456789"),
         ("OPENCLAW_API_KEY_FILE", "/run/api"),
-        ("TELEGRAM_BOT_TOKEN", "1:x"),
+        ("TELEGRAM_BOT_TOKEN", BOT_TOKEN),
         ("WEBHOOK_SECRET", "hook_secret"),
         ("WEB_API_KEY", "web-key-0123456789"),
         ("OPENAI_API_KEY", "sk-1"),
@@ -220,7 +231,7 @@ fn the_names_that_people_know_work() {
         "admin-token-0123456789"
     );
     assert_eq!(secrets.api_key.as_ref().unwrap().expose(), "api-key-0123456789");
-    assert_eq!(secrets.telegram_token.as_ref().unwrap().expose(), "1:x");
+    assert_eq!(secrets.telegram_token.as_ref().unwrap().expose(), BOT_TOKEN);
     assert_eq!(secrets.telegram_secret.as_ref().unwrap().expose(), "hook_secret");
     assert_eq!(
         secrets.web_api_key.as_ref().unwrap().expose(),
@@ -245,7 +256,10 @@ fn the_names_that_people_know_work() {
 fn no_secret_is_shown() {
     let loaded = from_env([
         ("OPENCLAW_ADMIN_TOKEN", "hunter2-hunter2-hunter2"),
-        ("OPENCLAW__MESSENGER__TELEGRAM__TOKEN", "hunter2:bot"),
+        (
+            "OPENCLAW__MESSENGER__TELEGRAM__TOKEN",
+            "7:hunter2-hunter2-hunter2-hunter2-hun",
+        ),
         ("OPENAI_API_KEY", "hunter2-key"),
     ])
     .unwrap();
@@ -255,7 +269,7 @@ fn no_secret_is_shown() {
     );
     assert_eq!(
         loaded.secrets.telegram_token.as_ref().unwrap().expose(),
-        "hunter2:bot"
+        "7:hunter2-hunter2-hunter2-hunter2-hun"
     );
     assert!(!format!("{loaded:?}").contains("hunter2"));
     assert!(!loaded.settings.to_table().contains("hunter2"));
@@ -271,7 +285,7 @@ fn no_secret_is_shown() {
     let flag = load(
         None,
         &FixedEnvironment::default(),
-        &["server.apiKey=\"hunter2\"".into()],
+        &sets(["server.apiKey=\"hunter2\""]),
     );
     assert!(!faults(flag).join("\n").contains("hunter2"));
 }
@@ -289,7 +303,7 @@ fn all_faults_are_found_at_once_each_with_its_place() {
     let found = faults(load(
         Some(text),
         &environment,
-        &["session.ttl=5".into(), "nonsense".into()],
+        &sets(["session.ttl=5", "nonsense"]),
     ));
     let expected = [
         "file 2:10: server.listen: \"nowhere\"; expected an address with a port, such as 127.0.0.1:3000",
@@ -420,15 +434,19 @@ fn rules_that_join_fields_are_checked() {
         "\"chatt\"; expected some of chat",
     );
     check(
+        "[ai-fabric.fallback]\nprimaryModel='m'\nfallbacks=['a/m','x']\n[[ai-fabric.providers]]\nid='a'\nkind='demo'\nmodels=[{id='m'}]\n",
+        "file 3:11: ai-fabric.fallback.fallbacks: \"x\" is a model that no provider lists",
+    );
+    check(
         "messenger.telegram.secret = { env = 'NOT_SET' }",
         "the variable NOT_SET is not set",
     );
     let webhook = from_env([
-        ("TELEGRAM_BOT_TOKEN", "1:x"),
+        ("TELEGRAM_BOT_TOKEN", BOT_TOKEN),
         ("OPENCLAW__SERVER__PUBLIC_URL", "https://bot.example"),
     ]);
     assert!(faults(webhook)[0].contains("set WEBHOOK_SECRET"));
-    from_env([("TELEGRAM_BOT_TOKEN", "1:x")]).unwrap();
+    from_env([("TELEGRAM_BOT_TOKEN", BOT_TOKEN)]).unwrap();
     let both = from_env([("WEB_API_KEY", "x"), ("WEB_API_KEY_FILE", "/y")]);
     assert!(faults(both)[0].contains("keep one"));
     from_file("concurrency.preset = 'large'\nconcurrency.minWorkers = 6\n").unwrap();
@@ -487,7 +505,7 @@ fn a_port_replaces_the_files_port_but_not_a_flags() {
             .to_string(),
         "[::1]:4000"
     );
-    let flag = ["server.listen=127.0.0.1:5000".to_owned()];
+    let flag = sets(["server.listen=127.0.0.1:5000"]);
     assert_eq!(
         load(file, &environment, &flag)
             .unwrap()
@@ -502,7 +520,7 @@ fn a_port_replaces_the_files_port_but_not_a_flags() {
 #[test]
 fn a_field_explains_itself() {
     let settings = from_env([("LOG_LEVEL", "debug")]).unwrap().settings;
-    let text = settings.explain("logging.level").unwrap();
+    let text = explain::explain(&settings, "logging.level").unwrap();
     for part in [
         "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
         "\"debug\" (environment LOG_LEVEL)",
@@ -511,7 +529,10 @@ fn a_field_explains_itself() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    assert_eq!(settings.explain("logging.levl"), Err(Some("logging.level")));
+    assert_eq!(
+        explain::explain(&settings, "logging.levl"),
+        Err(Some("logging.level"))
+    );
 }
 
 #[test]
@@ -554,16 +575,16 @@ fn every_field_of_the_table_is_one_the_server_reads_with_the_default_it_document
     for field in FIELDS {
         let mut tree = tree::Tree::default();
         for required in ["ai-fabric.providers[0].id", "ai-fabric.providers[0].models[0].id"] {
-            tree.set_text(required, "x", &Origin::Flag);
+            tree.set_text(required, "x", &Origin::Flag("--set"));
         }
-        tree.set_text("ai-fabric.providers[0].kind", "demo", &Origin::Flag);
+        tree.set_text("ai-fabric.providers[0].kind", "demo", &Origin::Flag("--set"));
         let path = field.path.replace("[]", "[0]").replace('*', "x-name");
         let text = example(field);
         let plain = match field.kind {
             Kind::Secret | Kind::Texts | Kind::Addresses => text.clone(),
             _ => text.trim_matches('"').to_owned(),
         };
-        tree.set_text(&path, &plain, &Origin::Flag);
+        tree.set_text(&path, &plain, &Origin::Flag("--set"));
         assert!(tree.faults.is_empty(), "{}: {:?}", field.path, tree.faults);
         tree.defaults();
         let table = toml::Value::Table(tree.table);
@@ -795,7 +816,7 @@ fn every_choice_of_the_table_is_one_that_the_parts_take() {
         }
         for choice in choices {
             let flag = format!("{}={choice}", field.path);
-            let loaded = load(None, &FixedEnvironment::default(), std::slice::from_ref(&flag));
+            let loaded = load(None, &FixedEnvironment::default(), &sets([&flag]));
             assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
         }
     }
@@ -839,6 +860,133 @@ fn what_only_follows_from_a_value_that_cannot_be_read_is_not_told() {
     assert!(
         broken.iter().all(|fault| !fault.contains("can be reached")),
         "{broken:#?}"
+    );
+}
+
+#[test]
+fn a_fault_of_one_section_hides_none_of_another() {
+    let text = "[concurrency]\nminWorkers = 6\nmaxWorkers = 4\n\
+                [[ai-fabric.providers]]\nid = 'a'\nkind = 'opnai'\nmodels = [{id='m'},{name='x'},{id='m'}]\n\
+                [[ai-fabric.providers]]\nkind = 'openai'\n\
+                [[ai-fabric.providers]]\nid = 'c'\nkind = 'openai'\n\
+                [messenger.telegram]\nsecret = 'in-the-file'\n[server]\nadminToken = { env = 'WEAK' }\n";
+    let found = faults(load(Some(text), &FixedEnvironment::of([("WEAK", "short")]), &[]));
+    for expected in [
+        "file 2:14: concurrency.minWorkers is 6; it must be at most concurrency.maxWorkers, which is 4",
+        "file 6:8: ai-fabric.providers[0].kind: \"opnai\"; expected one of",
+        "file 7:20: ai-fabric.providers[0].models[1].id: it is missing",
+        "file 7:35: ai-fabric.providers[0].models[2].id: \"m\" is listed twice",
+        "file 8:1: ai-fabric.providers[1].id: it is missing",
+        "ai-fabric.providers[1]: it has no models",
+        "ai-fabric.providers[2]: it has no models",
+        "file 14:10: messenger.telegram.secret: a secret does not belong in the configuration",
+        "file 16:14: server.adminToken: the secret in { env = \"WEAK\" } is too weak",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault.contains(expected)),
+            "missing: {expected}\nin: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 9, "nothing is told twice: {found:#?}");
+    let strange = faults(from_file(
+        "[ai-fabric]\nproviders = [1, { id = 'b' }]\nbudgetScope = 'x'\n",
+    ));
+    assert!(
+        strange
+            .iter()
+            .any(|fault| fault.contains("providers[1].kind: it is missing")),
+        "{strange:#?}"
+    );
+    assert!(
+        strange.iter().any(|fault| fault.contains("budgetScope")),
+        "{strange:#?}"
+    );
+}
+
+#[test]
+fn a_misspelt_name_of_a_field_that_must_be_given_is_one_fault() {
+    let found = faults(from_file("[[ai-fabric.providers]]\nid = 'a'\nkindd = 'demo'\n"));
+    assert_eq!(
+        found,
+        ["file 3:1: ai-fabric.providers[0].kindd: there is no such key; did you mean `kind`?"]
+    );
+}
+
+#[test]
+fn a_fault_of_a_flag_is_told_under_the_flags_name() {
+    let open = [Override {
+        flag: "--listen",
+        setting: "server.listen=0.0.0.0:3000".to_owned(),
+    }];
+    let found = faults(load(None, &FixedEnvironment::default(), &open));
+    assert!(
+        found[0].starts_with("--listen: server.listen: 0.0.0.0:3000 can be reached"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_text_that_is_no_bots_token_is_a_fault_that_does_not_show_it() {
+    for (token, why) in [
+        ("123456:ABC…", "a character that no token has"),
+        ("123456:ABC", "it has 3 characters"),
+        ("hunter2", "it has no colon"),
+    ] {
+        let found = faults(from_env([("TELEGRAM_BOT_TOKEN", token)]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("{ env = \"TELEGRAM_BOT_TOKEN\" } is not a bot's token")
+                && found[0].contains(why),
+            "{found:?}"
+        );
+        assert!(!found[0].contains(token), "{found:?}");
+    }
+}
+
+#[test]
+fn what_the_environment_says_of_a_provider_is_checked_where_it_counts() {
+    let vars = [
+        ("OPENAI_API_KEY", "sk-…"),
+        ("OPENAI_BASE_URL", "user:hush@127.0.0.1:11434/v1"),
+        ("OPENAI_MODEL", "a\u{7}b"),
+    ];
+    let found = faults(from_env(vars));
+    let begins = [
+        "environment OPENAI_API_KEY: the key has",
+        "environment OPENAI_BASE_URL: expected an http",
+        "environment OPENAI_MODEL: ",
+    ];
+    for begin in begins {
+        assert!(
+            found.iter().any(|fault| fault.starts_with(begin)),
+            "{begin} in {found:#?}"
+        );
+    }
+    assert!(found.len() == 3 && !found.concat().contains("hush"), "{found:#?}");
+    let file = "[[ai-fabric.providers]]\nid = 'a'\nkind = 'demo'\n";
+    load(Some(file), &FixedEnvironment::of(vars), &[]).unwrap();
+}
+
+#[test]
+fn a_variable_that_looks_like_ours_and_is_not_read_is_told() {
+    let loaded = from_env([
+        ("OPENCLAW_ADMINTOKEN", "x"),
+        ("OPENCLAW_CONCURRENCY__MAX_WORKERS", "8"),
+        ("OPENCLAW_OF_SOMEBODY_ELSE", "1"),
+        ("OPENCLAW_DATA_DIR", "/d"),
+        ("OPENCLAW_API_KEY", "api-key-0123456789"),
+        ("OPENCLAWED", "1"),
+    ])
+    .unwrap();
+    let notices: Vec<_> = loaded.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notices,
+        [
+            "environment OPENCLAW_ADMINTOKEN: this variable is not read; did you mean OPENCLAW_ADMIN_TOKEN?",
+            "environment OPENCLAW_CONCURRENCY__MAX_WORKERS: this variable is not read; did you mean \
+             OPENCLAW__CONCURRENCY__MAX_WORKERS?",
+            "environment OPENCLAW_OF_SOMEBODY_ELSE: this variable is not read",
+        ]
     );
 }
 
@@ -922,17 +1070,13 @@ fallbacks = ["nobody's"]
         );
     }
     // Somebody serves any model here, so the chain has no fault; where nobody does, it has.
-    assert!(found.iter().all(|fault| !fault.contains("no provider serves")));
+    assert!(found.iter().all(|fault| !fault.contains("no provider lists")));
     let closed = "[[ai-fabric.providers]]\nid='p'\nkind='openai'\nmodels=[{id='m',aliases=['n']}]\n\
-                  [ai-fabric.fallback]\nprimaryModel='n'\nfallbacks=['p/m','other','q/m']\n";
+                  [ai-fabric.fallback]\nprimaryModel='n'\nfallbacks=['p/m','q/m']\n";
     let found = faults(from_file(closed));
-    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!(found.len(), 1, "{found:#?}");
     assert!(
-        found[0].contains("no provider serves a model named \"other\""),
-        "{found:#?}"
-    );
-    assert!(
-        found[1].contains("no provider serves a model named \"q/m\""),
+        found[0].contains("\"q/m\" is a model that no provider lists"),
         "{found:#?}"
     );
 }
@@ -1014,6 +1158,6 @@ proptest! {
     #[test]
     fn no_variable_and_no_flag_panics(name in "(SERVER|AI_FABRIC|X)?(__[A-Z_0-9]{0,12}){0,4}", value in "\\PC{0,24}", path in "[a-zA-Z.\\[\\]0-9=-]{0,40}") {
         let environment = FixedEnvironment::of([(format!("OPENCLAW__{name}").as_str(), value.as_str())]);
-        let _ = load(None, &environment, &[path, format!("server.listen={value}"), format!("ai-fabric.providers={value}")]);
+        let _ = load(None, &environment, &sets([path, format!("server.listen={value}"), format!("ai-fabric.providers={value}")]));
     }
 }

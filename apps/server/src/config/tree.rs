@@ -55,23 +55,7 @@ impl Tree {
 
     /// Sets the field at `path` (schema spelling, or close to it) to `text`, read as the field's type wants.
     pub(crate) fn set_text(&mut self, path: &str, text: &str, origin: &Origin) {
-        let mut steps = Vec::new();
-        for part in path.split('.') {
-            let mut rest = part;
-            let name = match rest.find('[') {
-                Some(at) => {
-                    let (name, indices) = rest.split_at(at);
-                    rest = indices;
-                    name
-                }
-                None => std::mem::take(&mut rest),
-            };
-            steps.push(name.to_owned());
-            for index in rest.split('[').skip(1) {
-                steps.push(index.trim_end_matches(']').to_owned());
-            }
-        }
-        match self.resolve(&steps) {
+        match self.resolve(&typed_steps(path)) {
             Ok(place) => self.set_place(&place, text, origin),
             Err(hint) => {
                 self.fault(Fault::new(origin.clone(), path, "there is no such field").with_hint(hint))
@@ -124,6 +108,19 @@ impl Tree {
                 self.put(field.path, value, Origin::Default);
             }
         }
+    }
+
+    /// The values, with a stand-in for each that must be given and could not be read, so that the rest can be looked at.
+    /// What a stand-in breaks has its path and is no fault of its own.
+    pub(crate) fn whole(&self) -> toml::Table {
+        let mut root = toml::Value::Table(self.table.clone());
+        for field in FIELDS {
+            if field.default == schema::Initial::Required {
+                let steps: Vec<&str> = schema::segments(field.path).collect();
+                stand_in(&mut root, &steps, field, 0);
+            }
+        }
+        root.as_table().cloned().unwrap_or_default()
     }
 
     /// The value at a path.
@@ -237,12 +234,13 @@ impl Tree {
                     schema: list.clone(),
                     concrete: format!("{}[{index}]", place.concrete),
                 };
-                let faults = self.faults.len();
-                if let Some(entry) = self.walk_value(item, &next, locate, None) {
-                    if faults == self.faults.len() {
+                match self.walk_value(item, &next, locate, None) {
+                    Some(entry) => {
                         self.required(&next, &entry, &locate(item.span()));
+                        entries.push(entry);
                     }
-                    entries.push(entry);
+                    // The entries after it keep their places.
+                    None => entries.push(toml::Value::Table(toml::Table::new())),
                 }
             }
             return Some(toml::Value::Array(entries));
@@ -277,6 +275,10 @@ impl Tree {
                 && entry.get(name).is_none()
             {
                 let path = format!("{}.{name}", place.concrete);
+                // It was given, and could not be read or has a misspelt name: that has been said.
+                if self.faults.iter().any(|fault| says(fault, &path)) {
+                    continue;
+                }
                 self.fault(Fault::new(
                     origin.clone(),
                     path,
@@ -330,7 +332,7 @@ impl Tree {
                     let name = name.clone();
                     self.set_secret(place, "env", &name, origin);
                 }
-                Origin::Default | Origin::File { .. } | Origin::Flag => {
+                Origin::Default | Origin::File { .. } | Origin::Flag(_) => {
                     let reference = toml::from_str::<toml::Table>(&format!("value = {text}"))
                         .ok()
                         .and_then(|mut table| table.remove("value"))
@@ -411,7 +413,7 @@ pub(crate) fn check_entries(tree: &mut Tree, list: &str) {
     for (index, entry) in entries.iter().enumerate() {
         let concrete = format!("{list}[{index}]");
         let origin = tree.origin(&concrete);
-        if matches!(origin, Origin::Environment { .. } | Origin::Flag) {
+        if matches!(origin, Origin::Environment { .. } | Origin::Flag(_)) {
             let place = Place {
                 schema: format!("{list}[]"),
                 concrete,
@@ -419,6 +421,43 @@ pub(crate) fn check_entries(tree: &mut Tree, list: &str) {
             tree.required(&place, entry, &origin);
         }
     }
+}
+
+/// Puts something where a field that must be given has no value, in every entry of the lists on the way.
+fn stand_in(here: &mut toml::Value, steps: &[&str], field: &Field, number: usize) {
+    match (steps, here) {
+        (["[]", rest @ ..], toml::Value::Array(entries)) => {
+            for (number, entry) in entries.iter_mut().enumerate() {
+                stand_in(entry, rest, field, number);
+            }
+        }
+        ([name], toml::Value::Table(table)) => {
+            table.entry(*name).or_insert_with(|| {
+                toml::Value::String(match field.kind {
+                    // The built-in provider asks for nothing else, so that it breaks no rule.
+                    Kind::Choice(choices) => {
+                        let built_in = choices.iter().find(|choice| **choice == "demo");
+                        (*built_in.or(choices.first()).unwrap_or(&"")).to_owned()
+                    }
+                    _ => format!("unreadable-{number}"),
+                })
+            });
+        }
+        ([name, rest @ ..], toml::Value::Table(table)) => {
+            if let Some(below) = table.get_mut(*name) {
+                stand_in(below, rest, field, number);
+            }
+        }
+        (_, _) => {}
+    }
+}
+
+/// Whether a fault is about this field, or about a misspelling of it beside it.
+fn says(fault: &Fault, path: &str) -> bool {
+    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let is_beside = fault.path.rsplit_once('.').is_some_and(|(own, _)| own == section);
+    let means = |hint: &String| hint.contains(&format!("`{name}`"));
+    fault.path == path || (is_beside && fault.hint.as_ref().is_some_and(means))
 }
 
 // === impl Place ===
@@ -507,6 +546,42 @@ fn put_at<'a>(
             }
         }
     }
+}
+
+/// The steps of a path that somebody typed: `a.b[0].c` as `a`, `b`, `0`, `c`.
+fn typed_steps(path: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    for part in path.split('.') {
+        let (name, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
+        steps.push(name.to_owned());
+        for index in indices.split('[').skip(1) {
+            steps.push(index.trim_end_matches(']').to_owned());
+        }
+    }
+    steps
+}
+
+/// The schema's path of a field or section that somebody typed, in any spelling of its names; places of lists are of no
+/// interest and may be left out.
+pub(crate) fn schema_path(typed: &str) -> Option<String> {
+    let mut path = String::new();
+    for step in typed_steps(typed) {
+        let list = format!("{path}[]");
+        if !path.is_empty() && is_section(&list) {
+            path = list;
+            if step.bytes().all(|byte| byte.is_ascii_digit()) {
+                continue;
+            }
+        }
+        let name = child(&path, &step)?;
+        path = if path.is_empty() {
+            name
+        } else {
+            format!("{path}.{name}")
+        };
+    }
+    let known = schema::find(&path).is_some() || is_section(&format!("{path}."));
+    (known || is_section(&format!("{}[]", path.trim_end_matches("[]")))).then_some(path)
 }
 
 /// The names that may follow a schema path.

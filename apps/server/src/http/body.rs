@@ -29,6 +29,8 @@ pub(crate) enum BodyError {
     TooLarge,
     /// It stopped coming, or was not what its headers said.
     Broken,
+    /// It was not whole in time.
+    Slow,
 }
 
 /// The same body, broken off when it is not whole this long after it was first waited for.
@@ -79,7 +81,7 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyErro
     let mut gathered = BytesMut::new();
     let mut seen = 0_usize;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
+        let Ok(data) = frame.map_err(|error| BodyError::of(&error))?.into_data() else {
             continue;
         };
         seen = seen.saturating_add(data.len());
@@ -98,6 +100,20 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, BodyErro
         }
     }
     Ok(first.unwrap_or_else(|| gathered.freeze()))
+}
+
+impl BodyError {
+    fn of(error: &axum::Error) -> Self {
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            let io = cause.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) {
+                return Self::Slow;
+            }
+            source = cause.source();
+        }
+        Self::Broken
+    }
 }
 
 async fn discard(mut body: Body, mut left: usize) {
@@ -121,6 +137,24 @@ mod tests {
             .map(|piece| Ok(Bytes::from_static(piece.as_bytes())))
             .collect();
         Body::from_stream(stream::iter(pieces))
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_slow_and_one_that_breaks_off_is_broken() {
+        let clock = openclaw_core::testing::ManualClock::new();
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let limit = Duration::from_secs(30);
+        let waiting = in_time(never, &(Arc::clone(&clock) as Arc<dyn Clock>), limit);
+        let reading = tokio::spawn(read(waiting, 10));
+        while clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(limit);
+        assert_eq!(reading.await.unwrap(), Err(BodyError::Slow));
+        let cut = stream::iter([Err::<Bytes, _>(std::io::Error::from(
+            std::io::ErrorKind::UnexpectedEof,
+        ))]);
+        assert_eq!(read(Body::from_stream(cut), 10).await, Err(BodyError::Broken));
     }
 
     #[tokio::test]

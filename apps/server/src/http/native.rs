@@ -6,7 +6,7 @@
 
 mod caller;
 mod events;
-mod input;
+pub(super) mod input;
 mod visitor;
 
 pub(crate) use caller::is_local;
@@ -113,7 +113,7 @@ pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Respo
             language,
             ..
         } = call;
-        input::object(body, app.limits.body_bytes).await?;
+        input::object(body, app.limits, language).await?;
         let opened = app
             .native
             .chats
@@ -134,8 +134,8 @@ pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Respo
 pub(crate) async fn list(State(app): State<Arc<App>>, request: Request) -> Response {
     serve(app, request, Purpose::Read, async |call| {
         let query = input::Query::parse(&call.parts.uri);
-        let limit = query.limit(50, 100)?;
-        let after = query.number("after")?.map(TenantKey);
+        let limit = query.limit(50, 100, call.language)?;
+        let after = query.number("after", call.language)?.map(TenantKey);
         let Call {
             app,
             caller,
@@ -185,7 +185,7 @@ pub(crate) async fn erase(State(app): State<Arc<App>>, path: ChatPath, request: 
 pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: Request) -> Response {
     serve(app, request, Purpose::Change, async |call| {
         let tenant = call.chat(path)?;
-        let idempotency_key = input::idempotency_key(&call.parts.headers)?;
+        let idempotency_key = input::idempotency_key(&call.parts.headers, call.language)?;
         let own_language = super::own_language(&call.parts.headers);
         let Call {
             app,
@@ -194,7 +194,10 @@ pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: R
             language,
             ..
         } = call;
-        let text = input::text(input::json(&call.parts.headers, body, app.limits.body_bytes).await?)?;
+        let text = input::text(
+            input::json(&call.parts.headers, body, app.limits, language).await?,
+            language,
+        )?;
         let draft = Draft {
             text,
             idempotency_key,
@@ -223,8 +226,8 @@ pub(crate) async fn messages(State(app): State<Arc<App>>, path: ChatPath, reques
     serve(app, request, Purpose::Read, async |call| {
         let tenant = call.chat(path)?;
         let query = input::Query::parse(&call.parts.uri);
-        let limit = query.limit(50, 200)?;
-        let before = query.number("before")?;
+        let limit = query.limit(50, 200, call.language)?;
+        let before = query.number("before", call.language)?;
         let Call {
             app,
             caller,
@@ -317,7 +320,7 @@ async fn serve(
 ) -> Response {
     let id = correlation_id(&app, &request);
     let (parts, body) = request.into_parts();
-    let language = language(&parts.headers);
+    let language = language(&app, &parts.headers);
     let caller = match caller::identify(&app, &parts, purpose, language) {
         Ok(caller) => caller,
         Err(problem) => return finished(Err(problem), id),

@@ -1,5 +1,7 @@
 //! The OpenAI-compatible surface: stateless, and otherwise a full turn.
 
+mod allowance;
+
 use super::body::{self, BodyError};
 use super::{App, caller, correlation_id, credential, language};
 use crate::openai_wire::{
@@ -15,7 +17,7 @@ use futures::stream;
 use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelFilter, ToolSpec};
 use openclaw_core::{CodedError, CorrelationId, Language, ModelId, Monotonic, TenantId};
 use openclaw_gateway::ports::ApiKeyRecord;
-use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, caller_chat};
+use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream, Refusal, caller_chat};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,11 @@ use std::time::Duration;
 pub(super) const DEFAULT_CHAT: &str = "default";
 /// How often a silent stream shows that it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// What `/v1` calls a model that is not there.
+const MODEL_NOT_FOUND: &str = "model_not_found";
+/// So many models are named to whom asked for one that is not there, and so much of what was asked for.
+const SHOWN_MODELS: usize = 20;
+const SHOWN_CHARS: usize = 128;
 /// Events written at once, at most.
 const EVENTS_AT_ONCE: usize = 64;
 
@@ -30,25 +37,17 @@ const EVENTS_AT_ONCE: usize = 64;
 pub(crate) async fn chat_completions(State(app): State<Arc<App>>, request: Request) -> Response {
     let id = correlation_id(&app, &request);
     let (parts, body) = request.into_parts();
-    let language = language(&parts.headers);
+    let language = language(&app, &parts.headers);
     let key = match authorize(&app, &parts.headers) {
         Ok(key) => key,
         Err(error) => return error.into_response(),
     };
-    let remaining = match admit(&app, &key, language) {
-        Ok(remaining) => remaining,
-        Err(error) => return error.into_response(),
+    let answered = match admit(&app, &key, language) {
+        Ok(()) => answer(&app, &key, body, id, language).await,
+        Err(error) => Err(error),
     };
-    let mut response = match answer(&app, &key, body, id, language).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    };
-    if let Some(remaining) = remaining {
-        let headers = response.headers_mut();
-        headers.insert("x-ratelimit-limit-requests", HeaderValue::from(app.inbound_limit));
-        headers.insert("x-ratelimit-remaining-requests", HeaderValue::from(remaining));
-        headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static("1s"));
-    }
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    allowance::tell(&app, &key, response.headers_mut()).await;
     response
 }
 
@@ -63,16 +62,15 @@ fn authorize(app: &App, headers: &HeaderMap) -> Result<Arc<ApiKeyRecord>, ApiErr
     })
 }
 
-/// Counts the request against the key's limit; what is left of it, unless the key has none.
-fn admit(app: &App, key: &ApiKeyRecord, language: Language) -> Result<Option<u32>, ApiError> {
+/// Counts the request against the key's limit, unless it has none.
+fn admit(app: &App, key: &ApiKeyRecord, language: Language) -> Result<(), ApiError> {
     if !key.limited {
-        return Ok(None);
+        return Ok(());
     }
     app.inbound.acquire(&key.id).map_err(|error| {
         app.counters.rate_limited.bump(["api"]);
         ApiError::from_error(&error, language)
-    })?;
-    Ok(Some(app.inbound.remaining(&key.id)))
+    })
 }
 
 async fn answer(
@@ -90,17 +88,35 @@ async fn answer(
                 format!("the body has more than {} bytes", app.limits.body_bytes),
             ),
             BodyError::Broken => ApiError::new("VALIDATION", "the body did not arrive whole"),
+            BodyError::Slow => ApiError::new(
+                "REQUEST_TIMEOUT",
+                format!(
+                    "the body had not arrived after {} ms",
+                    app.limits.body_time.as_millis()
+                ),
+            ),
         })?;
     let asked = ChatCompletionRequest::parse(&body)?;
     let (stream, include_usage) = (asked.stream, asked.include_usage);
     let request = completion_request(key, asked, id, language)?;
+    let model = request.model.clone();
+    let refused = |refusal: &Refusal| {
+        let error = ApiError::from_error(refusal, language);
+        match &model {
+            Some(model) if error.code == MODEL_NOT_FOUND => ApiError {
+                message: no_such_model(app, key, model.as_str(), language).into(),
+                ..error
+            },
+            Some(_) | None => error,
+        }
+    };
     let mut events = app.gateway.complete(request).map_err(|refusal| {
         app.counters.refused.bump([refusal.code(), key.tier.as_str()]);
-        ApiError::from_error(&refusal, language)
+        refused(&refusal)
     })?;
     // Nothing is promised before a model answers: until then an error still has its own status.
     let first = match events.next().await {
-        Some(CompletionEvent::Failed(refusal)) => return Err(ApiError::from_error(&refusal, language)),
+        Some(CompletionEvent::Failed(refusal)) => return Err(refused(&refusal)),
         Some(event) => event,
         None => return Err(ApiError::new("INTERNAL", "the answer ended before it began")),
     };
@@ -344,6 +360,32 @@ fn cards(app: &App, key: &ApiKeyRecord) -> Vec<ModelCard> {
     cards
 }
 
+/// Says that there is no such model, and which there are.
+fn no_such_model(app: &App, key: &ApiKeyRecord, asked: &str, language: Language) -> String {
+    let asked: String = asked.chars().take(SHOWN_CHARS).collect();
+    let mut ids: Vec<String> = cards(app, key).into_iter().map(|card| card.id).collect();
+    if ids.contains(&asked) {
+        return match language {
+            Language::En => format!("the provider of the model {asked:?} does not know it"),
+            Language::Ru => format!("поставщик модели «{asked}» её не знает"),
+        };
+    }
+    let more = ids.len().saturating_sub(SHOWN_MODELS);
+    // The last one is `auto`, which is always worth naming.
+    let auto = ids.pop();
+    ids.truncate(SHOWN_MODELS - 1);
+    ids.extend(auto);
+    let ids = ids.join(", ");
+    match (language, more) {
+        (Language::En, 0) => format!("there is no model {asked:?}; there are: {ids}"),
+        (Language::En, _) => {
+            format!("there is no model {asked:?}; there are: {ids}, and {more} more at GET /v1/models")
+        }
+        (Language::Ru, 0) => format!("модели «{asked}» нет; есть: {ids}"),
+        (Language::Ru, _) => format!("модели «{asked}» нет; есть: {ids} и ещё {more}, см. GET /v1/models"),
+    }
+}
+
 /// `GET /v1/models`.
 pub(crate) async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     match authorize(&app, &headers) {
@@ -364,11 +406,14 @@ pub(crate) async fn model(
     };
     match cards(&app, &key).into_iter().find(|card| card.id == id) {
         Some(card) => json(card.to_body()),
-        None => ApiError::new(
-            "MODEL_UNKNOWN",
-            "there is no such model; GET /v1/models lists them",
-        )
-        .into_response(),
+        None => {
+            let language = language(&app, &headers);
+            ApiError {
+                param: Some("model".to_owned()),
+                ..ApiError::new("MODEL_UNKNOWN", no_such_model(&app, &key, &id, language))
+            }
+            .into_response()
+        }
     }
 }
 

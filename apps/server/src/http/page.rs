@@ -10,6 +10,7 @@ use crate::problem::Problem;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use openclaw_core::Language;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -33,7 +34,8 @@ static PAGE: LazyLock<Page> = LazyLock::new(Page::new);
 
 #[derive(Debug)]
 struct Page {
-    html: String,
+    /// By language: what the page speaks to whose browser speaks neither.
+    html: [(Language, String); Language::ALL.len()],
     style: Asset,
     script: Asset,
     icon: Asset,
@@ -58,12 +60,21 @@ impl Page {
             .replace("{css}", &style.path())
             .replace("{js}", &script.path())
             .replace("{icon}", &icon.path());
+        let html = Language::ALL.map(|language| {
+            let tag = format!("<html lang=\"{}\">", language.as_str());
+            (language, html.replace("<html lang=\"en\">", &tag))
+        });
         Self {
             html,
             style,
             script,
             icon,
         }
+    }
+
+    fn html(&self, language: Language) -> &str {
+        let found = self.html.iter().find(|(own, _)| *own == language);
+        found.map_or("", |(_, html)| html)
     }
 
     fn asset(&self, name: &str) -> Option<&Asset> {
@@ -102,7 +113,7 @@ pub(crate) async fn page(State(app): State<Arc<App>>) -> Response {
         ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (protection(), headers, PAGE.html.as_str()).into_response()
+    (protection(), headers, PAGE.html(app.language)).into_response()
 }
 
 /// `GET /assets/{name}`: only the names the page gives out exist.
@@ -188,7 +199,11 @@ mod tests {
 
     #[test]
     fn the_page_is_small_and_names_no_address_of_another_host() {
-        let bytes = PAGE.html.len()
+        let html = PAGE.html(Language::Ru);
+        assert!(
+            html.contains("<html lang=\"ru\">") && PAGE.html(Language::En).contains("<html lang=\"en\">")
+        );
+        let bytes = html.len()
             + [&PAGE.style, &PAGE.script, &PAGE.icon]
                 .map(|part| part.text.len())
                 .iter()
@@ -203,7 +218,7 @@ mod tests {
             " onclick",
             "<script>",
         ] {
-            assert!(!PAGE.html.contains(forbidden), "{forbidden}");
+            assert!(!html.contains(forbidden), "{forbidden}");
         }
         assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
     }
@@ -227,7 +242,7 @@ mod tests {
     fn names_follow_the_content() {
         for part in [&PAGE.style, &PAGE.script, &PAGE.icon] {
             assert!(
-                PAGE.html.contains(&format!("\"{}\"", part.path())),
+                PAGE.html(Language::En).contains(&format!("\"{}\"", part.path())),
                 "{}",
                 part.name
             );

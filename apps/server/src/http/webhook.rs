@@ -53,6 +53,10 @@ async fn take(app: &App, platform: Platform, request: Request) -> Response {
             app.counters.webhooks.bump([label, "too_large"]);
             return acknowledged();
         }
+        Err(BodyError::Slow) => {
+            app.counters.webhooks.bump([label, "slow"]);
+            return Problem::new("REQUEST_TIMEOUT", "the body did not arrive in time").into_response();
+        }
         Err(BodyError::Broken) => {
             app.counters.webhooks.bump([label, "broken"]);
             return Problem::new("VALIDATION", "the body did not arrive whole").into_response();

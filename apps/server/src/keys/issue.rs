@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How much of a key is its public name: `oc_live_` and eight characters.
-const ID_CHARS: usize = 16;
+pub(crate) const ID_CHARS: usize = 16;
 
 /// What a key is to be.
 #[derive(Clone, Debug)]

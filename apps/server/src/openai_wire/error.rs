@@ -36,8 +36,22 @@ impl ApiError {
         let meaning = meaning(error.code());
         Self {
             status: meaning.status,
-            message: error.user_message(language),
-            param: (meaning.openai == "model_not_found").then(|| "model".to_owned()),
+            message: match (meaning.openai, language) {
+                // Said to people in a chat, it names the command that begins a new one.
+                ("context_length_exceeded", Language::En) => {
+                    "The request is too long for the model; send fewer or shorter messages.".into()
+                }
+                ("context_length_exceeded", Language::Ru) => {
+                    "Запрос слишком длинный для модели; пришлите меньше сообщений или сделайте их короче."
+                        .into()
+                }
+                _ => error.user_message(language),
+            },
+            param: match meaning.openai {
+                "model_not_found" => Some("model".to_owned()),
+                "context_length_exceeded" => Some("messages".to_owned()),
+                _ => None,
+            },
             code: meaning.openai,
             retry_after: error.retry_after(),
         }
@@ -146,6 +160,7 @@ impl IntoResponse for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openclaw_ai_fabric::ModelError;
 
     #[track_caller]
     fn check(code: &str, status: u16, kind: &str, v1: &str, retried: bool) {
@@ -221,6 +236,23 @@ mod tests {
         );
         check("WORKER_TIMEOUT", 504, "server_error", "timeout", false);
         check("WORKER_STUCK", 500, "server_error", "internal_error", false);
+    }
+
+    #[test]
+    fn what_is_too_long_is_said_without_the_commands_of_a_chat() {
+        for language in [Language::En, Language::Ru] {
+            let error = ApiError::from_error(&ModelError::ContextTooLong, language);
+            assert_eq!(
+                (error.code, error.param.as_deref()),
+                ("context_length_exceeded", Some("messages"))
+            );
+            assert!(!error.message.contains("/new"), "{}", error.message);
+        }
+        let error = ApiError::from_error(&ModelError::UnknownModel, Language::En);
+        assert_eq!(
+            (error.code, error.param.as_deref()),
+            ("model_not_found", Some("model"))
+        );
     }
 
     #[test]

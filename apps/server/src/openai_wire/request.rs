@@ -4,6 +4,7 @@
 //! refused by name. An error names its parameter: `messages[2].content[0].text`.
 
 use super::error::ApiError;
+use super::parameters::Passed;
 use openclaw_core::{ChatMessage, ContentBlock, ModelId, Role};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -61,9 +62,21 @@ struct Body<'a> {
     #[serde(default)]
     logprobs: Option<bool>,
     #[serde(default)]
+    top_logprobs: Option<u64>,
+    #[serde(default)]
     functions: Option<IgnoredAny>,
     #[serde(default)]
+    function_call: Option<IgnoredAny>,
+    #[serde(default)]
     audio: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    modalities: Option<Vec<Cow<'a, str>>>,
+    #[serde(default)]
+    store: Option<bool>,
+    #[serde(borrow, default)]
+    service_tier: Option<Cow<'a, str>>,
+    #[serde(default)]
+    web_search_options: Option<IgnoredAny>,
     #[serde(default)]
     temperature: Option<Value>,
     #[serde(default)]
@@ -88,6 +101,29 @@ struct Body<'a> {
     reasoning_effort: Option<Value>,
     #[serde(default)]
     verbosity: Option<Value>,
+    #[serde(default)]
+    prediction: Option<Value>,
+    #[serde(default)]
+    prompt_cache_key: Option<Value>,
+    #[serde(default)]
+    safety_identifier: Option<Value>,
+    // Not OpenAI's, and understood by the servers that copy its protocol or by our other providers.
+    #[serde(default)]
+    top_k: Option<Value>,
+    #[serde(default)]
+    min_p: Option<Value>,
+    #[serde(default)]
+    repetition_penalty: Option<Value>,
+    #[serde(default)]
+    chat_template_kwargs: Option<Value>,
+    #[serde(default)]
+    think: Option<Value>,
+    #[serde(default)]
+    thinking: Option<Value>,
+    #[serde(default)]
+    update_interval: Option<Value>,
+    #[serde(default)]
+    profanity_check: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +144,9 @@ struct Message<'a> {
     tool_calls: Option<Vec<ToolCall<'a>>>,
     #[serde(borrow, default)]
     tool_call_id: Option<Cow<'a, str>>,
+    /// How tools were called before there were `tool_calls`.
+    #[serde(default)]
+    function_call: Option<IgnoredAny>,
 }
 
 /// A text, or parts. `null` and nothing at all are alike.
@@ -201,38 +240,42 @@ impl ChatCompletionRequest {
         };
         let tools = body.tools.unwrap_or_default();
         check_tools(&tools)?;
-        let mut parameters = Map::new();
-        let ranged = [
+        let mut passed = Passed::default();
+        for (name, value, min, max) in [
             ("temperature", body.temperature, 0.0, 2.0),
             ("top_p", body.top_p, 0.0, 1.0),
             ("frequency_penalty", body.frequency_penalty, -2.0, 2.0),
             ("presence_penalty", body.presence_penalty, -2.0, 2.0),
-        ];
-        for (name, value, min, max) in ranged {
-            if let Some(value) = value.filter(|value| !value.is_null()) {
-                if !value.as_f64().is_some_and(|number| (min..=max).contains(&number)) {
-                    return Err(ApiError::invalid(
-                        name,
-                        format!("`{name}` must be a number from {min} to {max}."),
-                    ));
-                }
-                parameters.insert(name.to_owned(), value);
-            }
+        ] {
+            passed.ranged(name, value, min, max)?;
         }
-        let passed = [
-            ("stop", body.stop),
-            ("seed", body.seed),
-            ("logit_bias", body.logit_bias),
-            ("tool_choice", body.tool_choice),
-            ("parallel_tool_calls", body.parallel_tool_calls),
-            ("response_format", body.response_format),
+        passed.stop(body.stop)?;
+        passed.checked("seed", body.seed, "a whole number", |seed| {
+            seed.is_i64() || seed.is_u64()
+        })?;
+        passed.checked("logit_bias", body.logit_bias, "an object", Value::is_object)?;
+        passed.tools(&tools, body.tool_choice, body.parallel_tool_calls)?;
+        passed.response_format(body.response_format)?;
+        for (name, value) in [
             ("reasoning_effort", body.reasoning_effort),
             ("verbosity", body.verbosity),
-        ];
-        for (name, value) in passed {
-            if let Some(value) = value.filter(|value| !value.is_null()) {
-                parameters.insert(name.to_owned(), value);
-            }
+            ("prompt_cache_key", body.prompt_cache_key),
+            ("safety_identifier", body.safety_identifier),
+        ] {
+            passed.checked(name, value, "a text", Value::is_string)?;
+        }
+        for (name, value) in [
+            ("prediction", body.prediction),
+            ("top_k", body.top_k),
+            ("min_p", body.min_p),
+            ("repetition_penalty", body.repetition_penalty),
+            ("chat_template_kwargs", body.chat_template_kwargs),
+            ("think", body.think),
+            ("thinking", body.thinking),
+            ("update_interval", body.update_interval),
+            ("profanity_check", body.profanity_check),
+        ] {
+            passed.as_it_stands(name, value);
         }
         Ok(Self {
             model,
@@ -245,31 +288,69 @@ impl ChatCompletionRequest {
                 .unwrap_or(false),
             tools,
             user,
-            parameters,
+            parameters: passed.into_parameters(),
         })
     }
 }
 
 fn refuse_unsupported(body: &Body<'_>) -> Result<(), ApiError> {
-    if body.n.is_some_and(|n| n != 1) {
-        return Err(ApiError::unsupported(
+    // What would cost the operator more than tokens is not the caller's to choose.
+    let costly_tier = body
+        .service_tier
+        .as_deref()
+        .is_some_and(|tier| !matches!(tier, "auto" | "default"));
+    let spoken = body
+        .modalities
+        .as_ref()
+        .is_some_and(|kinds| kinds.iter().any(|kind| kind != "text"));
+    let refusals = [
+        (
+            body.n.is_some_and(|n| n != 1),
             "n",
             "`n` must be 1; ask again for another answer.",
-        ));
-    }
-    if body.logprobs == Some(true) {
-        return Err(ApiError::unsupported("logprobs", "`logprobs` is not supported."));
-    }
-    if body.functions.is_some() {
-        return Err(ApiError::unsupported(
+        ),
+        (
+            body.logprobs == Some(true),
+            "logprobs",
+            "`logprobs` is not supported.",
+        ),
+        (
+            body.top_logprobs.is_some_and(|top| top != 0),
+            "top_logprobs",
+            "`top_logprobs` is not supported.",
+        ),
+        (
+            body.functions.is_some(),
             "functions",
             "`functions` is not supported; use `tools`.",
-        ));
+        ),
+        (
+            body.function_call.is_some(),
+            "function_call",
+            "`function_call` is not supported; use `tool_choice`.",
+        ),
+        (body.audio.is_some(), "audio", "`audio` is not supported."),
+        (spoken, "modalities", "Only the modality `text` is supported."),
+        (
+            body.store == Some(true),
+            "store",
+            "`store` must be false; nothing of a call is kept here.",
+        ),
+        (
+            costly_tier,
+            "service_tier",
+            "`service_tier` must be `auto` or `default`; the operator decides the others.",
+        ),
+        (
+            body.web_search_options.is_some(),
+            "web_search_options",
+            "`web_search_options` is not supported; offer a tool instead.",
+        ),
+    ];
+    match refusals.into_iter().find(|(applies, ..)| *applies) {
+        Some((_, param, message)) => Err(ApiError::unsupported(param, message)),
+        None => Ok(()),
     }
-    if body.audio.is_some() {
-        return Err(ApiError::unsupported("audio", "`audio` is not supported."));
-    }
-    Ok(())
 }
 
 fn check_tools(tools: &[Value]) -> Result<(), ApiError> {
@@ -304,6 +385,12 @@ fn read_message(index: usize, message: Message<'_>) -> Result<ChatMessage, ApiEr
         "user" => Role::User,
         "assistant" => Role::Assistant,
         "tool" => Role::Tool,
+        "function" => {
+            return Err(ApiError::unsupported(
+                param("role"),
+                "The role `function` is not supported; answer a call with the role `tool` and its `tool_call_id`.",
+            ));
+        }
         other => {
             let shown: String = other.chars().take(32).collect();
             return Err(ApiError::invalid(
@@ -312,6 +399,12 @@ fn read_message(index: usize, message: Message<'_>) -> Result<ChatMessage, ApiEr
             ));
         }
     };
+    if message.function_call.is_some() {
+        return Err(ApiError::unsupported(
+            param("function_call"),
+            "`function_call` is not supported; use `tool_calls`.",
+        ));
+    }
     let mut content = Vec::new();
     if role == Role::Tool {
         let id = message.tool_call_id.ok_or_else(|| {

@@ -250,7 +250,7 @@ fn client(section: &ProviderSection, secrets: &ProviderSecrets, common: &Client)
         .with_context(|| format!("the HTTP client of provider {} could not be built", section.id))
 }
 
-fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
+pub(super) fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
     let id = ProviderId::parse(&section.id)?;
     let mut models = section
         .models

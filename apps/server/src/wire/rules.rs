@@ -1,6 +1,7 @@
 //! The rules of the parts, asked while the configuration is checked: what a part would refuse at start is a fault of the
 //! configuration, told with all others.
 
+use super::providers::provider;
 use super::{concurrency, dispatch_limits, rate, streaming_options};
 use crate::config::sections::{IntakeMode, Sections};
 use openclaw_core::{Platform, ValidationError};
@@ -58,7 +59,45 @@ pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
         dispatch_limits(sections, defaults).map(drop),
     );
     broken.extend(webhook_without_secret(sections));
+    broken.extend(strangers_of_the_chain(sections));
     broken.into_iter().collect()
+}
+
+/// Models of the fallback chain that no configured provider offers: every chat would be told that there is no such model.
+fn strangers_of_the_chain(sections: &Sections) -> Vec<BrokenRule> {
+    let section = &sections.ai_fabric;
+    // Without a configured provider the environment decides which models there are.
+    if section.providers.is_empty() || section.providers.iter().any(|provider| provider.any_model) {
+        return Vec::new();
+    }
+    let offered: Vec<String> = section
+        .providers
+        .iter()
+        .filter_map(|own| Some((own, provider(own).ok()?)))
+        .flat_map(|(own, provider)| {
+            let names = provider
+                .models
+                .into_iter()
+                .flat_map(|model| std::iter::once(model.id).chain(model.aliases))
+                .map(|name| name.to_string());
+            names
+                .flat_map(|model| [format!("{}/{model}", own.id), model])
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let chain = &section.fallback;
+    let primary = chain.primary_model.iter().map(|model| ("primaryModel", model));
+    let fallbacks = chain.fallbacks.iter().flatten().map(|model| ("fallbacks", model));
+    primary
+        .chain(fallbacks)
+        .filter(|(_, model)| !offered.contains(model))
+        .map(|(field, model)| BrokenRule {
+            path: format!("ai-fabric.fallback.{field}"),
+            message: format!(
+                "{model:?} is a model that no provider lists; list it, or set anyModel = true on one"
+            ),
+        })
+        .collect()
 }
 
 /// Nobody is believed on the webhook path without a secret, so that a bot that waits there would be silent for ever.

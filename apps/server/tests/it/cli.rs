@@ -10,14 +10,14 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 /// What a command left behind.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs a command on a data directory, with nothing of the developer's environment.
-async fn run_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+pub(crate) async fn run_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(BINARY);
     command
         .args(arguments)
@@ -38,12 +38,12 @@ async fn run_with(data_dir: &Path, arguments: &[&str], environment: &[(&str, &st
     }
 }
 
-async fn run(data_dir: &Path, arguments: &[&str]) -> Ran {
+pub(crate) async fn run(data_dir: &Path, arguments: &[&str]) -> Ran {
     run_with(data_dir, arguments, &[]).await
 }
 
 #[track_caller]
-fn check(ran: &Ran, code: i32, words: &[&str]) {
+pub(crate) fn check(ran: &Ran, code: i32, words: &[&str]) {
     let said = format!("{}{}", ran.out, ran.err);
     assert_eq!(ran.code, code, "{said}");
     for word in words {
@@ -52,7 +52,7 @@ fn check(ran: &Ran, code: i32, words: &[&str]) {
 }
 
 /// Waits until the server's banner holds these words: it is written a moment after the address is.
-async fn says(server: &ServerProcess, words: &str) {
+pub(crate) async fn says(server: &ServerProcess, words: &str) {
     let said = tokio::time::timeout(LONG, async {
         while !server.log().contains(words) {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
@@ -140,7 +140,7 @@ async fn status_shows_one_screen_and_the_same_as_json() {
         "refuses at 0.7",
         "mock-echo at openai: ok",
         "1 done, 0 failed",
-        "telegram off · web on · api 1 valid keys",
+        "telegram off · web on · api 1 valid key",
     ];
     check(&screen, 0, &words);
     assert_eq!(screen.err, "");
@@ -157,7 +157,14 @@ async fn status_shows_one_screen_and_the_same_as_json() {
         &[("OPENCLAW_ADMIN_TOKEN", "not-the-admin-token")],
     )
     .await;
-    check(&refused, 77, &["does not take this admin token", "\n  next  "]);
+    check(
+        &refused,
+        77,
+        &[
+            "does not take the admin token in OPENCLAW_ADMIN_TOKEN",
+            "\n  next  ",
+        ],
+    );
     let anonymous = server
         .http()
         .unwrap()
@@ -225,13 +232,13 @@ async fn a_key_works_from_the_moment_it_is_made_until_the_moment_it_is_taken_bac
     assert_eq!(asks_with(&server, key).await, 401);
     check(
         &run(dir, &["keys", "revoke", &key[..16]]).await,
-        1,
-        &["no valid key"],
+        0,
+        &["was taken back already, at 20"],
     );
     check(
         &run(dir, &["keys", "revoke", "../status"]).await,
         1,
-        &["no valid key"],
+        &["there is no key"],
     );
     assert_eq!(
         asks_with(&server, &server.api_key().unwrap()).await,
@@ -353,7 +360,10 @@ async fn send_prints_the_answer_to_a_pipe_as_it_is_and_says_what_went_wrong() {
     check(
         &wrong,
         77,
-        &["does not take this API key", "openclaw keys create"],
+        &[
+            "does not take the API key in OPENCLAW_API_KEY",
+            "openclaw keys create",
+        ],
     );
     check(
         &run(server.data_dir(), &["send", " "]).await,
@@ -510,7 +520,8 @@ async fn a_second_server_and_a_taken_port_say_what_to_do() {
         .unwrap();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(
-        log.contains(&format!("{taken} cannot be listened on")) && log.contains("\n  next  PORT="),
+        log.contains(&format!("{taken} cannot be listened on"))
+            && log.contains("\n  next  openclaw serve --listen 127.0.0.1:"),
         "{log}"
     );
 }

@@ -5,11 +5,14 @@
 mod attack;
 mod cli;
 mod fabric;
+mod faults;
 mod first_path;
 mod kill;
 mod native;
+mod newcomer;
 mod page;
 mod refusals;
+mod sdk;
 mod setup;
 
 /// The binary under test.

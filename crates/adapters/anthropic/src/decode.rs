@@ -5,11 +5,10 @@
 //! passed over, too.
 
 use crate::refusal::{self, WireError};
-use bytes::Bytes;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{ModelEvent, Secret, StopReason, TokenUsage};
-use openclaw_http_client::{BodyDecoder, Step};
-use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
+use openclaw_http_client::{AnswerDecoder, AnswerFormat, Progress, unreadable};
+use openclaw_streaming::StreamFormat;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -17,29 +16,15 @@ use std::collections::VecDeque;
 /// Tool calls of one answer; more is a model gone wild.
 const MAX_TOOL_CALLS: usize = 128;
 
-/// Decodes one answer.
-#[derive(Debug)]
-pub(crate) struct AnswerDecoder {
-    parser: StreamParser,
-    answer: Answer,
-    key: Option<Secret>,
-    /// Said, once the events before it are.
-    failed: Option<ModelError>,
-    /// The body is at its end.
-    ended: bool,
-}
-
-/// What is known of the answer so far.
+/// What is known of one answer so far.
 #[derive(Debug, Default)]
-struct Answer {
-    /// What the last payload said; a few events.
-    events: VecDeque<ModelEvent>,
+pub(crate) struct Answer {
+    key: Option<Secret>,
     calls: Vec<Call>,
     /// Tokens of the request, those read from and written to the cache included.
     input_tokens: u64,
     reason: Option<StopReason>,
     begun: bool,
-    stopped: bool,
 }
 
 #[derive(Debug)]
@@ -132,106 +117,40 @@ struct WireUsage {
     output_tokens: Option<u64>,
 }
 
-// === impl AnswerDecoder ===
-
-impl AnswerDecoder {
-    pub(crate) fn new(key: Option<Secret>) -> Self {
-        Self {
-            parser: StreamParser::new(StreamFormat::Sse, ParserLimits::default()),
-            answer: Answer::default(),
-            key,
-            failed: None,
-            ended: false,
-        }
-    }
-}
-
-impl BodyDecoder for AnswerDecoder {
-    type Item = ModelEvent;
-    type Error = ModelError;
-
-    fn push(&mut self, bytes: Bytes) {
-        self.parser.push(bytes);
-    }
-
-    fn finish(&mut self) {
-        self.parser.finish(LastEvent::Keep);
-        self.ended = true;
-    }
-
-    fn step(&mut self) -> Step<ModelEvent, ModelError> {
-        loop {
-            if let Some(event) = self.answer.events.pop_front() {
-                return Step::Item(event);
-            }
-            if let Some(error) = self.failed.take() {
-                return Step::Failed(error);
-            }
-            if self.answer.stopped {
-                return Step::Done;
-            }
-            let data = match self.parser.next_frame() {
-                Ok(Some(Frame::Sse(event))) => event.data,
-                Ok(Some(Frame::JsonLine(_) | Frame::Text(_))) => continue,
-                Ok(None) if !self.ended => return Step::More,
-                Ok(None) => {
-                    // Whoever has said why it stopped was not cut off, end mark or not.
-                    if self.answer.reason.is_none() {
-                        return Step::Failed(ModelError::Cut);
-                    }
-                    self.answer.stop();
-                    continue;
-                }
-                Err(error) => {
-                    let message = error.to_string();
-                    return Step::Failed(ModelError::Malformed { message });
-                }
-            };
-            if data.is_empty() {
-                continue;
-            }
-            if let Err(error) = self.answer.take(data, self.key.as_ref()) {
-                // Half an event at the end of the body was cut, not malformed.
-                let cut = self.ended && matches!(error, ModelError::Malformed { .. });
-                self.failed = Some(if cut { ModelError::Cut } else { error });
-            }
-        }
-    }
-
-    fn sign_of_life(&self) -> Option<ModelEvent> {
-        Some(ModelEvent::Ping)
-    }
+/// A decoder for one answer. The key is blotted out, should the provider repeat it.
+pub(crate) fn decoder(key: Option<Secret>) -> AnswerDecoder<Answer> {
+    AnswerDecoder::new(Answer {
+        key,
+        ..Answer::default()
+    })
 }
 
 // === impl Answer ===
 
-impl Answer {
-    fn take(&mut self, data: &str, key: Option<&Secret>) -> Result<(), ModelError> {
-        let payload = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
-            // The error itself would show the value.
-            message: format!(
-                "an event of the stream is not what it should be, at byte {}",
-                error.column()
-            ),
-        })?;
+impl AnswerFormat for Answer {
+    const FRAMING: StreamFormat = StreamFormat::Sse;
+
+    fn take(&mut self, payload: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, ModelError> {
+        let payload =
+            serde_json::from_str(payload).map_err(|error| unreadable("an event of the stream", &error))?;
         match payload {
             Payload::MessageStart { message } => {
                 self.begun = true;
                 self.count_input(&message.usage.unwrap_or_default());
             }
             Payload::ContentBlockStart { index, content_block } => match content_block {
-                Block::Text { text } => self.text(text),
-                Block::ToolUse { id, name, input } => self.call(index, id, name, &input)?,
+                Block::Text { text } => say(text, events),
+                Block::ToolUse { id, name, input } => events.push_back(self.call(index, id, name, &input)?),
                 Block::Unknown => {}
             },
             Payload::ContentBlockDelta { index, delta } => match delta {
-                Delta::TextDelta { text } => self.text(text),
-                Delta::InputJsonDelta { partial_json } => self.arguments(index, partial_json),
+                Delta::TextDelta { text } => say(text, events),
+                Delta::InputJsonDelta { partial_json } => events.extend(self.arguments(index, partial_json)),
                 Delta::OtherDelta => {}
             },
             Payload::ContentBlockStop { index } => {
                 if let Some(whole) = self.find(index).and_then(|(_, call)| call.whole.take()) {
-                    self.arguments(index, whole);
+                    events.extend(self.arguments(index, whole));
                 }
             }
             Payload::MessageDelta { delta, usage } => {
@@ -239,7 +158,7 @@ impl Answer {
                     self.count_input(&usage);
                     // Cumulative: the last one is the whole.
                     if let Some(output_tokens) = usage.output_tokens {
-                        self.events.push_back(ModelEvent::Usage(TokenUsage {
+                        events.push_back(ModelEvent::Usage(TokenUsage {
                             input_tokens: self.input_tokens,
                             output_tokens,
                             estimated: false,
@@ -250,13 +169,28 @@ impl Answer {
                     self.reason = Some(stop_reason(&reason));
                 }
             }
-            Payload::MessageStop => self.stop(),
-            Payload::Error { error } => return Err(refusal::in_stream(&error, self.begun, key)),
+            Payload::MessageStop => {
+                let reason = self.reason.unwrap_or(StopReason::EndTurn);
+                events.push_back(ModelEvent::Stop(reason));
+                return Ok(Progress::Over);
+            }
+            Payload::Error { error } => {
+                return Err(refusal::in_stream(&error, self.begun, self.key.as_ref()));
+            }
             Payload::Unknown => {}
         }
-        Ok(())
+        Ok(Progress::More)
     }
 
+    fn end(&mut self, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        // Whoever has said why it stopped was not cut off, end mark or not.
+        let reason = self.reason.ok_or(ModelError::Cut)?;
+        events.push_back(ModelEvent::Stop(reason));
+        Ok(())
+    }
+}
+
+impl Answer {
     fn count_input(&mut self, usage: &WireUsage) {
         if let Some(fresh) = usage.input_tokens {
             // What the cache gave and took is not part of the count.
@@ -266,13 +200,14 @@ impl Answer {
         }
     }
 
-    fn text(&mut self, text: String) {
-        if !text.is_empty() {
-            self.events.push_back(ModelEvent::TextDelta(text));
-        }
-    }
-
-    fn call(&mut self, block: u64, id: String, name: String, input: &Value) -> Result<(), ModelError> {
+    /// A call begins.
+    fn call(
+        &mut self,
+        block: u64,
+        id: String,
+        name: String,
+        input: &Value,
+    ) -> Result<ModelEvent, ModelError> {
         let index = self.calls.len();
         if index >= MAX_TOOL_CALLS {
             return Err(ModelError::Malformed {
@@ -284,24 +219,21 @@ impl Answer {
             .filter(|input| !input.is_empty())
             .map(|_| input.to_string());
         self.calls.push(Call { block, whole });
-        self.events.push_back(ModelEvent::ToolUseStart {
+        Ok(ModelEvent::ToolUseStart {
             index: u32::try_from(index).unwrap_or(u32::MAX),
             id,
             name,
-        });
-        Ok(())
+        })
     }
 
-    fn arguments(&mut self, block: u64, delta: String) {
+    /// A piece of a call's arguments. One for a block that is no call of ours belongs to a tool of the provider's own.
+    fn arguments(&mut self, block: u64, delta: String) -> Option<ModelEvent> {
         if delta.is_empty() {
-            return;
+            return None;
         }
-        // Pieces for a block that is no call of ours belong to a tool of the provider's own.
-        if let Some((index, call)) = self.find(block) {
-            call.whole = None;
-            self.events
-                .push_back(ModelEvent::ToolArgumentsDelta { index, delta });
-        }
+        let (index, call) = self.find(block)?;
+        call.whole = None;
+        Some(ModelEvent::ToolArgumentsDelta { index, delta })
     }
 
     fn find(&mut self, block: u64) -> Option<(u32, &mut Call)> {
@@ -309,13 +241,11 @@ impl Answer {
         let call = self.calls.get_mut(index)?;
         Some((u32::try_from(index).unwrap_or(u32::MAX), call))
     }
+}
 
-    fn stop(&mut self) {
-        if !self.stopped {
-            self.stopped = true;
-            let reason = self.reason.unwrap_or(StopReason::EndTurn);
-            self.events.push_back(ModelEvent::Stop(reason));
-        }
+fn say(text: String, events: &mut VecDeque<ModelEvent>) {
+    if !text.is_empty() {
+        events.push_back(ModelEvent::TextDelta(text));
     }
 }
 
@@ -332,6 +262,7 @@ fn stop_reason(reason: &str) -> StopReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openclaw_http_client::testing::{at_places, place_of_difference};
     use proptest::prelude::*;
 
     /// Text, thinking, a call in pieces and one without arguments, in the documented shapes.
@@ -360,23 +291,12 @@ mod tests {
     );
 
     fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
-        let mut decoder = AnswerDecoder::new(None);
-        let mut chunks = chunks.iter();
-        let mut said = Vec::new();
-        loop {
-            match decoder.step() {
-                Step::Item(event) => said.push(Ok(event)),
-                Step::Failed(error) => {
-                    said.push(Err(error));
-                    return said;
-                }
-                Step::Done => return said,
-                Step::More => match chunks.next() {
-                    Some(chunk) => decoder.push(Bytes::copy_from_slice(chunk)),
-                    None => decoder.finish(),
-                },
-            }
-        }
+        openclaw_http_client::testing::decode(decoder(None), chunks)
+    }
+
+    #[test]
+    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
+        assert_eq!(place_of_difference(RECORDED.as_bytes(), || decoder(None)), None);
     }
 
     fn text(text: &str) -> Result<ModelEvent, ModelError> {
@@ -471,13 +391,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_the_bytes_are_cut_the_events_are_the_same(cuts in prop::collection::vec(0..RECORDED.len(), 0..12)) {
-            let mut cuts = cuts;
-            cuts.extend([0, RECORDED.len()]);
-            cuts.sort_unstable();
+        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
             let bytes = RECORDED.as_bytes();
-            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-            prop_assert_eq!(decode(&chunks), decode(&[bytes]));
+            prop_assert_eq!(decode(&at_places(bytes, &places)), decode(&[bytes]));
         }
 
         #[test]

@@ -31,6 +31,8 @@
 
 mod config;
 mod decode;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod model;
 mod quota;
 mod refusal;

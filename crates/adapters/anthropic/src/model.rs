@@ -1,15 +1,12 @@
 //! The model port, spoken as messages over HTTP.
 
 use crate::config::{AnthropicConfig, Endpoint};
-use crate::decode::AnswerDecoder;
-use crate::{quota, refusal, request};
+use crate::{decode, quota, refusal, request};
 use async_trait::async_trait;
-use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink, TimeoutPhase};
+use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink};
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
 use openclaw_http_client::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use openclaw_http_client::{
-    BodyStream, CallError, Client, Response, StatusCode, describe, is_json, read_at_most,
-};
+use openclaw_http_client::{BodyStream, Client, Response, StatusCode, is_json, read_at_most, unreachable};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -106,7 +103,7 @@ impl ModelPort for AnthropicModel {
                 message: "no event stream".into(),
             });
         }
-        let decoder = AnswerDecoder::new(self.endpoint.key.clone());
+        let decoder = decode::decoder(self.endpoint.key.clone());
         Ok(Box::pin(BodyStream::new(
             response,
             Arc::clone(&self.clock),
@@ -142,16 +139,5 @@ impl ModelPort for AnthropicModel {
             .iter()
             .filter_map(|model| ModelId::parse(&model.id).ok());
         Ok(Some(ids.collect()))
-    }
-}
-
-fn unreachable(error: CallError) -> ModelError {
-    if error.is_timeout() && !error.is_connect() {
-        return ModelError::Timeout {
-            phase: TimeoutPhase::FirstToken,
-        };
-    }
-    ModelError::Connect {
-        message: ModelError::text(&describe(error)),
     }
 }

@@ -42,8 +42,10 @@ enum Line {
     },
     #[serde(rename_all = "camelCase")]
     Usage {
-        input_tokens: u64,
-        output_tokens: u64,
+        #[serde(default)]
+        input_tokens: Option<u64>,
+        #[serde(default)]
+        output_tokens: Option<u64>,
     },
     Stop {
         #[serde(default)]
@@ -162,8 +164,8 @@ impl Decoder {
                 }
             }
             Line::Usage {
-                input_tokens,
-                output_tokens,
+                input_tokens: Some(input_tokens),
+                output_tokens: Some(output_tokens),
             } => self.events.push_back(ModelEvent::Usage(TokenUsage {
                 input_tokens,
                 output_tokens,
@@ -186,7 +188,8 @@ impl Decoder {
                     }),
                 });
             }
-            Line::Unknown => {}
+            // Half a usage is none.
+            Line::Usage { .. } | Line::Unknown => {}
         }
         Ok(())
     }

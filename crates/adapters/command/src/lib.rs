@@ -50,6 +50,8 @@
 
 mod config;
 mod decode;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod model;
 mod process;
 mod request;

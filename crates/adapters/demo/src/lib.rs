@@ -88,8 +88,8 @@ impl DemoModel {
         self
     }
 
-    /// How it stands in the registry when nobody configured a provider: provider and model are called `demo`, and any
-    /// other model is served, too.
+    /// How it stands in the registry when nobody configured a provider: provider and model are called `demo`. It answers
+    /// for no other name, so that who asks for a real model is told that there is none.
     pub fn provider() -> Result<ModelProvider, IdError> {
         let id = ProviderId::parse("demo")?;
         let mut model = ModelDefinition::unlisted(ModelId::parse("demo")?, id.clone());
@@ -101,7 +101,7 @@ impl DemoModel {
             base_url: None,
             rate_limit: ProviderRateLimit::default(),
             priority: 0,
-            any_model: true,
+            any_model: false,
         })
     }
 }

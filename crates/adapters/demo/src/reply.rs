@@ -20,14 +20,17 @@ pub(crate) fn reply(messages: &[ChatMessage]) -> String {
     match (Language::of_text(text).unwrap_or_default(), echo.is_empty()) {
         (Language::Ru, false) => format!(
             "Здравствуйте! Я демонстрационная модель и отвечаю без сети и ключей. Вы написали: «{echo}». {}",
-            memory_ru(earlier)
+            memory(Language::Ru, earlier)
         ),
-        (Language::Ru, true) => format!("Здравствуйте! Я демонстрационная модель. {}", memory_ru(earlier)),
+        (Language::Ru, true) => format!(
+            "Здравствуйте! Я демонстрационная модель. {}",
+            memory(Language::Ru, earlier)
+        ),
         (Language::En, false) => format!(
             "Hello! I am the demo model and answer without network or keys. You wrote: “{echo}”. {}",
-            memory_en(earlier)
+            memory(Language::En, earlier)
         ),
-        (Language::En, true) => format!("Hello! I am the demo model. {}", memory_en(earlier)),
+        (Language::En, true) => format!("Hello! I am the demo model. {}", memory(Language::En, earlier)),
     }
 }
 
@@ -39,25 +42,20 @@ fn shortened(text: &str) -> String {
     echo
 }
 
-fn memory_en(earlier: usize) -> String {
-    match earlier {
-        0 => "This is the first message of our conversation that I see.".into(),
-        1 => "I see 1 earlier message of our conversation.".into(),
-        _ => format!("I see {earlier} earlier messages of our conversation."),
+fn memory(language: Language, earlier: usize) -> String {
+    let forms = [
+        "предыдущее сообщение",
+        "предыдущих сообщения",
+        "предыдущих сообщений",
+    ];
+    let number = u64::try_from(earlier).unwrap_or(u64::MAX);
+    let messages = language.counted(number, ["earlier message", "earlier messages"], forms);
+    match (language, earlier) {
+        (Language::En, 0) => "This is the first message of our conversation that I see.".into(),
+        (Language::En, _) => format!("I see {earlier} {messages} of our conversation."),
+        (Language::Ru, 0) => "Это первое сообщение нашего разговора, которое я вижу.".into(),
+        (Language::Ru, _) => format!("Я вижу {earlier} {messages} нашего разговора."),
     }
-}
-
-fn memory_ru(earlier: usize) -> String {
-    if earlier == 0 {
-        return "Это первое сообщение нашего разговора, которое я вижу.".into();
-    }
-    let word = match (earlier % 10, earlier % 100) {
-        (_, 11..=14) => "предыдущих сообщений",
-        (1, _) => "предыдущее сообщение",
-        (2..=4, _) => "предыдущих сообщения",
-        _ => "предыдущих сообщений",
-    };
-    format!("Я вижу {earlier} {word} нашего разговора.")
 }
 
 #[cfg(test)]

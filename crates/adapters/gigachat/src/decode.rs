@@ -4,32 +4,17 @@
 //! has stopped.
 
 use crate::request::call_id;
-use bytes::Bytes;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{ModelEvent, StopReason, TokenUsage};
-use openclaw_http_client::{BodyDecoder, Step};
-use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
+use openclaw_http_client::{AnswerDecoder, AnswerFormat, Progress, unreadable};
+use openclaw_streaming::StreamFormat;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// Decodes one answer.
+/// What is known of one answer so far.
 #[derive(Debug)]
-pub(crate) struct AnswerDecoder {
-    parser: StreamParser,
-    answer: Answer,
-    /// Said, once the events before it are.
-    failed: Option<ModelError>,
-    /// The body is at its end.
-    ended: bool,
-    /// The stream's own end mark was seen.
-    done: bool,
-}
-
-#[derive(Debug)]
-struct Answer {
-    /// What the last chunk said; a few events.
-    events: VecDeque<ModelEvent>,
+pub(crate) struct Answer {
     /// The id of a call without a state.
     stateless_id: String,
     call: Option<(String, String)>,
@@ -87,92 +72,28 @@ struct WireUsage {
     completion_tokens: Option<u64>,
 }
 
-// === impl AnswerDecoder ===
-
-impl AnswerDecoder {
-    /// `stateless_id` must be another for each answer.
-    pub(crate) fn new(stateless_id: String) -> Self {
-        Self {
-            parser: StreamParser::new(StreamFormat::Sse, ParserLimits::default()),
-            answer: Answer {
-                events: VecDeque::new(),
-                stateless_id,
-                call: None,
-                state: None,
-                stopped: false,
-            },
-            failed: None,
-            ended: false,
-            done: false,
-        }
-    }
-}
-
-impl BodyDecoder for AnswerDecoder {
-    type Item = ModelEvent;
-    type Error = ModelError;
-
-    fn push(&mut self, bytes: Bytes) {
-        self.parser.push(bytes);
-    }
-
-    fn finish(&mut self) {
-        self.parser.finish(LastEvent::Keep);
-        self.ended = true;
-    }
-
-    fn step(&mut self) -> Step<ModelEvent, ModelError> {
-        loop {
-            if let Some(event) = self.answer.events.pop_front() {
-                return Step::Item(event);
-            }
-            if let Some(error) = self.failed.take() {
-                return Step::Failed(error);
-            }
-            if self.done {
-                return Step::Done;
-            }
-            let data = match self.parser.next_frame() {
-                Ok(Some(Frame::Sse(event))) => event.data,
-                Ok(Some(Frame::JsonLine(_) | Frame::Text(_))) => continue,
-                Ok(None) if !self.ended => return Step::More,
-                // Whoever has said why it stopped was not cut off, end mark or not.
-                Ok(None) if self.answer.stopped => return Step::Done,
-                Ok(None) => return Step::Failed(ModelError::Cut),
-                Err(error) => {
-                    let message = error.to_string();
-                    return Step::Failed(ModelError::Malformed { message });
-                }
-            };
-            if data.trim_ascii() == "[DONE]" {
-                self.done = true;
-                self.answer.stop(StopReason::EndTurn);
-            } else if !data.is_empty()
-                && let Err(error) = self.answer.take(data)
-            {
-                // Half a chunk at the end of the body was cut, not malformed.
-                let cut = self.ended && matches!(error, ModelError::Malformed { .. });
-                self.failed = Some(if cut { ModelError::Cut } else { error });
-            }
-        }
-    }
-
-    fn sign_of_life(&self) -> Option<ModelEvent> {
-        Some(ModelEvent::Ping)
-    }
+/// A decoder for one answer. `stateless_id` must be another for each.
+pub(crate) fn decoder(stateless_id: String) -> AnswerDecoder<Answer> {
+    AnswerDecoder::new(Answer {
+        stateless_id,
+        call: None,
+        state: None,
+        stopped: false,
+    })
 }
 
 // === impl Answer ===
 
-impl Answer {
-    fn take(&mut self, data: &str) -> Result<(), ModelError> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
-            // The error itself would show the value.
-            message: format!(
-                "a chunk of the stream is not what it should be, at byte {}",
-                error.column()
-            ),
-        })?;
+impl AnswerFormat for Answer {
+    const FRAMING: StreamFormat = StreamFormat::Sse;
+
+    fn take(&mut self, payload: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, ModelError> {
+        if payload.trim_ascii() == "[DONE]" {
+            self.stop(StopReason::EndTurn, events);
+            return Ok(Progress::Over);
+        }
+        let chunk: Chunk =
+            serde_json::from_str(payload).map_err(|error| unreadable("a chunk of the stream", &error))?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             let said = error.get("message").unwrap_or(&error);
             return Err(in_stream(said.as_str().unwrap_or_default()));
@@ -187,7 +108,7 @@ impl Answer {
                 continue;
             }
             if let Some(delta) = choice.delta {
-                self.delta(delta);
+                self.delta(delta, events);
             }
             reason = choice.finish_reason.or(reason);
         }
@@ -196,7 +117,7 @@ impl Answer {
             completion_tokens: Some(output_tokens),
         }) = chunk.usage
         {
-            self.events.push_back(ModelEvent::Usage(TokenUsage {
+            events.push_back(ModelEvent::Usage(TokenUsage {
                 input_tokens,
                 output_tokens,
                 estimated: false,
@@ -205,18 +126,29 @@ impl Answer {
         match reason.as_deref() {
             None => {}
             Some("error") => return Err(in_stream("")),
-            Some("length") => self.stop(StopReason::MaxTokens),
-            Some("function_call") => self.stop(StopReason::ToolUse),
+            Some("length") => self.stop(StopReason::MaxTokens, events),
+            Some("function_call") => self.stop(StopReason::ToolUse, events),
             // The content was refused.
-            Some("blacklist") => self.stop(StopReason::ContentFilter),
-            Some(_) => self.stop(StopReason::EndTurn),
+            Some("blacklist") => self.stop(StopReason::ContentFilter, events),
+            Some(_) => self.stop(StopReason::EndTurn, events),
         }
-        Ok(())
+        Ok(Progress::More)
     }
 
-    fn delta(&mut self, delta: Delta) {
+    fn end(&mut self, _events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        // Whoever has said why it stopped was not cut off, end mark or not.
+        if self.stopped {
+            Ok(())
+        } else {
+            Err(ModelError::Cut)
+        }
+    }
+}
+
+impl Answer {
+    fn delta(&mut self, delta: Delta, events: &mut VecDeque<ModelEvent>) {
         if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
-            self.events.push_back(ModelEvent::TextDelta(text));
+            events.push_back(ModelEvent::TextDelta(text));
         }
         if let Some(state) = delta.functions_state_id.filter(|state| !state.is_empty()) {
             self.state = Some(state);
@@ -231,7 +163,7 @@ impl Answer {
         }
     }
 
-    fn stop(&mut self, said: StopReason) {
+    fn stop(&mut self, said: StopReason, events: &mut VecDeque<ModelEvent>) {
         if self.stopped {
             return;
         }
@@ -242,15 +174,13 @@ impl Answer {
                 Some(state) => call_id(state),
                 None => self.stateless_id.clone(),
             };
-            self.events
-                .push_back(ModelEvent::ToolUseStart { index: 0, id, name });
-            self.events
-                .push_back(ModelEvent::ToolArgumentsDelta { index: 0, delta });
+            events.push_back(ModelEvent::ToolUseStart { index: 0, id, name });
+            events.push_back(ModelEvent::ToolArgumentsDelta { index: 0, delta });
             if reason == StopReason::EndTurn {
                 reason = StopReason::ToolUse;
             }
         }
-        self.events.push_back(ModelEvent::Stop(reason));
+        events.push_back(ModelEvent::Stop(reason));
     }
 }
 
@@ -268,6 +198,7 @@ fn in_stream(said: &str) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openclaw_http_client::testing::{at_places, place_of_difference};
     use proptest::prelude::*;
 
     /// Text and a call, in the documented shapes.
@@ -280,23 +211,15 @@ mod tests {
     );
 
     fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
-        let mut decoder = AnswerDecoder::new("call_x".into());
-        let mut chunks = chunks.iter();
-        let mut said = Vec::new();
-        loop {
-            match decoder.step() {
-                Step::Item(event) => said.push(Ok(event)),
-                Step::Failed(error) => {
-                    said.push(Err(error));
-                    return said;
-                }
-                Step::Done => return said,
-                Step::More => match chunks.next() {
-                    Some(chunk) => decoder.push(Bytes::copy_from_slice(chunk)),
-                    None => decoder.finish(),
-                },
-            }
-        }
+        openclaw_http_client::testing::decode(decoder("call_x".into()), chunks)
+    }
+
+    #[test]
+    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
+        assert_eq!(
+            place_of_difference(RECORDED.as_bytes(), || decoder("call_x".into())),
+            None
+        );
     }
 
     fn text(text: &str) -> Result<ModelEvent, ModelError> {
@@ -377,13 +300,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_the_bytes_are_cut_the_events_are_the_same(cuts in prop::collection::vec(0..RECORDED.len(), 0..12)) {
-            let mut cuts = cuts;
-            cuts.extend([0, RECORDED.len()]);
-            cuts.sort_unstable();
+        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
             let bytes = RECORDED.as_bytes();
-            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-            prop_assert_eq!(decode(&chunks), decode(&[bytes]));
+            prop_assert_eq!(decode(&at_places(bytes, &places)), decode(&[bytes]));
         }
 
         #[test]

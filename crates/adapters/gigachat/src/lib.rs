@@ -48,6 +48,8 @@
 
 mod config;
 mod decode;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod model;
 mod refusal;
 mod request;

@@ -1,15 +1,14 @@
 //! The model port, spoken as GigaChat's chat.
 
 use crate::config::{Endpoint, GigaChatConfig};
-use crate::decode::AnswerDecoder;
-use crate::token::{Token, Tokens, unreachable};
-use crate::{refusal, request};
+use crate::token::{Token, Tokens};
+use crate::{decode, refusal, request};
 use async_trait::async_trait;
 use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream};
 use openclaw_core::{Clock, CorrelationId, ModelId, Random, ValidationError};
 use openclaw_http_client::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use openclaw_http_client::{
-    BodyStream, Client, Response, StatusCode, Url, insert_secret, is_json, read_at_most,
+    BodyStream, Client, Response, StatusCode, Url, insert_secret, is_json, read_at_most, unreachable,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -146,7 +145,7 @@ impl ModelPort for GigaChatModel {
             });
         }
         let answer = self.answers.fetch_add(1, Ordering::Relaxed);
-        let decoder = AnswerDecoder::new(format!("call_{correlation_id}_{answer}"));
+        let decoder = decode::decoder(format!("call_{correlation_id}_{answer}"));
         Ok(Box::pin(BodyStream::new(
             response,
             Arc::clone(&self.clock),

@@ -8,10 +8,10 @@
 use crate::config::Endpoint;
 use crate::refusal;
 use futures::future::{Either, select};
-use openclaw_ai_fabric::{ModelError, TimeoutPhase};
+use openclaw_ai_fabric::ModelError;
 use openclaw_core::{Clock, Monotonic, Random, Secret};
 use openclaw_http_client::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use openclaw_http_client::{CallError, Client, StatusCode, describe, insert_secret, read_at_most};
+use openclaw_http_client::{Client, StatusCode, insert_secret, read_at_most, unreachable};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -251,18 +251,6 @@ fn life(expires_at: i64, now_ms: i64) -> Duration {
 fn malformed() -> ModelError {
     ModelError::Malformed {
         message: "the answer to the key's exchange is not what it should be".into(),
-    }
-}
-
-/// A call that brought no answer.
-pub(crate) fn unreachable(error: CallError) -> ModelError {
-    if error.is_timeout() && !error.is_connect() {
-        return ModelError::Timeout {
-            phase: TimeoutPhase::FirstToken,
-        };
-    }
-    ModelError::Connect {
-        message: ModelError::text(&describe(error)),
     }
 }
 

@@ -15,7 +15,7 @@
 //! timeout (callers own their deadlines: a stream may last minutes), HTTP/1.1 with kept-alive connections.
 //!
 //! Beside the client stands what the adapters of HTTP protocols share: bodies decoded while they come
-//! ([`BodyStream`]), waits and dates in headers ([`retry_after`], [`duration`], [`rfc3339`]), addresses and headers that
+//! ([`BodyStream`]), models' answers decoded whatever their wire format ([`AnswerDecoder`]), waits and dates in headers ([`retry_after`], [`duration`], [`rfc3339`]), addresses and headers that
 //! hold no secret in the open ([`address`], [`insert_secret`]).
 //!
 //! Invariants: certificates are always checked — there is no switch to turn that off, only [`HttpClientConfig`]'s extra
@@ -23,8 +23,10 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod body;
 mod endpoint;
+pub mod testing;
 mod wait;
 
 use openclaw_core::{CodedError, Language};
@@ -32,6 +34,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
 
+pub use answer::{AnswerDecoder, AnswerFormat, Progress, unreachable, unreadable};
 pub use body::{BodyDecoder, BodyStream, Step, is_json, read_at_most};
 pub use endpoint::{address, insert_secret};
 pub use reqwest::{Client, Response, StatusCode, Url, header};

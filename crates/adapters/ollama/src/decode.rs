@@ -1,10 +1,9 @@
 //! The body of an answer as what the model says: one JSON object per line, the last one `done`.
 
-use bytes::Bytes;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{ModelEvent, StopReason, TokenUsage};
-use openclaw_http_client::{BodyDecoder, Step};
-use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
+use openclaw_http_client::{AnswerDecoder, AnswerFormat, Progress, unreadable};
+use openclaw_streaming::StreamFormat;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -12,25 +11,12 @@ use std::collections::VecDeque;
 /// Tool calls of one answer; more is a model gone wild.
 const MAX_TOOL_CALLS: u32 = 128;
 
-/// Decodes one answer.
+/// What is known of one answer so far.
 #[derive(Debug)]
-pub(crate) struct AnswerDecoder {
-    parser: StreamParser,
-    answer: Answer,
-    /// Said, once the events before it are.
-    failed: Option<ModelError>,
-    /// The body is at its end.
-    ended: bool,
-}
-
-#[derive(Debug)]
-struct Answer {
-    /// What the last line said; a few events.
-    events: VecDeque<ModelEvent>,
+pub(crate) struct Answer {
     /// What ids of tool calls begin with.
     id_prefix: String,
     calls: u32,
-    done: bool,
 }
 
 #[derive(Deserialize)]
@@ -71,83 +57,19 @@ struct Function {
     arguments: Value,
 }
 
-// === impl AnswerDecoder ===
-
-impl AnswerDecoder {
-    /// `id_prefix` must be another for each answer: ids are made of it.
-    pub(crate) fn new(id_prefix: String) -> Self {
-        Self {
-            parser: StreamParser::new(StreamFormat::JsonLines, ParserLimits::default()),
-            answer: Answer {
-                events: VecDeque::new(),
-                id_prefix,
-                calls: 0,
-                done: false,
-            },
-            failed: None,
-            ended: false,
-        }
-    }
-}
-
-impl BodyDecoder for AnswerDecoder {
-    type Item = ModelEvent;
-    type Error = ModelError;
-
-    fn push(&mut self, bytes: Bytes) {
-        self.parser.push(bytes);
-    }
-
-    fn finish(&mut self) {
-        self.parser.finish(LastEvent::Keep);
-        self.ended = true;
-    }
-
-    fn step(&mut self) -> Step<ModelEvent, ModelError> {
-        loop {
-            if let Some(event) = self.answer.events.pop_front() {
-                return Step::Item(event);
-            }
-            if let Some(error) = self.failed.take() {
-                return Step::Failed(error);
-            }
-            if self.answer.done {
-                return Step::Done;
-            }
-            let line = match self.parser.next_frame() {
-                Ok(Some(Frame::JsonLine(line))) => line,
-                Ok(Some(Frame::Sse(_) | Frame::Text(_))) => continue,
-                Ok(None) if !self.ended => return Step::More,
-                Ok(None) => return Step::Failed(ModelError::Cut),
-                Err(error) => {
-                    let message = error.to_string();
-                    return Step::Failed(ModelError::Malformed { message });
-                }
-            };
-            if let Err(error) = self.answer.take(line) {
-                // Half a line at the end of the body was cut, not malformed.
-                let cut = self.ended && matches!(error, ModelError::Malformed { .. });
-                self.failed = Some(if cut { ModelError::Cut } else { error });
-            }
-        }
-    }
-
-    fn sign_of_life(&self) -> Option<ModelEvent> {
-        Some(ModelEvent::Ping)
-    }
+/// A decoder for one answer. `id_prefix` must be another for each: ids are made of it.
+pub(crate) fn decoder(id_prefix: String) -> AnswerDecoder<Answer> {
+    AnswerDecoder::new(Answer { id_prefix, calls: 0 })
 }
 
 // === impl Answer ===
 
-impl Answer {
-    fn take(&mut self, line: &str) -> Result<(), ModelError> {
-        let line: Line = serde_json::from_str(line).map_err(|error| ModelError::Malformed {
-            // The error itself would show the value.
-            message: format!(
-                "a line of the stream is not what it should be, at byte {}",
-                error.column()
-            ),
-        })?;
+impl AnswerFormat for Answer {
+    const FRAMING: StreamFormat = StreamFormat::JsonLines;
+
+    fn take(&mut self, payload: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, ModelError> {
+        let line: Line =
+            serde_json::from_str(payload).map_err(|error| unreadable("a line of the stream", &error))?;
         if let Some(error) = line.error.filter(|error| !error.is_null()) {
             let message = error.as_str().unwrap_or("the provider failed");
             return Err(ModelError::InStream {
@@ -157,35 +79,41 @@ impl Answer {
         if let Some(message) = line.message {
             // What the model thinks comes in a field of its own, which is not read.
             if let Some(text) = message.content.filter(|text| !text.is_empty()) {
-                self.events.push_back(ModelEvent::TextDelta(text));
+                events.push_back(ModelEvent::TextDelta(text));
             }
             for call in message.tool_calls.unwrap_or_default() {
-                self.call(call)?;
+                self.call(call, events)?;
             }
         }
-        if line.done {
-            self.done = true;
-            // The count of the request can be missing; half a usage is none.
-            if let (Some(input_tokens), Some(output_tokens)) = (line.prompt_eval_count, line.eval_count) {
-                self.events.push_back(ModelEvent::Usage(TokenUsage {
-                    input_tokens,
-                    output_tokens,
-                    estimated: false,
-                }));
-            }
-            let reason = match line.done_reason.as_deref() {
-                Some("length") => StopReason::MaxTokens,
-                // It says `stop` after tool calls, too.
-                _ if self.calls > 0 => StopReason::ToolUse,
-                _ => StopReason::EndTurn,
-            };
-            self.events.push_back(ModelEvent::Stop(reason));
+        if !line.done {
+            return Ok(Progress::More);
         }
-        Ok(())
+        // The count of the request can be missing; half a usage is none.
+        if let (Some(input_tokens), Some(output_tokens)) = (line.prompt_eval_count, line.eval_count) {
+            events.push_back(ModelEvent::Usage(TokenUsage {
+                input_tokens,
+                output_tokens,
+                estimated: false,
+            }));
+        }
+        let reason = match line.done_reason.as_deref() {
+            Some("length") => StopReason::MaxTokens,
+            // It says `stop` after tool calls, too.
+            _ if self.calls > 0 => StopReason::ToolUse,
+            _ => StopReason::EndTurn,
+        };
+        events.push_back(ModelEvent::Stop(reason));
+        Ok(Progress::Over)
     }
 
+    fn end(&mut self, _events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        Err(ModelError::Cut)
+    }
+}
+
+impl Answer {
     /// Calls come whole, their arguments as an object.
-    fn call(&mut self, call: ToolCall) -> Result<(), ModelError> {
+    fn call(&mut self, call: ToolCall, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
         let index = self.calls;
         if index >= MAX_TOOL_CALLS {
             return Err(ModelError::Malformed {
@@ -197,7 +125,7 @@ impl Answer {
             .id
             .filter(|id| !id.is_empty())
             .unwrap_or_else(|| format!("{}_{index}", self.id_prefix));
-        self.events.push_back(ModelEvent::ToolUseStart {
+        events.push_back(ModelEvent::ToolUseStart {
             index,
             id,
             name: call.function.name,
@@ -208,8 +136,7 @@ impl Answer {
             arguments => arguments.to_string(),
         };
         if !delta.is_empty() {
-            self.events
-                .push_back(ModelEvent::ToolArgumentsDelta { index, delta });
+            events.push_back(ModelEvent::ToolArgumentsDelta { index, delta });
         }
         Ok(())
     }
@@ -218,6 +145,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openclaw_http_client::testing::{at_places, place_of_difference};
     use proptest::prelude::*;
 
     /// Thinking, text and two calls, in the documented shapes.
@@ -231,23 +159,15 @@ mod tests {
     );
 
     fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
-        let mut decoder = AnswerDecoder::new("call_x".into());
-        let mut chunks = chunks.iter();
-        let mut said = Vec::new();
-        loop {
-            match decoder.step() {
-                Step::Item(event) => said.push(Ok(event)),
-                Step::Failed(error) => {
-                    said.push(Err(error));
-                    return said;
-                }
-                Step::Done => return said,
-                Step::More => match chunks.next() {
-                    Some(chunk) => decoder.push(Bytes::copy_from_slice(chunk)),
-                    None => decoder.finish(),
-                },
-            }
-        }
+        openclaw_http_client::testing::decode(decoder("call_x".into()), chunks)
+    }
+
+    #[test]
+    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
+        assert_eq!(
+            place_of_difference(RECORDED.as_bytes(), || decoder("call_x".into())),
+            None
+        );
     }
 
     fn text(text: &str) -> Result<ModelEvent, ModelError> {
@@ -321,13 +241,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_the_bytes_are_cut_the_events_are_the_same(cuts in prop::collection::vec(0..RECORDED.len(), 0..12)) {
-            let mut cuts = cuts;
-            cuts.extend([0, RECORDED.len()]);
-            cuts.sort_unstable();
+        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
             let bytes = RECORDED.as_bytes();
-            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-            prop_assert_eq!(decode(&chunks), decode(&[bytes]));
+            prop_assert_eq!(decode(&at_places(bytes, &places)), decode(&[bytes]));
         }
 
         #[test]

@@ -33,6 +33,8 @@
 mod config;
 mod decode;
 mod discovery;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod model;
 mod refusal;
 mod request;

@@ -1,13 +1,12 @@
 //! The model port, spoken as Ollama's native chat.
 
 use crate::config::{Endpoint, OllamaConfig};
-use crate::decode::AnswerDecoder;
-use crate::{discovery, refusal, request};
+use crate::{decode, discovery, refusal, request};
 use async_trait::async_trait;
-use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream, TimeoutPhase};
+use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream};
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
 use openclaw_http_client::header::{CONTENT_TYPE, HeaderValue};
-use openclaw_http_client::{BodyStream, CallError, Client, Response, StatusCode, describe, read_at_most};
+use openclaw_http_client::{BodyStream, Client, Response, StatusCode, read_at_most, unreachable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,7 +70,7 @@ impl ModelPort for OllamaModel {
             return Err(self.refused(response).await);
         }
         let answer = self.answers.fetch_add(1, Ordering::Relaxed);
-        let decoder = AnswerDecoder::new(format!("call_{correlation_id}_{answer}"));
+        let decoder = decode::decoder(format!("call_{correlation_id}_{answer}"));
         Ok(Box::pin(BodyStream::new(
             response,
             Arc::clone(&self.clock),
@@ -100,16 +99,5 @@ impl ModelPort for OllamaModel {
                 message: "the list of models is not what it should be".into(),
             }),
         }
-    }
-}
-
-fn unreachable(error: CallError) -> ModelError {
-    if error.is_timeout() && !error.is_connect() {
-        return ModelError::Timeout {
-            phase: TimeoutPhase::FirstToken,
-        };
-    }
-    ModelError::Connect {
-        message: ModelError::text(&describe(error)),
     }
 }

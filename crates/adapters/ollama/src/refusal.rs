@@ -31,8 +31,8 @@ pub(crate) fn decode(status: u16, headers: &HeaderMap, body: &[u8], now: Timesta
         404 => ModelError::UnknownModel,
         413 => ModelError::ContextTooLong,
         429 => ModelError::RateLimited { retry_after: wait() },
-        // Its queue is full.
-        503 => ModelError::Overloaded { retry_after: wait() },
+        // Its queue is full, or that of a gateway before it.
+        503 | 529 => ModelError::Overloaded { retry_after: wait() },
         408 | 409 | 425 | 500.. => ModelError::Server {
             status,
             retry_after: wait(),

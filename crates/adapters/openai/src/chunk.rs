@@ -6,6 +6,7 @@
 
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{ModelEvent, StopReason, TokenUsage};
+use openclaw_http_client::unreadable;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::Value;
@@ -128,13 +129,8 @@ impl Decoder {
 
     /// Decodes one payload. Events found before an error are kept.
     pub(crate) fn decode(&mut self, data: &str, events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
-        let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
-            // The error itself would show the value.
-            message: format!(
-                "a chunk of the stream is not what it should be, at byte {}",
-                error.column()
-            ),
-        })?;
+        let chunk: Chunk<'_> =
+            serde_json::from_str(data).map_err(|error| unreadable("a chunk of the stream", &error))?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(in_stream(&error));
         }

@@ -30,6 +30,8 @@
 
 mod chunk;
 mod config;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod header;
 mod model;
 mod refusal;

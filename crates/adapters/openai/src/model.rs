@@ -3,15 +3,12 @@
 use crate::chunk::Decoder;
 use crate::config::{Endpoint, OpenAiConfig};
 use crate::request::Body;
-use crate::stream::AnswerDecoder;
-use crate::{header, refusal};
+use crate::{header, refusal, stream};
 use async_trait::async_trait;
-use futures::{StreamExt, stream};
-use openclaw_ai_fabric::{
-    AnswerForm, ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink, TimeoutPhase,
-};
+use futures::StreamExt;
+use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink};
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
-use openclaw_http_client::{BodyStream, Client, describe, is_json, read_at_most};
+use openclaw_http_client::{BodyStream, Client, is_json, read_at_most, unreachable};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
@@ -139,7 +136,7 @@ impl ModelPort for OpenAiModel {
         }
         if request.form == AnswerForm::Whole && is_json(&response) {
             let events = Decoder::decode_whole(&self.whole_answer(response).await?)?;
-            return Ok(stream::iter(events.into_iter().map(Ok)).boxed());
+            return Ok(futures::stream::iter(events.into_iter().map(Ok)).boxed());
         }
         if is_json(&response) {
             // No stream although one was asked for: an error under a status that says otherwise, or a server that
@@ -156,7 +153,7 @@ impl ModelPort for OpenAiModel {
         Ok(Box::pin(BodyStream::new(
             response,
             Arc::clone(&self.clock),
-            AnswerDecoder::default(),
+            stream::decoder(),
         )))
     }
 
@@ -185,16 +182,5 @@ impl ModelPort for OpenAiModel {
                 .filter_map(|model| ModelId::parse(self.endpoint.short_name(&model.id)).ok())
                 .collect(),
         ))
-    }
-}
-
-fn unreachable(error: reqwest::Error) -> ModelError {
-    if error.is_timeout() && !error.is_connect() {
-        return ModelError::Timeout {
-            phase: TimeoutPhase::FirstToken,
-        };
-    }
-    ModelError::Connect {
-        message: ModelError::text(&describe(error)),
     }
 }

@@ -1,93 +1,111 @@
-//! The body of an answer as what the model says.
+//! The payloads of a stream as what the model says.
 
 use crate::chunk::Decoder;
-use bytes::Bytes;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::ModelEvent;
-use openclaw_http_client::{BodyDecoder, Step};
-use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
+use openclaw_http_client::{AnswerDecoder, AnswerFormat, Progress};
+use openclaw_streaming::StreamFormat;
 use std::collections::VecDeque;
 
-/// Decodes one answer.
-#[derive(Debug)]
-pub(crate) struct AnswerDecoder {
-    parser: StreamParser,
-    decoder: Decoder,
-    /// What the last payload said; a few events.
-    events: VecDeque<ModelEvent>,
-    /// Said, once the events before it are.
-    failed: Option<ModelError>,
-    /// The body is at its end.
-    ended: bool,
-    /// The stream's own end mark was seen.
-    done: bool,
+/// Chat completions as server-sent events, with `[DONE]` for their end.
+#[derive(Debug, Default)]
+pub(crate) struct Completions(Decoder);
+
+/// A decoder for one answer.
+pub(crate) fn decoder() -> AnswerDecoder<Completions> {
+    AnswerDecoder::new(Completions::default())
 }
 
-// === impl AnswerDecoder ===
+impl AnswerFormat for Completions {
+    const FRAMING: StreamFormat = StreamFormat::Sse;
 
-impl Default for AnswerDecoder {
-    fn default() -> Self {
-        Self {
-            parser: StreamParser::new(StreamFormat::Sse, ParserLimits::default()),
-            decoder: Decoder::default(),
-            events: VecDeque::new(),
-            failed: None,
-            ended: false,
-            done: false,
+    fn take(&mut self, payload: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, ModelError> {
+        if payload.trim_ascii() == "[DONE]" {
+            self.0.done(events);
+            return Ok(Progress::Over);
+        }
+        self.0.decode(payload, events)?;
+        Ok(Progress::More)
+    }
+
+    fn end(&mut self, _events: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+        // Whoever has said why it stopped was not cut off, end mark or not.
+        if self.0.stopped() {
+            Ok(())
+        } else {
+            Err(ModelError::Cut)
         }
     }
 }
 
-impl BodyDecoder for AnswerDecoder {
-    type Item = ModelEvent;
-    type Error = ModelError;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_core::{StopReason, TokenUsage};
+    use openclaw_http_client::testing::{at_places, decode, place_of_difference};
+    use proptest::prelude::*;
 
-    fn push(&mut self, bytes: Bytes) {
-        self.parser.push(bytes);
+    /// Keep-alives, text, two calls that interleave and usage in a chunk of its own, in the documented shapes.
+    const RECORDED: &str = concat!(
+        ": keep-alive\r\n\r\n",
+        "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"При\"}}]}\n\n",
+        "data:{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"вет 🙂\"}}]}\r\n\r\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"weather\",\"arguments\":\"\"}}]}}]}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"time\",\"arguments\":\"{}\"}},{\"index\":0,\"function\":{\"arguments\":\"{\\\"city\\\":\\\"Omsk\\\"}\"}}]}}]}\n\n",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}],\"usage\":null}\n\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":4,\"total_tokens\":9}}\n\n",
+        "data: [DONE]\n\n",
+    );
+
+    fn read(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
+        decode(decoder(), chunks)
     }
 
-    fn finish(&mut self) {
-        self.parser.finish(LastEvent::Keep);
-        self.ended = true;
+    #[test]
+    fn text_calls_that_interleave_and_usage_are_read_in_their_order() {
+        let text = |text: &str| ModelEvent::TextDelta(text.into());
+        let start = |index, id: &str, name: &str| ModelEvent::ToolUseStart {
+            index,
+            id: id.into(),
+            name: name.into(),
+        };
+        let piece = |index, delta: &str| ModelEvent::ToolArgumentsDelta {
+            index,
+            delta: delta.into(),
+        };
+        let expected = [
+            text("При"),
+            text("вет 🙂"),
+            start(0, "a", "weather"),
+            start(1, "b", "time"),
+            piece(1, "{}"),
+            piece(0, "{\"city\":\"Omsk\"}"),
+            ModelEvent::Stop(StopReason::ToolUse),
+            ModelEvent::Usage(TokenUsage {
+                input_tokens: 5,
+                output_tokens: 4,
+                estimated: false,
+            }),
+        ];
+        assert_eq!(read(&[RECORDED.as_bytes()]), expected.map(Ok));
     }
 
-    fn step(&mut self) -> Step<ModelEvent, ModelError> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Step::Item(event);
-            }
-            if let Some(error) = self.failed.take() {
-                return Step::Failed(error);
-            }
-            if self.done {
-                return Step::Done;
-            }
-            let data = match self.parser.next_frame() {
-                Ok(Some(Frame::Sse(event))) => event.data,
-                Ok(Some(Frame::JsonLine(_) | Frame::Text(_))) => continue,
-                Ok(None) if !self.ended => return Step::More,
-                // Whoever has said why it stopped was not cut off, end mark or not.
-                Ok(None) if self.decoder.stopped() => return Step::Done,
-                Ok(None) => return Step::Failed(ModelError::Cut),
-                Err(error) => {
-                    let message = error.to_string();
-                    return Step::Failed(ModelError::Malformed { message });
-                }
-            };
-            if data.trim_ascii() == "[DONE]" {
-                self.decoder.done(&mut self.events);
-                self.done = true;
-            } else if !data.is_empty()
-                && let Err(error) = self.decoder.decode(data, &mut self.events)
-            {
-                // Half a chunk at the end of the body was cut, not malformed.
-                let cut = self.ended && matches!(error, ModelError::Malformed { .. });
-                self.failed = Some(if cut { ModelError::Cut } else { error });
-            }
+    #[test]
+    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
+        assert_eq!(place_of_difference(RECORDED.as_bytes(), decoder), None);
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
+            let bytes = RECORDED.as_bytes();
+            prop_assert_eq!(read(&at_places(bytes, &places)), read(&[bytes]));
         }
-    }
 
-    fn sign_of_life(&self) -> Option<ModelEvent> {
-        Some(ModelEvent::Ping)
+        #[test]
+        fn no_body_is_too_strange(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(read(&[b"data: ", &body, b"\n\n"]).len() < 1_000);
+        }
     }
 }

@@ -69,6 +69,8 @@ mod answer;
 mod config;
 mod fault;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod leash;
 mod lines;
 mod memory;

@@ -9,7 +9,9 @@ use reqwest::Client;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::error::Error as _;
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// The longest answer that is read: a hundred updates of the most Telegram puts into one.
@@ -160,7 +162,7 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
 /// What an error of the client means. Its text is not used: it names the address, and with it the token.
 fn transport(error: &reqwest::Error) -> CallError {
     if error.is_connect() {
-        network(DeliveryError::not_sent, "no connection")
+        network(DeliveryError::not_sent, why_no_connection(error))
     } else if error.is_builder() {
         network(DeliveryError::not_sent, "the address is not valid")
     } else if error.is_timeout() {
@@ -168,6 +170,35 @@ fn transport(error: &reqwest::Error) -> CallError {
     } else {
         network(DeliveryError::ambiguous, "the connection was lost")
     }
+}
+
+/// What kept a connection from being opened, in words without an address.
+fn why_no_connection(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "no connection in time";
+    }
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
+            match cause.kind() {
+                ErrorKind::ConnectionRefused => return "the connection is refused",
+                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
+                    return "the network knows no way there";
+                }
+                ErrorKind::InvalidData => return "its certificate or its TLS is not accepted",
+                ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
+                    return "the connection was lost while it was opened";
+                }
+                _ => {}
+            }
+        }
+        // The resolver's failure has no kind of its own.
+        if cause.to_string().starts_with("dns error") {
+            return "its name cannot be resolved";
+        }
+        source = cause.source();
+    }
+    "no connection"
 }
 
 fn network(certainty: fn(DeliveryErrorKind) -> DeliveryError, reason: &'static str) -> CallError {

@@ -243,9 +243,7 @@ fn manual_1_2_a_fallback_chain_tries_each_model_once_and_exactly_max_retries_tim
 fn manual_1_2_fallbacks_are_seen_on_the_bus() {
     let world = World::new();
     world.port.script((0..3).map(|_| server_error()));
-    let fallbacks = world
-        .bus
-        .subscribe(<FallbackTriggered as openclaw_core::Event>::NAME, 10);
+    let fallbacks = world.bus.subscribe::<FallbackTriggered>(10);
     let (_, error, _) = run(&world, world.router.route(request(&["b"])));
     assert_eq!(error, None);
     let event = fallbacks.try_next().expect("one switch");
@@ -413,9 +411,7 @@ fn manual_10_a_rate_limit_tells_when_to_come_back() {
         ..ProviderRateLimit::default()
     };
     let world = World::with(RouterConfig::default(), CircuitConfig::default(), limits);
-    let hits = world
-        .bus
-        .subscribe(<RateLimitHit as openclaw_core::Event>::NAME, 10);
+    let hits = world.bus.subscribe::<RateLimitHit>(10);
     assert_eq!(run(&world, world.router.route(request(&[]))).1, None);
     let mut second = request(&[]);
     second.deadline = crate::support::at(5_000);

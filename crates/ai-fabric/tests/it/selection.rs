@@ -195,7 +195,7 @@ fn health_breaks_a_tie() {
 #[test]
 fn all_providers_are_replaced_in_one_step_or_not_at_all() {
     let world = World::new();
-    let port = || std::sync::Arc::clone(&world.port) as std::sync::Arc<dyn openclaw_ai_fabric::ModelPort>;
+    let port = || Arc::clone(&world.port) as Arc<dyn openclaw_ai_fabric::ModelPort>;
     // A call that has begun keeps what it found.
     let kept = world.registry.find_model(&model("a")).unwrap();
     let next = vec![(provider("q", &["x"]), port()), (provider("r", &["y"]), port())];

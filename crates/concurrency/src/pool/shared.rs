@@ -9,9 +9,11 @@ use crate::event::RequestQueued;
 use crate::latency::LatencyWindow;
 use crate::lifecycle::WorkerId;
 use crate::ports::{WorkerExit, WorkerReports, WorkerRuntime};
+use crate::sync::{Mutex, between};
 use crate::work::{RunId, Signal, Submission};
 use openclaw_core::{Clock, EventContext, Monotonic};
-use parking_lot::Mutex;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};
@@ -60,7 +62,13 @@ impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
         let mut kills = 0;
         for effect in effects {
             kills += usize::from(matches!(effect, Effect::Kill(_)));
-            effect.carry_out(self);
+            between();
+            // What a handler, a waker or a drop throws is its own affair: the other requests of this step must not be
+            // left without their worker or their answer.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| effect.carry_out(self))) {
+                tracing::error!("code outside the pool panicked while the pool called it");
+                discard(panic);
+            }
         }
         if kills > 0 {
             self.replace(kills);
@@ -143,5 +151,12 @@ impl<R: Send + 'static, T: Send + 'static> WorkerReports<T> for Arc<Shared<R, T>
 impl<R: Send + 'static, T: Send + 'static> Cancels for Shared<R, T> {
     fn cancel(self: Arc<Self>, request: &Arc<Signal>) {
         self.step(|step| step.cancel(request));
+    }
+}
+
+/// Drops what a panic carried. That is foreign code again, and may panic in its turn.
+pub(super) fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        Box::leak(another);
     }
 }

@@ -137,9 +137,10 @@ impl<R, T> State<R, T> {
         self.scheduler.len().saturating_add(self.reserved)
     }
 
-    /// Whether a shutdown has nothing to wait for: nothing runs, and nothing waits that will ever run.
+    /// Whether a shutdown has nothing to wait for: nothing runs, and nothing waits that will ever run, be it a request
+    /// or a place whose request is on its way.
     pub(super) fn is_drained(&self) -> bool {
-        self.lifecycle.active() == 0 && (self.paused || self.scheduler.is_empty())
+        self.lifecycle.active() == 0 && (self.paused || self.queue_depth() == 0)
     }
 }
 

@@ -4,11 +4,11 @@
 //! allows it; the rest is left as effects for after the lock.
 
 use super::effect::{Effect, Notice};
-use super::shared::Shared;
+use super::shared::{Shared, discard};
 use super::state::{Job, Phase, Run, Slot, State};
 use crate::backpressure::Backpressure;
 use crate::error::{
-    BackpressureError, LifecycleError, QueueFullError, Refusal, RefusalReason, RequestError,
+    BackpressureError, LifecycleError, QueueFullError, Refusal, RefusalReason, RequestError, SpawnError,
     WorkerOutOfMemoryError, WorkerStuckError,
 };
 use crate::event::{
@@ -20,6 +20,7 @@ use crate::ports::{WorkerExit, WorkerLink, WorkerReports};
 use crate::scheduler::{Dequeued, Scheduled};
 use crate::work::{Assignment, Place, RunId, Signal, Submission, WorkContext};
 use openclaw_core::Monotonic;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -258,7 +259,13 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
         let reports: Arc<dyn WorkerReports<T>> = Arc::new(Arc::clone(self.pool));
         let config = &self.pool.config;
         let link = WorkerLink::new(worker, config.heartbeat_interval, config.memory_limit_mb, reports);
-        match self.pool.runtime.spawn(link) {
+        // A runtime that panics instead of saying so must not leave a worker in the book that does not exist.
+        let spawned =
+            catch_unwind(AssertUnwindSafe(|| self.pool.runtime.spawn(link))).unwrap_or_else(|panic| {
+                discard(panic);
+                Err(SpawnError::new("the runtime panicked"))
+            });
+        match spawned {
             Ok(handle) => {
                 self.state.slots.insert(worker, Slot { handle, run: None });
                 bump(&mut self.state.totals.spawned);
@@ -630,7 +637,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
 
     // --- after every step
 
-    /// Notes whether the pool refuses, and begins a spell of pressure where it does.
+    /// Notes whether the pool refuses for its load, and begins a spell of pressure where it does. Says whether a
+    /// request would be taken now: whoever waits for that is woken for nothing less, or they would wake each other.
     pub(super) fn watch_pressure(&mut self) -> bool {
         let load = self.load();
         let rejecting = load.should_reject(&self.pool.config);
@@ -651,6 +659,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
             }
         }
         !rejecting
+            && self.state.phase == Phase::Open
+            && self.state.queue_depth() < self.pool.config.max_queue_size
     }
 
     pub(super) fn publish(&mut self, correlation_id: Option<openclaw_core::CorrelationId>, notice: Notice) {

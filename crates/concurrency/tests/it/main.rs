@@ -1,9 +1,13 @@
 //! Tests of the crate's public face.
 
 mod config;
+mod errors;
+mod events;
 mod lifecycle;
+mod manual;
 mod pool;
 mod pool_model;
 mod scheduler;
 mod session_mutex;
+mod starvation;
 mod support;

@@ -8,7 +8,9 @@ use openclaw_concurrency::{
     WorkerTimeoutError,
 };
 use openclaw_core::{Clock, CodedError, CorrelationId, Language};
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn defaults() -> ConcurrencyConfig {
@@ -145,6 +147,46 @@ fn whoever_waits_for_admission_is_woken_when_there_is_room() {
     stage.runtime.finish(1);
     assert_eq!((&mut waiting).now_or_never(), Some(Ok(())));
     assert!(stage.pool.would_admit());
+}
+
+#[test]
+fn waiting_for_admission_to_a_queue_full_of_waiters_for_a_key_sleeps_and_is_woken() {
+    // Below the threshold and full: an idle worker keeps the level down, and nothing that waits can use it.
+    let stage = Stage::new(ConcurrencyConfig {
+        min_workers: 2,
+        max_workers: 2,
+        max_queue_size: 2,
+        ..one_worker()
+    });
+    let keyed = |request| Submission {
+        exclusive: Some(Arc::from("session")),
+        ..stage.request(request)
+    };
+    let tickets: Vec<_> = (1..=3)
+        .map(|request| stage.pool.submit(keyed(request)).expect("fits"))
+        .collect();
+    assert!(stage.pool.metrics().backpressure_level < 1.0);
+    let woken = Arc::new(CountWakes::default());
+    let waker = std::task::Waker::from(Arc::clone(&woken));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut waiting = Box::pin(stage.pool.admissible());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    stage.pool.keep_house();
+    let _ = stage.pool.would_admit();
+    assert_eq!(woken.0.load(Ordering::SeqCst), 0, "nothing has changed");
+    stage.runtime.finish(1);
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert!(waiting.as_mut().poll(&mut context).is_ready());
+    drop(tickets);
+}
+
+#[derive(Default)]
+struct CountWakes(AtomicUsize);
+
+impl std::task::Wake for CountWakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 // --- workers come and go

@@ -418,7 +418,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn the_scheduler_does_what_the_plain_model_does(ops in proptest::collection::vec(op(), 1..120)) {
         const SIZE: usize = 24;

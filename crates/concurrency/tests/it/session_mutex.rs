@@ -106,6 +106,38 @@ fn an_outlived_lock_nobody_waited_for_is_free() {
 }
 
 #[test]
+fn a_lock_granted_to_a_sleeper_lives_from_when_it_wakes() {
+    let (clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut second = ask(&mutex, "s", LIFE * 3);
+    drop(first);
+    clock.advance(LIFE);
+    let second = got(&mut second);
+    assert!(mutex.is_locked("s"), "its time began when it came to know");
+    assert!(second.release());
+}
+
+#[test]
+fn a_lock_granted_to_a_sleeper_that_sleeps_on_goes_to_who_asks_next() {
+    let (clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut second = ask(&mutex, "s", LIFE * 3);
+    drop(first);
+    clock.advance(LIFE);
+    let third = got(&mut ask(&mutex, "s", PATIENCE));
+    assert!(
+        (&mut second).now_or_never().is_none(),
+        "it is held by somebody else"
+    );
+    let newest = third.token();
+    assert!(third.release());
+    let second = got(&mut second);
+    assert!(second.token() > newest);
+    drop(second);
+    assert!(mutex.is_empty());
+}
+
+#[test]
 fn who_stops_waiting_leaves_the_line_and_passes_on_a_lock_just_granted() {
     let (_clock, mutex) = mutex();
     let first = got(&mut ask(&mutex, "s", PATIENCE));

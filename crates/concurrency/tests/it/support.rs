@@ -9,6 +9,7 @@ use openclaw_core::testing::ManualClock;
 use openclaw_core::{Clock, Envelope, EventContext, InProcessEventBus, Subscription};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,12 @@ pub(crate) struct PlayedRuntime {
     book: Arc<Mutex<Book>>,
 }
 
-#[derive(Debug, Default)]
+/// What the test does in the very call that hands a request over.
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
 struct Book {
+    on_run: Option<Hook>,
     links: BTreeMap<WorkerId, WorkerLink<u32>>,
     running: BTreeMap<WorkerId, Assignment<u32>>,
     started: Vec<u32>,
@@ -27,6 +32,12 @@ struct Book {
     refuse_to_spawn: bool,
     spawn_attempts: usize,
     memory_mb: u64,
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Book").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -61,6 +72,11 @@ impl WorkerHandle<u32> for PlayedWorker {
         book.started.push(assignment.request);
         let before = book.running.insert(self.id, assignment);
         assert!(before.is_none(), "a worker was handed two requests");
+        let hook = book.on_run.clone();
+        drop(book);
+        if let Some(hook) = hook {
+            hook();
+        }
     }
 
     fn retire(&self) {
@@ -83,6 +99,18 @@ impl WorkerHandle<u32> for PlayedWorker {
 impl PlayedRuntime {
     fn link(&self, worker: WorkerId) -> WorkerLink<u32> {
         self.book.lock().links[&worker].clone()
+    }
+
+    pub(crate) fn on_run(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.book.lock().on_run = Some(Arc::new(hook));
+    }
+
+    pub(crate) fn told_heartbeat(&self, worker: WorkerId) -> Duration {
+        self.link(worker).heartbeat_interval()
+    }
+
+    pub(crate) fn told_memory_limit(&self, worker: WorkerId) -> u64 {
+        self.link(worker).memory_limit_mb()
     }
 
     pub(crate) fn running(&self) -> Vec<(WorkerId, u32)> {

@@ -1,7 +1,7 @@
 //! The life of one message.
 
 use crate::world::World;
-use openclaw_core::CorrelationId;
+use openclaw_core::{CorrelationId, Language};
 use openclaw_gateway::ports::{TenantDirectory, TurnStore};
 use openclaw_session::suspend_tenant;
 use std::collections::BTreeSet;
@@ -168,4 +168,23 @@ async fn a_model_that_refuses_is_answered_with_words_and_costs_nothing() {
         .await
         .unwrap();
     assert_eq!((usage.used, usage.reserved), (0, 0));
+}
+
+#[tokio::test]
+async fn who_tells_no_language_is_answered_in_the_servers() {
+    let world = World::with(|config| config.default_language = Language::Ru).await;
+    let tell = async |user: &str, text: &str, language: Option<Language>| {
+        let mut message = world.message(user, text);
+        message.language = language;
+        world.gateway.receive(vec![message], None).await.unwrap();
+    };
+    tell("1", "/stop", None).await;
+    world
+        .messenger
+        .shows("1", &["Сейчас останавливать нечего."])
+        .await;
+    tell("2", "/stop please", None).await;
+    world.messenger.shows("2", &["There is nothing to stop."]).await;
+    tell("3", "/stop", Some(Language::En)).await;
+    world.messenger.shows("3", &["There is nothing to stop."]).await;
 }

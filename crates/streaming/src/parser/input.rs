@@ -37,6 +37,11 @@ impl Input {
         self.join(chunk);
     }
 
+    /// Bytes the buffer of its own holds, filled or not.
+    pub(super) fn capacity(&self) -> usize {
+        self.owned.capacity()
+    }
+
     /// What was not yet parsed.
     pub(super) fn unread(&self) -> &[u8] {
         self.all().get(self.start..).unwrap_or_default()

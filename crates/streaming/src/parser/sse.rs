@@ -50,6 +50,14 @@ struct Ready {
 // === impl SseState ===
 
 impl SseState {
+    /// Bytes its buffers hold, filled or not.
+    pub(super) fn capacity(&self) -> usize {
+        [&self.joined, &self.event_scratch, &self.last_id]
+            .into_iter()
+            .chain(&self.new_id)
+            .fold(0, |sum: usize, text| sum.saturating_add(text.capacity()))
+    }
+
     pub(super) fn last_id(&self) -> Option<&str> {
         (!self.last_id.is_empty()).then_some(&self.last_id)
     }

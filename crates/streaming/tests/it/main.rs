@@ -3,6 +3,9 @@
 mod accumulator;
 mod config;
 mod fixtures;
+mod manual;
+mod memory;
 mod parser;
 mod reply;
+mod scripts;
 mod splitter;

@@ -15,7 +15,12 @@ async fn main() -> Result<()> {
     let listen = address
         .parse()
         .with_context(|| format!("not an address with a port: {address}"))?;
-    let provider = MockProvider::start_with(MockOptions { listen, remember: 0 }).await?;
+    let options = MockOptions {
+        listen,
+        remember: 0,
+        ..MockOptions::default()
+    };
+    let provider = MockProvider::start_with(options).await?;
     eprintln!("mock provider on {}", provider.address());
     provider.run().await;
     Ok(())

@@ -1,5 +1,6 @@
 //! What the mock answers: the answer as a value, and how a model's name becomes one.
 
+use super::gate::Gate;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ pub struct Answer {
     pub content: Content,
     /// How a stream ends.
     pub end: End,
+    /// What a stream that does not end well waits for before it ends so; `None` does not wait.
+    pub gate: Option<Gate>,
     /// Prompt and completion tokens reported; `None` estimates them from the lengths.
     pub usage: Option<(u64, u64)>,
+    /// How they are reported.
+    pub usage_form: UsageForm,
     /// The reason to stop that is reported (`stop`, `length`, `content_filter`), in OpenAI's words.
     pub finish_reason: &'static str,
 }
@@ -35,9 +40,11 @@ pub enum Content {
     Fault {
         /// The HTTP status.
         status: u16,
-        /// Seconds for the `Retry-After` header, when there is to be one.
-        retry_after: Option<u64>,
+        /// Headers beside the usual ones.
+        headers: Vec<(&'static str, String)>,
     },
+    /// Refused because the money is used up, in the provider's own way.
+    OutOfQuota,
     /// Exactly these frames of bytes, whatever was asked for: garbage, half events, foreign formats.
     Raw {
         /// The HTTP status.
@@ -60,6 +67,40 @@ pub enum End {
     ErrorEventAfter(u64),
     /// After so many pieces nothing comes any more, and the connection stays open.
     SilentAfter(u64),
+    /// After so many pieces the body ends as if it were whole, without the provider's own end mark.
+    MarkMissingAfter(u64),
+    /// An event that is not what the format says follows so many pieces, then the rest.
+    MalformedAfter(u64),
+}
+
+/// How the tokens of an answer are reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UsageForm {
+    /// As the provider's documentation has it.
+    #[default]
+    Documented,
+    /// Not at all.
+    Missing,
+    /// As null.
+    Null,
+    /// With each piece what was used so far, and the whole at the end.
+    Running,
+}
+
+// === impl End ===
+
+impl End {
+    /// Whether so many pieces come before it. Never for an answer that is complete.
+    pub(super) fn is_after(self, pieces: u64) -> bool {
+        match self {
+            Self::Complete => false,
+            Self::CutAfter(last)
+            | Self::ErrorEventAfter(last)
+            | Self::SilentAfter(last)
+            | Self::MarkMissingAfter(last)
+            | Self::MalformedAfter(last) => last == pieces,
+        }
+    }
 }
 
 // === impl Answer ===
@@ -74,7 +115,9 @@ impl Answer {
             gap: Duration::ZERO,
             content,
             end: End::Complete,
+            gate: None,
             usage: None,
+            usage_form: UsageForm::default(),
             finish_reason: "stop",
         }
     }
@@ -96,17 +139,38 @@ impl Answer {
     pub fn fault(status: u16) -> Self {
         Self::new(Content::Fault {
             status,
-            retry_after: None,
+            headers: Vec::new(),
         })
+    }
+
+    /// A refusal because the money is used up.
+    #[must_use]
+    pub fn out_of_quota() -> Self {
+        Self::new(Content::OutOfQuota)
+    }
+
+    /// A request that is never answered, with the connection open.
+    #[must_use]
+    pub fn mute() -> Self {
+        Self {
+            silence: Duration::MAX,
+            ..Self::new(Content::Words(0))
+        }
     }
 
     /// A refusal with 429 and `Retry-After`.
     #[must_use]
     pub fn rate_limited(retry_after_secs: u64) -> Self {
-        Self::new(Content::Fault {
-            status: 429,
-            retry_after: Some(retry_after_secs),
-        })
+        Self::fault(429).with_header("retry-after", retry_after_secs.to_string())
+    }
+
+    /// The same refusal with another header; anything but a refusal stays as it is.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        if let Content::Fault { headers, .. } = &mut self.content {
+            headers.push((name, value.into()));
+        }
+        self
     }
 
     /// The same with another time between pieces.
@@ -127,6 +191,20 @@ impl Answer {
     #[must_use]
     pub fn with_end(mut self, end: End) -> Self {
         self.end = end;
+        self
+    }
+
+    /// The same, ending badly only once the gate is open.
+    #[must_use]
+    pub fn with_gate(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
+    /// The same with its tokens reported in another way.
+    #[must_use]
+    pub fn with_usage_form(mut self, form: UsageForm) -> Self {
+        self.usage_form = form;
         self
     }
 
@@ -156,7 +234,7 @@ impl Answer {
     #[must_use]
     pub fn for_model(model: &str, number: u64) -> Self {
         let mut answer = Self::new(Content::Words(64));
-        let (mut status, mut retry_after, mut failing_percent) = (None, None, 0);
+        let (mut status, mut retry_after, mut failing_percent) = (None, None::<u64>, 0);
         for part in model.split('-').skip(1) {
             if part == "echo" {
                 answer.content = Content::Echo;
@@ -185,7 +263,11 @@ impl Answer {
             status = status.or(Some(500));
         }
         if let Some(status) = status {
-            answer.content = Content::Fault { status, retry_after };
+            let seconds = retry_after.map(|seconds| ("retry-after", seconds.to_string()));
+            answer.content = Content::Fault {
+                status,
+                headers: seconds.into_iter().collect(),
+            };
         }
         answer
     }
@@ -220,13 +302,9 @@ mod tests {
 
     #[test]
     fn a_fault_carries_its_retry_after() {
-        let answer = Answer::for_model("mock-f429-a2", 0);
-        assert!(matches!(
-            answer.content,
-            Content::Fault {
-                status: 429,
-                retry_after: Some(2)
-            }
-        ));
+        let Content::Fault { status, headers } = Answer::for_model("mock-f429-a2", 0).content else {
+            panic!("no fault");
+        };
+        assert_eq!((status, headers), (429, vec![("retry-after", "2".to_owned())]));
     }
 }

@@ -1,62 +1,24 @@
-//! The mock's HTTP side: accept, read, decide, write.
+//! The mock's HTTP side: read, decide, answer.
 
-use super::answer::{Answer, Content, End};
-use super::wire::{Head, Wire, quoted, refusal};
-use super::{Counters, RecordedRequest, Shared, last_user_text};
+use super::answer::{Answer, Content};
+use super::request::{RecordedRequest, last_user_text};
+use super::stats::Counters;
+use super::stream::{Prepared, send, streaming, write_stream};
+use super::wire::{Head, Refusal, Wire, quoted, token};
+use super::{Shared, UsageForm};
 use bytes::Bytes;
-use futures::stream;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
-use hyper::body::{Frame, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::service::service_fn;
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use std::time::Instant;
 
-type Body = BoxBody<Bytes, io::Error>;
-type Frames = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
-
-/// Text of an answer without a stream: so many bytes for every 16 pieces asked for.
-const SENTENCE: &str = "The quick brown fox jumps over the lazy dog and keeps running far away. ";
-
-/// Time for the pieces before a cut to leave the process.
-const CUT_AFTER_FLUSH: Duration = Duration::from_millis(2);
-
-/// Serves until the task is aborted; the connections end with it.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((socket, _)) = accepted else {
-                    // Out of file descriptors, most likely: leave the processor to those who can close some.
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                    continue;
-                };
-                shared.counters.connections.fetch_add(1, Relaxed);
-                let shared = Arc::clone(&shared);
-                connections.spawn(async move {
-                    // Without it a small answer waits for the next acknowledgement; a socket that refuses is closing.
-                    let _refused = socket.set_nodelay(true);
-                    let service = service_fn(|request| handle(Arc::clone(&shared), request));
-                    // A connection the client broke is what tests do on purpose.
-                    let _broken = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(socket), service)
-                        .await;
-                });
-            }
-            Some(_ended) = connections.join_next() => {}
-        }
-    }
-}
+pub(super) type Body = BoxBody<Bytes, io::Error>;
 
 /// Counts a request as in flight for as long as it lives.
 struct InFlight(Arc<Shared>);
@@ -90,52 +52,71 @@ fn whole(status: u16, content_type: &str, body: String) -> Response<Body> {
     response
 }
 
-fn refuse(counters: &Counters, wire: Wire, status: u16, retry_after: Option<u64>) -> Response<Body> {
+fn json_body(body: &Value) -> Response<Body> {
+    whole(200, "application/json", body.to_string())
+}
+
+fn refuse(
+    counters: &Counters,
+    (status, body): Refusal,
+    headers: &[(&'static str, String)],
+) -> Response<Body> {
     counters.faults.fetch_add(1, Relaxed);
-    let mut response = whole(status, "application/json", refusal(wire, status));
-    if let Some(seconds) = retry_after {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    let mut response = whole(status, "application/json", body);
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
+        }
     }
     response
 }
 
-async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let json_body = |body: Value| whole(200, "application/json", body.to_string());
-    let wire = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/__stats") => return Ok(json_body(shared.counters.json())),
-        (&Method::POST, "/__reset") => {
-            shared.counters.reset();
-            return Ok(json_body(json!({})));
-        }
-        (&Method::GET, path) if path.ends_with("/models") => {
-            let model =
-                json!({"id": "mock-c64", "object": "model", "created": 1_700_000_000, "owned_by": "mock"});
-            return Ok(json_body(json!({"object": "list", "data": [model]})));
-        }
-        (&Method::POST, path) if path.ends_with("/chat/completions") => Wire::OpenAi,
-        (&Method::POST, path) if path.ends_with("/messages") => Wire::Anthropic,
-        (&Method::POST, path) if path.ends_with("/api/chat") => Wire::Ollama,
-        _ => {
-            return Ok(whole(
-                404,
-                "application/json",
-                json!({"error": {"message": "not found"}}).to_string(),
-            ));
+pub(super) async fn handle(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path();
+    let wire = match (request.method(), Wire::of(path)) {
+        (&Method::POST, Some(wire)) => wire,
+        (method, _) => {
+            return Ok(match (method, path) {
+                (&Method::GET, "/__stats") => json_body(&shared.counters.json()),
+                (&Method::POST, "/__reset") => {
+                    shared.counters.reset();
+                    json_body(&json!({}))
+                }
+                (&Method::GET, path) if path.ends_with("/models") => {
+                    let model = json!({"id": "mock-c64", "object": "model", "created": 1_700_000_000, "owned_by": "mock"});
+                    json_body(&json!({"object": "list", "data": [model]}))
+                }
+                (&Method::GET, path) if path.ends_with("/api/tags") => {
+                    json_body(&json!({"models": [{"name": "mock-c64"}]}))
+                }
+                (&Method::POST, path) if path.ends_with("/oauth") => exchange(&shared).await,
+                _ => whole(
+                    404,
+                    "application/json",
+                    json!({"error": {"message": "not found"}}).to_string(),
+                ),
+            });
         }
     };
     let in_flight = InFlight::enter(&shared);
     let (parts, body) = request.into_parts();
-    let Ok(body) = body.collect().await else {
-        return Ok(refuse(&shared.counters, wire, 400, None));
+    let body = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_broken) => return Ok(refuse(&shared.counters, wire.refusal(400), &[])),
     };
-    let body = body.to_bytes();
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
-        return Ok(refuse(&shared.counters, wire, 400, None));
+        return Ok(refuse(&shared.counters, wire.refusal(400), &[]));
     };
     let number = shared.counters.requests.fetch_add(1, Relaxed);
-    let streamed = value["stream"].as_bool().unwrap_or(wire == Wire::Ollama);
+    if wire == Wire::GigaChat && !has_token(&parts) {
+        return Ok(refuse(&shared.counters, wire.refusal(401), &[]));
+    }
+    let streamed = value["stream"].as_bool().unwrap_or(wire.streams_by_default());
     let head = Head {
         wire,
         model: quoted(value["model"].as_str().unwrap_or("mock")),
@@ -144,10 +125,10 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         usage_wanted: value["stream_options"]["include_usage"]
             .as_bool()
             .unwrap_or(false),
+        usage_form: UsageForm::default(),
     };
     let echo = || format!("echo: {}", last_user_text(&value).unwrap_or_default());
-    let answer = decide(&shared, &parts, &value, number);
-    let prepared = prepare(answer, head, echo);
+    let prepared = Prepared::new(decide(&shared, &parts, &value, number), head, echo);
     shared.changed.notify_waiters();
 
     let mut holds = shared.holds.subscribe();
@@ -157,6 +138,31 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         tokio::time::sleep(prepared.answer.silence).await;
     }
     Ok(respond(&shared, in_flight, prepared, streamed).await)
+}
+
+/// Exchanges a key for a token, or does what the script says instead.
+async fn exchange(shared: &Shared) -> Response<Body> {
+    let number = shared.counters.exchanges.fetch_add(1, Relaxed);
+    let scripted = shared.exchanges.lock().pop_front();
+    shared.changed.notify_waiters();
+    if let Some(answer) = scripted {
+        if !answer.silence.is_zero() {
+            tokio::time::sleep(answer.silence).await;
+        }
+        if let Content::Fault { status, headers } = &answer.content {
+            return refuse(&shared.counters, Wire::GigaChat.refusal(*status), headers);
+        }
+    }
+    whole(200, "application/json", token(number))
+}
+
+/// Whether a caller shows a token that was given out here.
+fn has_token(parts: &http::request::Parts) -> bool {
+    parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("Bearer mock-token-"))
 }
 
 /// Remembers the request and picks the answer: rule, script, name.
@@ -189,79 +195,18 @@ fn decide(shared: &Shared, parts: &http::request::Parts, body: &Value, number: u
     scripted.unwrap_or_else(|| Answer::for_model(body["model"].as_str().unwrap_or("mock"), number))
 }
 
-/// An answer with everything the request had to say about it.
-struct Prepared {
-    answer: Answer,
-    head: Head,
-    /// The pieces, where the content is text of its own; made-up words are not kept.
-    pieces: Option<Vec<String>>,
-}
-
-fn prepare(answer: Answer, mut head: Head, echo: impl FnOnce() -> String) -> Prepared {
-    head.finish_reason = answer.finish_reason;
-    if let Some((prompt, _)) = answer.usage {
-        head.prompt_tokens = prompt;
-    }
-    let pieces = match &answer.content {
-        Content::Pieces(pieces) => Some(pieces.clone()),
-        Content::Echo => Some(echo().split_inclusive(' ').map(str::to_owned).collect()),
-        Content::Words(_) | Content::Fault { .. } | Content::Raw { .. } => None,
-    };
-    Prepared { answer, head, pieces }
-}
-
-impl Prepared {
-    fn piece_count(&self) -> u64 {
-        match (&self.pieces, &self.answer.content) {
-            (Some(pieces), _) => pieces.len() as u64,
-            (None, Content::Words(count)) => *count,
-            (None, _) => 0,
-        }
-    }
-
-    fn completion_tokens(&self) -> u64 {
-        match self.answer.usage {
-            Some((_, completion)) => completion,
-            None => self.piece_count(),
-        }
-    }
-
-    fn piece(&self, index: u64) -> Bytes {
-        let first = index == 0;
-        match &self.pieces {
-            Some(pieces) => {
-                let text = usize::try_from(index).ok().and_then(|index| pieces.get(index));
-                self.head.piece(&quoted(text.map_or("", String::as_str)), first)
-            }
-            None => self.head.piece(
-                if index.is_multiple_of(2) {
-                    "\"lorem \""
-                } else {
-                    "\"ipsum \""
-                },
-                first,
-            ),
-        }
-    }
-
-    fn whole_text(&self) -> String {
-        match &self.pieces {
-            Some(pieces) => pieces.concat(),
-            None => SENTENCE.repeat(usize::try_from(self.piece_count() / 16).unwrap_or(1).max(1)),
-        }
-    }
-}
-
 async fn respond(
     shared: &Arc<Shared>,
     in_flight: InFlight,
     prepared: Prepared,
     streamed: bool,
 ) -> Response<Body> {
+    let wire = prepared.head.wire;
     match &prepared.answer.content {
-        Content::Fault { status, retry_after } => {
-            return refuse(&shared.counters, prepared.head.wire, *status, *retry_after);
+        Content::Fault { status, headers } => {
+            return refuse(&shared.counters, wire.refusal(*status), headers);
         }
+        Content::OutOfQuota => return refuse(&shared.counters, wire.out_of_quota(), &[]),
         Content::Raw {
             status,
             content_type,
@@ -273,7 +218,7 @@ async fn respond(
             let mut response = streaming(&content_type, move |to| async move {
                 let _in_flight = in_flight;
                 for frame in frames {
-                    if to.send(Ok(Frame::data(frame))).await.is_err() {
+                    if send(&to, frame).await.is_err() {
                         return;
                     }
                     tokio::time::sleep(gap).await;
@@ -302,85 +247,4 @@ async fn respond(
             shared.counters.disconnects.fetch_add(1, Relaxed);
         }
     })
-}
-
-/// The reader went away.
-struct Gone;
-
-async fn send(to: &Frames, bytes: Bytes) -> Result<(), Gone> {
-    to.send(Ok(Frame::data(bytes))).await.map_err(|_closed| Gone)
-}
-
-/// Waits, unless the reader goes away first.
-async fn pause(to: &Frames, time: Duration) -> Result<(), Gone> {
-    if time.is_zero() {
-        return Ok(());
-    }
-    tokio::select! {
-        () = tokio::time::sleep(time) => Ok(()),
-        () = to.closed() => Err(Gone),
-    }
-}
-
-async fn write_stream(counters: &Counters, prepared: &Prepared, to: &Frames) -> Result<(), Gone> {
-    pause(to, prepared.answer.first_after).await?;
-    if let Some(prologue) = prepared.head.prologue() {
-        send(to, prologue).await?;
-    }
-    let count = prepared.piece_count();
-    for index in 0..=count {
-        match prepared.answer.end {
-            End::CutAfter(last) if last == index => {
-                counters.faults.fetch_add(1, Relaxed);
-                // What was written last is still in the connection's buffer, which an error throws away.
-                pause(to, CUT_AFTER_FLUSH).await?;
-                // An error as the body's next frame makes the server drop the connection in the middle of a chunk.
-                return to
-                    .send(Err(io::Error::other("cut")))
-                    .await
-                    .map_err(|_closed| Gone);
-            }
-            End::ErrorEventAfter(last) if last == index => {
-                counters.faults.fetch_add(1, Relaxed);
-                return send(to, prepared.head.error_event()).await;
-            }
-            End::SilentAfter(last) if last == index => {
-                counters.faults.fetch_add(1, Relaxed);
-                to.closed().await;
-                return Err(Gone);
-            }
-            End::Complete | End::CutAfter(_) | End::ErrorEventAfter(_) | End::SilentAfter(_) => {}
-        }
-        if index == count {
-            break;
-        }
-        if index > 0 {
-            pause(to, prepared.answer.gap).await?;
-        }
-        send(to, prepared.piece(index)).await?;
-        counters.chunks.fetch_add(1, Relaxed);
-    }
-    send(to, prepared.head.epilogue(prepared.completion_tokens())).await
-}
-
-/// A response whose body is written by a task of its own; the task ends when the reader is gone. At most four frames
-/// wait for the reader.
-fn streaming<F>(content_type: &str, write: impl FnOnce(Frames) -> F) -> Response<Body>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let (to, from) = mpsc::channel(4);
-    tokio::spawn(write(to));
-    let frames = stream::poll_fn({
-        let mut from = from;
-        move |context| from.poll_recv(context)
-    });
-    let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
-    if let Ok(value) = HeaderValue::from_str(content_type) {
-        response.headers_mut().insert(CONTENT_TYPE, value);
-    }
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
 }

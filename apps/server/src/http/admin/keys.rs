@@ -1,7 +1,8 @@
 //! `/admin/api/v1/keys`: API keys made, listed and taken back. What is answered counts from then on.
 
-use super::super::body::{self, BodyError};
-use super::super::{App, correlation_id, is_admin};
+use super::super::invalid::{FieldFault, Rule, invalid};
+use super::super::native::input;
+use super::super::{App, correlation_id, is_admin, language};
 use super::unauthorized;
 use crate::keys::{KeyWish, describe_all, describe_issued, issue};
 use crate::problem::Problem;
@@ -12,22 +13,15 @@ use axum::response::{IntoResponse, Response};
 use openclaw_core::{AccessTier, UserId};
 use openclaw_gateway::ports::StoreError;
 use openclaw_system::SystemRandom;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A key that lives longer is one without an end.
 const LONGEST_LIFE_MS: u64 = 100 * 365 * 86_400_000;
 
-/// The body of `POST`; every field may be left out.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct Wanted {
-    user: Option<String>,
-    tier: Option<String>,
-    expires_in_ms: Option<u64>,
-    unlimited: bool,
-}
+/// The fields of the body of `POST`; every one may be left out.
+const FIELDS: &[&str] = &["user", "tier", "expiresInMs", "unlimited"];
 
 /// Makes a key: 201, with the key, which is told this once.
 pub(crate) async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -78,7 +72,8 @@ pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     }
 }
 
-/// Takes a key back: 204, and from then on it is refused. 404 when there is no valid key of that id.
+/// Takes a key back: 204, and from then on it is refused. 404 when there is no such key, and with `revokedAt` when it was
+/// taken back before.
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
@@ -100,41 +95,108 @@ pub(crate) async fn revoke(
             tracing::info!(key, "an API key was taken back");
             StatusCode::NO_CONTENT.into_response()
         }
-        Ok(Ok(false)) => Problem::new("NOT_FOUND", "there is no valid key of that id").into_response(),
+        Ok(Ok(false)) => not_revoked(&app, &key).await.into_response(),
         Ok(Err(error)) => failed(&error).into_response(),
         Err(_) => Problem::new("INTERNAL", "the key was not taken back").into_response(),
     }
 }
 
 async fn wish(app: &App, request: Request) -> Result<KeyWish, Problem> {
-    let bytes = body::read(request.into_body(), app.limits.body_bytes)
-        .await
-        .map_err(|error| match error {
-            BodyError::TooLarge => Problem::new("TOO_LARGE", "the body is too large"),
-            BodyError::Broken => Problem::new("VALIDATION", "the body did not arrive whole"),
-        })?;
-    let wanted = if bytes.iter().all(u8::is_ascii_whitespace) {
-        Wanted::default()
+    let language = language(app, request.headers());
+    let bytes = input::read(request.into_body(), app.limits, language).await?;
+    let fields = if bytes.iter().all(u8::is_ascii_whitespace) {
+        Map::new()
     } else {
-        serde_json::from_slice(&bytes).map_err(|error| Problem::new("VALIDATION", error.to_string()))?
+        input::parsed(&bytes, language)?
     };
-    let user = wanted.user.map(UserId::parse).transpose();
-    let tier = wanted.tier.map_or(Ok(AccessTier::Free), |name| name.parse());
-    if wanted
-        .expires_in_ms
-        .is_some_and(|time| !(1..=LONGEST_LIFE_MS).contains(&time))
-    {
-        return Err(Problem::new(
-            "VALIDATION",
-            format!("expiresInMs must be from 1 to {LONGEST_LIFE_MS}"),
-        ));
+    wanted(&fields).map_err(|faults| invalid(&faults, language))
+}
+
+/// Reads the fields of the body; all that are wrong are told.
+fn wanted(fields: &Map<String, Value>) -> Result<KeyWish, Vec<FieldFault>> {
+    let mut faults: Vec<FieldFault> = input::unknown_fields(fields, FIELDS).collect();
+    let mut wish = KeyWish {
+        user: None,
+        tier: AccessTier::Free,
+        expires_in: None,
+        limited: true,
+    };
+    let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let mut wrong = |name: &str, value: &Value, rule: Rule| {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        faults.push(FieldFault::new(name, rule).with_value(&shown));
+    };
+    if let Some(value) = given("user") {
+        match value.as_str().map(UserId::parse) {
+            Some(Ok(user)) => wish.user = Some(user),
+            Some(Err(error)) => {
+                let text = error.to_string();
+                wrong(
+                    "user",
+                    value,
+                    Rule::new(format!("is not a name: {text}"), format!("не имя: {text}")),
+                );
+            }
+            None => wrong(
+                "user",
+                value,
+                Rule::new("must be a string", "должно быть строкой"),
+            ),
+        }
     }
-    Ok(KeyWish {
-        user: user.map_err(|error| Problem::new("VALIDATION", format!("user: {error}")))?,
-        tier: tier.map_err(|error| Problem::new("VALIDATION", format!("tier: {error}")))?,
-        expires_in: wanted.expires_in_ms.map(Duration::from_millis),
-        limited: !wanted.unlimited,
-    })
+    if let Some(value) = given("tier") {
+        match value.as_str().map(str::parse) {
+            Some(Ok(tier)) => wish.tier = tier,
+            Some(Err(_)) | None => {
+                let tiers = AccessTier::ALL.map(AccessTier::as_str).join(", ");
+                let rule = Rule::new(
+                    format!("must be one of {tiers}"),
+                    format!("должно быть одним из {tiers}"),
+                );
+                wrong("tier", value, rule);
+            }
+        }
+    }
+    if let Some(value) = given("expiresInMs") {
+        match value.as_u64().filter(|time| (1..=LONGEST_LIFE_MS).contains(time)) {
+            Some(time) => wish.expires_in = Some(Duration::from_millis(time)),
+            None => {
+                let rule = Rule::new(
+                    format!("must be a whole number from 1 to {LONGEST_LIFE_MS}"),
+                    format!("должно быть целым числом от 1 до {LONGEST_LIFE_MS}"),
+                );
+                wrong("expiresInMs", value, rule);
+            }
+        }
+    }
+    if let Some(value) = given("unlimited") {
+        match value.as_bool() {
+            Some(unlimited) => wish.limited = !unlimited,
+            None => wrong(
+                "unlimited",
+                value,
+                Rule::new("must be true or false", "должно быть true или false"),
+            ),
+        }
+    }
+    if faults.is_empty() { Ok(wish) } else { Err(faults) }
+}
+
+/// Why there was nothing to take back.
+async fn not_revoked(app: &App, key: &str) -> Problem {
+    let keys = match app.key_store.keys().await {
+        Ok(keys) => keys,
+        Err(error) => return failed(&error),
+    };
+    match keys
+        .iter()
+        .find(|known| known.id == key)
+        .and_then(|known| known.revoked_at)
+    {
+        Some(at) => Problem::new("NOT_FOUND", format!("the key was taken back already, at {at}"))
+            .with("revokedAt", at.to_string()),
+        None => Problem::new("NOT_FOUND", "there is no key of that id"),
+    }
 }
 
 fn failed(error: &StoreError) -> Problem {

@@ -185,11 +185,13 @@ pub(crate) async fn test(State(app): State<Arc<App>>, request: Request) -> Respo
     let id = correlation_id(&app, &request);
     let bytes = match body::read(request.into_body(), app.limits.body_bytes).await {
         Ok(bytes) => bytes,
-        Err(BodyError::TooLarge) => {
-            return Problem::new("TOO_LARGE", "the body is too large").into_response();
-        }
-        Err(BodyError::Broken) => {
-            return Problem::new("VALIDATION", "the body did not arrive whole").into_response();
+        Err(error) => {
+            let (code, detail) = match error {
+                BodyError::TooLarge => ("TOO_LARGE", "the body is too large"),
+                BodyError::Broken => ("VALIDATION", "the body did not arrive whole"),
+                BodyError::Slow => ("REQUEST_TIMEOUT", "the body took too long to arrive"),
+            };
+            return Problem::new(code, detail).with_correlation_id(id).into_response();
         }
     };
     let model = serde_json::from_slice::<Wanted>(&bytes)

@@ -111,6 +111,7 @@ fn platforms(app: &App) -> Value {
             }),
             // Known once Telegram has answered for the token.
             "username": telegram.and_then(|telegram| telegram.adapter.identity()).map(|bot| bot.username),
+            "trouble": telegram.and_then(|telegram| telegram.trouble.now()),
         },
         "web": { "on": app.facts.web },
         "api": { "on": true, "keys": app.keys.count(app.clock.now()) },

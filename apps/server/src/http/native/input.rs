@@ -1,18 +1,23 @@
 //! Reads what requests of the native API carry: queries, bodies, idempotency keys.
 
+use super::super::HttpLimits;
 use super::super::body::{self, BodyError};
+use super::super::invalid::{FieldFault, Rule, invalid};
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use bytes::Bytes;
-use openclaw_core::{Language, ValidationError};
-use serde_json::Value;
+use openclaw_core::Language;
+use serde_json::{Map, Value};
 
 /// The longest text of a message, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
 /// The longest idempotency key, in characters.
 const MAX_KEY_CHARS: usize = 255;
+/// So many unknown fields are named, and so much of each name.
+const MAX_UNKNOWN: usize = 8;
+const MAX_FIELD_CHARS: usize = 64;
 
 /// The parameters of a URL.
 #[derive(Debug)]
@@ -20,9 +25,12 @@ pub(super) struct Query {
     pairs: Vec<(String, String)>,
 }
 
-fn invalid(field: &str, value: &str, rule: &str) -> Problem {
-    let error = ValidationError::one(field, value.chars().take(64).collect::<String>(), rule);
-    Problem::from_error(&error, Language::En)
+fn wrong(field: &str, rule: Rule, language: Language) -> Problem {
+    invalid(&[FieldFault::new(field, rule)], language)
+}
+
+fn wrong_value(field: &str, value: &str, rule: Rule, language: Language) -> Problem {
+    invalid(&[FieldFault::new(field, rule).with_value(value)], language)
 }
 
 // === impl Query ===
@@ -47,20 +55,30 @@ impl Query {
     }
 
     /// How many items a page is to have.
-    pub(super) fn limit(&self, default: usize, most: usize) -> Result<usize, Problem> {
+    pub(super) fn limit(&self, default: usize, most: usize, language: Language) -> Result<usize, Problem> {
         let Some(value) = self.get("limit") else {
             return Ok(default);
         };
         let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
-        limit.ok_or_else(|| invalid("limit", value, &format!("must be between 1 and {most}")))
+        limit.ok_or_else(|| {
+            let rule = Rule::new(
+                format!("must be a whole number from 1 to {most}"),
+                format!("должно быть целым числом от 1 до {most}"),
+            );
+            wrong_value("limit", value, rule, language)
+        })
     }
 
     /// Where a page begins.
-    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Problem> {
+    pub(super) fn number(&self, name: &str, language: Language) -> Result<Option<i64>, Problem> {
         let number = |value: &str| {
-            value
-                .parse()
-                .map_err(|_| invalid(name, value, "must be taken from `next` of an earlier page"))
+            value.parse().map_err(|_| {
+                let rule = Rule::new(
+                    "must be taken from `next` of an earlier page",
+                    "должно быть взято из `next` предыдущей страницы",
+                );
+                wrong_value(name, value, rule, language)
+            })
         };
         self.get(name).map(number).transpose()
     }
@@ -91,38 +109,89 @@ fn unescaped(text: &str) -> String {
 }
 
 /// The whole body, or why not.
-async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+pub(in super::super) async fn read(
+    body: Body,
+    limits: HttpLimits,
+    language: Language,
+) -> Result<Bytes, Problem> {
+    let limit = limits.body_bytes;
+    let say = |en: String, ru: String| match language {
+        Language::En => en,
+        Language::Ru => ru,
+    };
     body::read(body, limit).await.map_err(|error| match error {
-        BodyError::TooLarge => {
-            Problem::new("TOO_LARGE", format!("The body has more than {limit} bytes.")).with("limit", limit)
-        }
-        BodyError::Broken => Problem::new("VALIDATION", "The body did not arrive whole."),
+        BodyError::TooLarge => Problem::new(
+            "TOO_LARGE",
+            say(
+                format!("The body has more than {limit} bytes."),
+                format!("Тело запроса больше допустимого, в байтах: {limit}."),
+            ),
+        )
+        .with("limit", limit),
+        BodyError::Slow => Problem::new(
+            "REQUEST_TIMEOUT",
+            say(
+                format!(
+                    "The body had not arrived after {} ms.",
+                    limits.body_time.as_millis()
+                ),
+                format!("Тело запроса не пришло за {} мс.", limits.body_time.as_millis()),
+            ),
+        ),
+        BodyError::Broken => wrong(
+            "body",
+            Rule::new("did not arrive whole", "пришло не полностью"),
+            language,
+        ),
     })
 }
 
-fn parsed(body: &[u8]) -> Result<Value, Problem> {
-    match serde_json::from_slice(body) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(Problem::new("VALIDATION", "The body must be a JSON object.")),
-        Err(error) => Err(Problem::new(
-            "VALIDATION",
-            format!("The body is not JSON: {error}."),
-        )),
-    }
+/// What a body holds, which must be an object.
+pub(in super::super) fn parsed(body: &[u8], language: Language) -> Result<Map<String, Value>, Problem> {
+    let rule = match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => return Ok(fields),
+        Ok(_) => Rule::new("must be a JSON object", "должно быть объектом JSON"),
+        Err(error) => Rule::new(format!("is not JSON: {error}"), format!("не JSON: {error}")),
+    };
+    Err(wrong("body", rule, language))
 }
 
 /// A body of which nothing is needed: empty, or an object of any fields.
-pub(super) async fn object(body: Body, limit: usize) -> Result<(), Problem> {
-    let body = read(body, limit).await?;
+pub(super) async fn object(body: Body, limits: HttpLimits, language: Language) -> Result<(), Problem> {
+    let body = read(body, limits, language).await?;
     if body.is_empty() {
         Ok(())
     } else {
-        parsed(&body).map(drop)
+        parsed(&body, language).map(drop)
     }
 }
 
+/// The fields that are none of the known ones, a few at most.
+pub(in super::super) fn unknown_fields<'a>(
+    fields: &'a Map<String, Value>,
+    known: &'a [&str],
+) -> impl Iterator<Item = FieldFault> + 'a {
+    let unknown = fields.keys().filter(|field| !known.contains(&field.as_str()));
+    unknown.take(MAX_UNKNOWN).map(|field| {
+        let shown: String = field
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_FIELD_CHARS)
+            .collect();
+        FieldFault::new(
+            shown,
+            Rule::new("is not a field of this request", "не поле этого запроса"),
+        )
+    })
+}
+
 /// A body that is an object.
-pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Result<Value, Problem> {
+pub(super) async fn json(
+    headers: &HeaderMap,
+    body: Body,
+    limits: HttpLimits,
+    language: Language,
+) -> Result<Map<String, Value>, Problem> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .map(|kind| kind.to_str().unwrap_or_default());
@@ -130,29 +199,44 @@ pub(super) async fn json(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("application/json")) {
         return Err(Problem::new(
             "UNSUPPORTED_MEDIA_TYPE",
-            "Send the body with `Content-Type: application/json`.",
+            match language {
+                Language::En => "Send the body with `Content-Type: application/json`.",
+                Language::Ru => "Отправьте тело запроса с `Content-Type: application/json`.",
+            },
         ));
     }
-    parsed(&read(body, limit).await?)
+    parsed(&read(body, limits, language).await?, language)
 }
 
-/// The text of a message.
-pub(super) fn text(mut body: Value) -> Result<String, Problem> {
-    match body.get_mut("text").map(Value::take) {
-        Some(Value::String(text)) if text.trim().is_empty() => Err(invalid("text", "", "must not be empty")),
-        Some(Value::String(text)) if text.len() > MAX_TEXT_BYTES => Err(Problem::new(
-            "TOO_LARGE",
-            format!("The text has {} bytes, {MAX_TEXT_BYTES} are allowed.", text.len()),
-        )
-        .with("limit", MAX_TEXT_BYTES)),
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(invalid("text", "", "must be a string")),
-        None => Err(invalid("text", "", "must be given")),
-    }
+/// The text of a message. A field that a message does not have is refused, so that nobody believes, say, to have chosen a
+/// model.
+pub(super) fn text(mut body: Map<String, Value>, language: Language) -> Result<String, Problem> {
+    let mut faults: Vec<FieldFault> = unknown_fields(&body, &["text"]).collect();
+    let rule = match body.get_mut("text").map(Value::take) {
+        Some(Value::String(text)) if text.trim().is_empty() => {
+            Rule::new("must not be empty", "не может быть пустым")
+        }
+        Some(Value::String(text)) if text.len() > MAX_TEXT_BYTES => {
+            let detail = match language {
+                Language::En => format!("The text has {} bytes, {MAX_TEXT_BYTES} are allowed.", text.len()),
+                Language::Ru => format!(
+                    "Длина текста в байтах {}, допустимо {MAX_TEXT_BYTES}.",
+                    text.len()
+                ),
+            };
+            return Err(Problem::new("TOO_LARGE", detail).with("limit", MAX_TEXT_BYTES));
+        }
+        Some(Value::String(text)) if faults.is_empty() => return Ok(text),
+        Some(Value::String(_)) => return Err(invalid(&faults, language)),
+        Some(_) => Rule::new("must be a string", "должно быть строкой"),
+        None => Rule::new("must be given", "обязательно"),
+    };
+    faults.insert(0, FieldFault::new("text", rule));
+    Err(invalid(&faults, language))
 }
 
 /// The key of a request that may be sent twice: a structured-field string, or the same without its quotes.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap, language: Language) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next() else {
         return Ok(None);
@@ -166,13 +250,12 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     match key.filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len())) {
         Some(key) => Ok(Some(key)),
         None => {
-            let rule =
-                "must be one string of 1 to 255 printable ASCII characters, in double quotes or without";
-            Err(invalid(
-                "Idempotency-Key",
-                &String::from_utf8_lossy(value.as_bytes()),
-                rule,
-            ))
+            let rule = Rule::new(
+                "must be one string of 1 to 255 printable ASCII characters, in double quotes or without",
+                "должен быть одной строкой из 1–255 печатных символов ASCII, в двойных кавычках или без них",
+            );
+            let value = String::from_utf8_lossy(value.as_bytes());
+            Err(wrong_value("Idempotency-Key", &value, rule, language))
         }
     }
 }
@@ -224,7 +307,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", HeaderValue::from_static(header));
         assert_eq!(
-            idempotency_key(&headers).ok().flatten().as_deref(),
+            idempotency_key(&headers, Language::En).ok().flatten().as_deref(),
             expected,
             "{header}"
         );
@@ -246,27 +329,38 @@ mod tests {
     fn a_key_has_a_longest_length_and_comes_once() {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", HeaderValue::try_from("k".repeat(255)).unwrap());
-        assert!(idempotency_key(&headers).is_ok());
+        assert!(idempotency_key(&headers, Language::En).is_ok());
         headers.insert("idempotency-key", HeaderValue::try_from("k".repeat(256)).unwrap());
-        assert!(idempotency_key(&headers).is_err());
+        assert!(idempotency_key(&headers, Language::En).is_err());
         headers.insert("idempotency-key", HeaderValue::from_static("a"));
         headers.append("idempotency-key", HeaderValue::from_static("b"));
-        assert!(idempotency_key(&headers).is_err());
-        assert_eq!(idempotency_key(&HeaderMap::new()).ok(), Some(None));
+        assert!(idempotency_key(&headers, Language::En).is_err());
+        assert_eq!(idempotency_key(&HeaderMap::new(), Language::En).ok(), Some(None));
     }
 
     #[test]
     fn a_text_is_there_not_empty_and_not_too_long() {
-        let status = |body| text(body).map_err(|problem| problem.status().as_u16());
-        assert_eq!(status(json!({"text": " hi ", "other": 1})), Ok(" hi ".to_owned()));
+        let read = |body: Value| text(body.as_object().unwrap().clone(), Language::En);
+        let status = |body| read(body).map_err(|problem| problem.status().as_u16());
+        assert_eq!(status(json!({"text": " hi "})), Ok(" hi ".to_owned()));
         for body in [
             json!({}),
             json!({"text": 1}),
             json!({"text": ""}),
             json!({"text": " \n"}),
         ] {
-            assert_eq!(status(body), Err(400));
+            let problem = read(body).unwrap_err().to_json();
+            assert_eq!(
+                (&problem["status"], &problem["errors"][0]["field"]),
+                (&json!(400), &json!("text"))
+            );
         }
+        let unknown = read(json!({"text": "", "model": "m"})).unwrap_err().to_json();
+        assert_eq!(
+            unknown["detail"],
+            "`text` must not be empty; `model` is not a field of this request."
+        );
+        assert_eq!(status(json!({"text": "hi", "model": "m"})), Err(400));
         assert!(status(json!({"text": "x".repeat(MAX_TEXT_BYTES)})).is_ok());
         assert_eq!(status(json!({"text": "x".repeat(MAX_TEXT_BYTES + 1)})), Err(413));
     }
@@ -294,8 +388,13 @@ mod tests {
             (query.get("a"), query.get("b c"), query.get("e")),
             (Some("1 2"), Some("Ж"), Some("%zz%4"))
         );
-        assert!(query.limit(50, 100).is_err());
-        assert_eq!(Query::parse(&"/x".parse().unwrap()).limit(50, 100).ok(), Some(50));
+        assert!(query.limit(50, 100, Language::En).is_err());
+        assert_eq!(
+            Query::parse(&"/x".parse().unwrap())
+                .limit(50, 100, Language::En)
+                .ok(),
+            Some(50)
+        );
     }
 
     proptest! {

@@ -197,6 +197,12 @@ async fn no_connection_is_surely_not_sent() {
     config.base_url = format!("http://{closed}");
     let adapter = TelegramAdapter::new(config, http());
     let error = adapter.send_message(&plain("42", "x")).await.unwrap_err();
+    assert_eq!(
+        error,
+        DeliveryError::not_sent(Kind::Network {
+            reason: "the connection is refused"
+        })
+    );
     assert_eq!(error.certainty, Certainty::NotSent);
     assert!(error.may_retry());
     for text in [format!("{error}"), format!("{error:?}"), format!("{adapter:?}")] {

@@ -1,4 +1,4 @@
-//! The `openclaw` binary: starts things, and nothing else.
+//! The `openclaw` command: starts things, and nothing else. The binary is [`main`]; beside it stand only the fuzz targets.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -16,6 +16,8 @@ mod config;
 mod config_cli;
 mod data_dir;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod intake;
 mod keys;
@@ -32,6 +34,7 @@ mod status;
 mod table;
 mod telemetry;
 mod wire;
+mod words;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -39,13 +42,12 @@ use failure::Failure;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The configuration is not valid.
 const EXIT_CONFIG: u8 = 78;
 
-fn main() -> ExitCode {
+/// Does what the command line says; the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli.command) {
         Ok(code) => ExitCode::from(code),

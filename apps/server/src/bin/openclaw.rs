@@ -1,0 +1,12 @@
+//! The `openclaw` binary.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    openclaw::main()
+}

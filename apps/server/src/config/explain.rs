@@ -1,0 +1,217 @@
+//! What `config explain` says: of a field its meaning, type, names and value, of a section its fields.
+
+use super::fault::nearest;
+use super::schema::{self, FIELDS, Field, Reload};
+use super::show::{Settings, unset};
+use super::tree;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// The widest value that is shown whole in the list of a section.
+const VALUE_CHARS: usize = 24;
+
+/// Explains a field or a section, by its path, also with places of lists (`ai-fabric.providers[0].kind`), or by its name
+/// in the environment. The error is the name that was probably meant, if any.
+pub(crate) fn explain(settings: &Settings, typed: &str) -> Result<String, Option<&'static str>> {
+    let typed = typed.trim().trim_end_matches('.');
+    if let Some(field) = by_variable(typed) {
+        return Ok(of_field(settings, field, field.path));
+    }
+    let path = tree::schema_path(typed).ok_or_else(|| similar(typed))?;
+    match schema::find(&path) {
+        Some(field) => Ok(of_field(settings, field, typed)),
+        None => Ok(of_section(settings, &path)),
+    }
+}
+
+/// The field that a fault or a person names, whatever places of lists stand in the name.
+pub(crate) fn field_named(path: &str) -> Option<&'static Field> {
+    schema::find(&tree::schema_path(path)?)
+}
+
+fn by_variable(name: &str) -> Option<&'static Field> {
+    if name == "PORT" {
+        return schema::find("server.listen");
+    }
+    FIELDS
+        .iter()
+        .find(|field| field.short_name() == Some(name) || field.env_name() == name)
+}
+
+fn of_field(settings: &Settings, field: &Field, path: &str) -> String {
+    let mut out = format!("{}\n  {}\n\n", field.path, field.doc);
+    // Writing to a String cannot fail.
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(out, "  {name:<12} {value}");
+    };
+    line("type", &field.kind.expected());
+    line("default", &unset(field));
+    let own = |entry: &&super::show::Setting| entry.path == path || entry.path == field.path;
+    if let Some(entry) = settings.entries().iter().find(own) {
+        line("value", &format!("{} ({})", entry.value, entry.origin));
+    }
+    let names = match field.short_name() {
+        Some(short) => format!("{}, {short}", field.env_name()),
+        None => field.env_name(),
+    };
+    line("environment", &names);
+    line(
+        "change",
+        match field.reload {
+            Reload::Restart => "needs a restart",
+            Reload::Now | Reload::NewConversations | Reload::Reconnect
+                if schema::applies_at_once(field.path) =>
+            {
+                "takes effect at once after openclaw config reload"
+            }
+            // What each will mean once a running server can change it.
+            Reload::Now | Reload::NewConversations | Reload::Reconnect => {
+                "needs a restart; this version changes models, budgets and log levels while it runs"
+            }
+        },
+    );
+    out
+}
+
+/// The fields of a section, each with its present value and its meaning.
+fn of_section(settings: &Settings, path: &str) -> String {
+    let within = format!("{}.", path.trim_end_matches("[]"));
+    let of_list = format!("{}[].", path.trim_end_matches("[]"));
+    let rows: Vec<(&'static Field, &str, String)> = FIELDS
+        .iter()
+        .filter_map(|field| {
+            let name = field
+                .path
+                .strip_prefix(&of_list)
+                .or_else(|| field.path.strip_prefix(&within))?;
+            let value = settings
+                .entries()
+                .iter()
+                .find(|entry| entry.path == field.path)
+                .map_or_else(|| unset(field), |entry| entry.value.clone());
+            Some((field, name, shortened(&value)))
+        })
+        .collect();
+    let widest = |of: fn(&(&'static Field, &str, String)) -> usize| rows.iter().map(of).max().unwrap_or(0);
+    let names = widest(|row| row.1.chars().count());
+    let values = widest(|row| row.2.chars().count());
+    let mut out = format!("{}\n\n", path.trim_end_matches("[]"));
+    for (field, name, value) in &rows {
+        let _ = writeln!(out, "  {name:<names$}  {value:<values$}  {}", field.doc);
+    }
+    if let Some((field, ..)) = rows.first() {
+        let _ = writeln!(out, "\nmore of each: openclaw config explain {}", field.path);
+    }
+    out
+}
+
+fn shortened(value: &str) -> String {
+    if value.chars().count() <= VALUE_CHARS {
+        value.to_owned()
+    } else {
+        value.chars().take(VALUE_CHARS - 1).chain(['…']).collect()
+    }
+}
+
+/// Every section and list of tables: what stands before a dot in a field's path.
+fn sections() -> BTreeSet<&'static str> {
+    FIELDS
+        .iter()
+        .flat_map(|field| {
+            field
+                .path
+                .match_indices('.')
+                .filter_map(|(at, _)| field.path.get(..at))
+                .map(|section| section.trim_end_matches("[]"))
+        })
+        .collect()
+}
+
+/// The field or section that was probably meant: a field of that last name, else one written almost so.
+fn similar(typed: &str) -> Option<&'static str> {
+    let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    let fields = || FIELDS.iter().map(|field| field.path);
+    let name = typed.rsplit('.').next().filter(|name| !name.is_empty())?;
+    fields()
+        .find(|other| last(other).eq_ignore_ascii_case(name))
+        .or_else(|| nearest(typed, sections().into_iter().chain(fields())))
+        .or_else(|| {
+            let close = nearest(name, fields().map(last))?;
+            fields().find(|other| last(other) == close)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(typed: &str, words: &[&str]) {
+        let text = explain(&Settings::default(), typed).unwrap();
+        for word in words {
+            assert!(text.contains(word), "{typed}: {word} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_section_lists_its_fields_with_their_meaning() {
+        check(
+            "concurrency",
+            &[
+                "  minWorkers ",
+                "  latencyWindowMs ",
+                "Upper bound of the pool.",
+                "explain concurrency.preset",
+            ],
+        );
+        check("streaming.web", &["flushTimeoutMs", "200"]);
+        check("ai-fabric", &["budgets.free", "providers[].models[].id"]);
+        for list in [
+            "ai-fabric.providers",
+            "ai-fabric.providers[]",
+            "ai-fabric.providers[3]",
+        ] {
+            check(
+                list,
+                &[
+                    "ai-fabric.providers\n",
+                    "\n  kind",
+                    "(required)",
+                    "\n  models[].contextWindow",
+                ],
+            );
+        }
+        let text = explain(&Settings::default(), "session").unwrap();
+        assert!(
+            !text.contains("session.ttlMs  "),
+            "names are those within the section: {text}"
+        );
+    }
+
+    #[test]
+    fn a_field_is_found_by_every_name_it_goes_by() {
+        for name in [
+            "ai-fabric.providers[].kind",
+            "ai-fabric.providers[2].kind",
+            "ai-fabric.providers.kind",
+            "OPENCLAW__AI_FABRIC__PROVIDERS__N__KIND",
+        ] {
+            check(name, &["ai-fabric.providers[].kind\n  What it speaks."]);
+        }
+        check("PORT", &["server.listen\n"]);
+        check("LOG_LEVEL", &["logging.level\n"]);
+        check("concurrency.max_workers", &["concurrency.maxWorkers\n"]);
+        check("logging.levels.ai-fabric", &["The level of one module."]);
+    }
+
+    #[test]
+    fn a_misspelt_section_finds_its_neighbour() {
+        let meant = |typed: &str| explain(&Settings::default(), typed).unwrap_err();
+        assert_eq!(meant("concurency"), Some("concurrency"));
+        assert_eq!(meant("streming.web"), Some("streaming.web"));
+        assert_eq!(meant("maxWorkers"), Some("concurrency.maxWorkers"));
+        assert_eq!(meant("maxWorker"), Some("concurrency.maxWorkers"));
+        assert_eq!(meant("weather"), None);
+        assert_eq!(meant(""), None);
+    }
+}

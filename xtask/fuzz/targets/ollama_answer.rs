@@ -1,0 +1,9 @@
+//! Answers of Ollama.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use openclaw_fuzz::check_answer;
+use openclaw_ollama::fuzzing::answer;
+
+fuzz_target!(|data: &[u8]| check_answer(data, answer));
