@@ -118,7 +118,7 @@ impl Reloader {
                     applied = %Changes(&reloaded.applied),
                     needsRestart = %Changes(&reloaded.needs_restart),
                     providers = reloaded.providers.join(" "),
-                    "the log levels and models were read again"
+                    "the log levels were read again; so were models and budgets"
                 );
                 if !reloaded.needs_restart.is_empty() {
                     tracing::warn!(fields = %Changes(&reloaded.needs_restart), "these fields need a restart and are as they were");

@@ -137,7 +137,7 @@ impl Looker<'_> {
             self.tree.fault(Fault::new(
                 origin,
                 "",
-                "it is no http:// or https:// address without a password",
+                "expected an http:// or https:// address, such as http://127.0.0.1:11434/v1",
             ));
         }
         Some(url)

@@ -95,7 +95,7 @@ async fn a_configuration_that_is_not_valid_changes_nothing_and_is_said_loudly() 
     // The mended one is taken by the next signal.
     std::fs::write(&file, openai("one", &fake.url("/v1"), "b")).unwrap();
     server.signal(Signal::HUP).unwrap();
-    logged(&server, "models were read again").await;
+    logged(&server, "so were models and budgets").await;
     assert_eq!(said(&ask(&client(&server), "auto").await), "openai says b");
 }
 
