@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::http;
 use crate::intake;
 use crate::observer;
+use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::wire::{self, Built};
 use crate::words::counted;
@@ -175,6 +176,17 @@ async fn serve(
     .await
     .map_err(|error| start_failed(args, error))?;
     let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
+    let reloader = Arc::new(Reloader::new(
+        args.clone(),
+        log.clone(),
+        observer,
+        Arc::clone(&built.fabric),
+        built.gateway.clone(),
+        Arc::clone(&built.app.counters),
+        reload::values(&loaded.settings),
+    ));
+    // The first to set it is the only one.
+    built.app.reloader.set(Arc::clone(&reloader)).ok();
     let resumed = built
         .gateway
         .start()
@@ -216,12 +228,12 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
-    // SIGHUP reads the configuration again. What can change while the server runs today is the log level.
+    // SIGHUP reads the configuration again, as `openclaw config reload` does.
     let reloading = async {
         let mut hangup = signal(SignalKind::hangup())?;
         while hangup.recv().await.is_some() {
-            reload(args, log);
-            observer.follow_level();
+            // Whatever came of it is in the log.
+            reloader.reload_and_log("SIGHUP").await.ok();
         }
         Ok::<(), std::io::Error>(())
     };
@@ -280,18 +292,6 @@ async fn serve(
     }
 }
 
-/// Takes over what can change; keeps everything as it is when the configuration is not valid.
-fn reload(args: &ServeArgs, log: &LogHandle) {
-    let changed = load(args).and_then(|loaded| {
-        let filter = LogFilter::parse(&loaded.sections.logging.directives())?;
-        Ok(log.set(&filter)?)
-    });
-    match changed {
-        Ok(()) => tracing::info!("the log levels were read again; everything else needs a restart"),
-        Err(error) => tracing::warn!(error = format!("{error:#}"), "nothing was changed"),
-    }
-}
-
 /// Written beside and renamed, so that a reader never sees half an address.
 fn write_address(data_dir: &Path, address: SocketAddr) -> anyhow::Result<()> {
     let (temporary, path) = (data_dir.join("server.addr.new"), data_dir.join(ADDRESS_FILE));
@@ -324,14 +324,15 @@ fn say_ready(
             min: pool.min_workers,
             max: pool.max_workers,
         });
+    let model = built.fabric.choice();
     let facts = banner::Facts {
         address,
         config: &config_source(args),
         data_dir: data_dir.path(),
         is_new: matches!(api_key.source, KeySource::Created(_)),
         storage: built.storage,
-        models: &built.model.models,
-        why: built.model.why,
+        models: &model.models,
+        why: model.why,
         processes: processes.as_ref(),
         warnings: loaded.notices.len(),
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),

@@ -302,15 +302,10 @@ impl<R> PriorityScheduler<R> {
 
     /// Everything that waits, in no order. Costs a look at every slot the queue has had at once lately.
     pub fn queued(&self) -> impl Iterator<Item = Queued<'_, R>> {
-        self.entries.nodes.iter().zip(0..).filter_map(|(node, slot)| {
-            Some(Queued {
-                id: EntryId {
-                    slot,
-                    sequence: node.sequence,
-                },
-                submission: node.submission.as_ref()?,
-                ready: node.lane != NONE,
-            })
+        self.entries.queued().map(|(slot, submission)| Queued {
+            id: self.entries.id(slot),
+            submission,
+            ready: self.entries.place(slot).lane != NONE,
         })
     }
 
