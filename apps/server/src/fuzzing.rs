@@ -38,22 +38,20 @@ pub fn chat_completion(body: &[u8]) -> Result<Accepted, (u16, Vec<u8>)> {
     }
 }
 
-/// Reads a configuration: a file, variables and what `--set` says. What `config show` says of it.
+/// Reads a configuration: a file, variables and flags. What `config show` says of it.
 ///
 /// # Errors
 /// The faults, one a line.
-pub fn configuration(file: &str, variables: &[(&str, &str)], settings: &[String]) -> Result<String, String> {
+pub fn configuration(file: &str, variables: &[(&str, &str)], flags: &[String]) -> Result<String, String> {
     let mut environment = FixedEnvironment::default();
     for (name, value) in variables {
         environment.vars.insert((*name).to_owned(), (*value).to_owned());
     }
-    let flags: Vec<Override> = settings
-        .iter()
-        .map(|setting| Override {
-            flag: "--set",
-            setting: setting.clone(),
-        })
-        .collect();
+    let set = |setting: &String| Override {
+        flag: "--set",
+        setting: setting.clone(),
+    };
+    let flags: Vec<Override> = flags.iter().map(set).collect();
     match config::load(Some(file), &environment, &flags) {
         Ok(Loaded { settings, .. }) => {
             let json = settings.to_json();
