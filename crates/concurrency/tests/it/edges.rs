@@ -153,6 +153,44 @@ fn after_failures_to_start_a_worker_the_tries_are_further_and_further_apart() {
 }
 
 #[test]
+fn whoever_waits_for_admission_below_the_size_of_the_queue_sleeps() {
+    let stage = Stage::new(ConcurrencyConfig::default());
+    let _tickets: Vec<_> = (1..=23).map(|request| stage.submit(request)).collect();
+    // 19 of 32 wait and the level refuses: there is room, and yet nobody is to be woken.
+    let mut waiting = Box::pin(stage.pool.admissible());
+    assert!((&mut waiting).now_or_never().is_none());
+    stage.runtime.finish(1);
+    assert_eq!((&mut waiting).now_or_never(), Some(Ok(())));
+}
+
+#[test]
+fn what_a_refused_caller_is_told_follows_the_time_requests_take() {
+    let stage = Stage::new(ConcurrencyConfig::default());
+    for (request, took) in [(1, 10), (2, 20)] {
+        let _ticket = stage.submit(request);
+        stage.clock.advance(seconds(took));
+        stage.runtime.finish(request);
+    }
+    let _tickets: Vec<_> = (3..=25).map(|request| stage.submit(request)).collect();
+    assert_eq!(stage.pool.refusals_total(), 0);
+    let refused = stage.pool.admit().expect_err("overloaded");
+    // Smoothed: nine tenths of 10 s and one of 20 s are 11 s, four at a time.
+    assert_eq!(refused.retry_after, Duration::from_millis(2_750));
+    assert!(stage.pool.admit().is_err());
+    assert_eq!(stage.pool.refusals_total(), 2);
+}
+
+#[test]
+fn a_pool_says_whether_it_is_paused() {
+    let stage = Stage::new(one_worker());
+    assert!(!stage.pool.is_paused());
+    stage.pool.pause();
+    assert!(stage.pool.is_paused());
+    stage.pool.resume();
+    assert!(!stage.pool.is_paused());
+}
+
+#[test]
 fn a_paused_pool_shuts_down_without_waiting_for_what_it_will_not_start() {
     let stage = Stage::new(one_worker());
     stage.pool.pause();
