@@ -619,7 +619,7 @@ proptest! {
             .flat_map(|round| first_seen.iter().map(move |tenant| (*tenant, round)))
             .filter(|(tenant, round)| *round < of(*tenant))
             .collect();
-        prop_assert_eq!(serve(&arrivals), rounds.clone());
-        prop_assert_eq!(serve(&grouped), rounds);
+        prop_assert_eq!(&serve(&arrivals), &rounds);
+        prop_assert_eq!(&serve(&grouped), &rounds);
     }
 }
