@@ -181,6 +181,47 @@ fn what_a_refused_caller_is_told_follows_the_time_requests_take() {
 }
 
 #[test]
+fn a_worker_that_never_came_up_is_tried_again_later_and_one_that_crashed_at_work_at_once() {
+    let stage = Stage::new(one_worker());
+    let idle = stage.pool.workers()[0].id;
+    stage.runtime.exit(idle, WorkerExit::Ended);
+    assert_eq!(stage.pool.totals().spawn_failures, 1);
+    assert!(stage.pool.workers().is_empty());
+    stage.pass(seconds(1));
+    let _ticket = stage.submit(1);
+    let busy = stage.runtime.worker_of(1);
+    stage.runtime.exit(busy, WorkerExit::Ended);
+    assert_eq!(
+        stage.pool.totals().spawn_failures,
+        1,
+        "it came up, and fell over its request"
+    );
+    assert_eq!(stage.pool.workers().len(), 1);
+}
+
+/// The runtime must know that a thread is lost before it chooses one for the replacement.
+#[test]
+fn a_replacement_is_started_after_the_kill_that_makes_room_for_it() {
+    for silent in [false, true] {
+        let stage = Stage::new(one_worker());
+        let _tickets = [stage.submit(1), stage.submit(2)];
+        let worker = stage.runtime.worker_of(1);
+        let runtime = Arc::clone(&stage.runtime);
+        stage
+            .runtime
+            .on_spawn(move || assert_eq!(runtime.killed(), [worker], "started too early"));
+        if silent {
+            stage.pass(seconds(61));
+        } else {
+            stage.pass_beating(seconds(120));
+        }
+        assert_eq!(stage.runtime.started(), [1, 2]);
+        assert_eq!(stage.pool.totals().spawn_failures, 0);
+        stage.runtime.on_spawn(|| {});
+    }
+}
+
+#[test]
 fn a_pool_says_whether_it_is_paused() {
     let stage = Stage::new(one_worker());
     assert!(!stage.pool.is_paused());
