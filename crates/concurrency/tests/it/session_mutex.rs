@@ -79,6 +79,7 @@ fn sessions_do_not_know_of_each_other() {
     let _one = got(&mut ask(&mutex, "s", PATIENCE));
     let _other = got(&mut ask(&mutex, "t", PATIENCE));
     assert_eq!(mutex.len(), 2);
+    assert!(!mutex.is_empty());
 }
 
 #[test]
