@@ -4,7 +4,7 @@ use crate::support::Stage;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openclaw_concurrency::{
-    ConcurrencyConfig, Priority, RequestError, SpawnError, Submission, WorkerHandle, WorkerLink,
+    ConcurrencyConfig, Priority, RequestError, SpawnError, Submission, WorkerExit, WorkerHandle, WorkerLink,
     WorkerRuntime,
 };
 use openclaw_core::testing::SeededRandom;
@@ -219,6 +219,20 @@ fn a_replacement_is_started_after_the_kill_that_makes_room_for_it() {
         assert_eq!(stage.pool.totals().spawn_failures, 0);
         stage.runtime.on_spawn(|| {});
     }
+}
+
+#[test]
+fn a_caller_refused_far_above_the_threshold_waits_for_as_many_requests_as_are_too_many() {
+    let stage = Stage::new(ConcurrencyConfig::default());
+    let _ticket = stage.submit(1);
+    stage.clock.advance(seconds(2));
+    stage.runtime.finish(1);
+    stage.pool.pause();
+    let places: Vec<_> = std::iter::from_fn(|| stage.pool.admit().ok()).collect();
+    assert_eq!(places.len(), 32);
+    let refused = stage.pool.admit().expect_err("full");
+    // One worker at work leaves room for 18: 14 of the 32 must have gone, 2 s each.
+    assert_eq!(refused.retry_after, seconds(28));
 }
 
 #[test]

@@ -142,6 +142,21 @@ fn a_lock_granted_to_a_sleeper_lives_from_when_it_wakes() {
 }
 
 #[test]
+fn a_lock_just_granted_is_not_free_for_who_asks_next() {
+    let (_clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut second = ask(&mutex, "s", PATIENCE);
+    drop(first);
+    let mut third = ask(&mutex, "s", PATIENCE);
+    assert!(
+        (&mut third).now_or_never().is_none(),
+        "the second has it and has not looked yet"
+    );
+    drop(got(&mut second));
+    drop(got(&mut third));
+}
+
+#[test]
 fn a_lock_granted_to_a_sleeper_that_sleeps_on_goes_to_who_asks_next() {
     let (clock, mutex) = mutex();
     let first = got(&mut ask(&mutex, "s", PATIENCE));
