@@ -360,6 +360,7 @@ fn a_handler_always_hears_of_its_cancellation() {
             shuttle::future::block_on(context.cancelled());
             assert!(context.is_cancelled());
         });
+        between();
         signal.cancel();
         handler.join().expect("no panic");
     });

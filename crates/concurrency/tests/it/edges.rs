@@ -4,7 +4,7 @@ use crate::support::Stage;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openclaw_concurrency::{
-    ConcurrencyConfig, Priority, RequestError, SpawnError, Submission, WorkerHandle, WorkerLink,
+    ConcurrencyConfig, Priority, RequestError, SpawnError, Submission, WorkerExit, WorkerHandle, WorkerLink,
     WorkerRuntime,
 };
 use openclaw_core::testing::SeededRandom;
@@ -150,6 +150,99 @@ fn after_failures_to_start_a_worker_the_tries_are_further_and_further_apart() {
     stage.runtime.refuse_to_spawn(true);
     stage.pool.kill(stage.pool.workers()[0].id).expect("it is there");
     assert_eq!(attempts_at(&stage, 5), [1, 3]);
+}
+
+#[test]
+fn whoever_waits_for_admission_below_the_size_of_the_queue_sleeps() {
+    let stage = Stage::new(ConcurrencyConfig::default());
+    let _tickets: Vec<_> = (1..=23).map(|request| stage.submit(request)).collect();
+    // 19 of 32 wait and the level refuses: there is room, and yet nobody is to be woken.
+    let mut waiting = Box::pin(stage.pool.admissible());
+    assert!((&mut waiting).now_or_never().is_none());
+    stage.runtime.finish(1);
+    assert_eq!((&mut waiting).now_or_never(), Some(Ok(())));
+}
+
+#[test]
+fn what_a_refused_caller_is_told_follows_the_time_requests_take() {
+    let stage = Stage::new(ConcurrencyConfig::default());
+    for (request, took) in [(1, 10), (2, 20)] {
+        let _ticket = stage.submit(request);
+        stage.clock.advance(seconds(took));
+        stage.runtime.finish(request);
+    }
+    let _tickets: Vec<_> = (3..=25).map(|request| stage.submit(request)).collect();
+    assert_eq!(stage.pool.refusals_total(), 0);
+    let refused = stage.pool.admit().expect_err("overloaded");
+    // Smoothed: nine tenths of 10 s and one of 20 s are 11 s, four at a time.
+    assert_eq!(refused.retry_after, Duration::from_millis(2_750));
+    assert!(stage.pool.admit().is_err());
+    assert_eq!(stage.pool.refusals_total(), 2);
+}
+
+#[test]
+fn a_worker_that_never_came_up_is_tried_again_later_and_one_that_crashed_at_work_at_once() {
+    let stage = Stage::new(one_worker());
+    let idle = stage.pool.workers()[0].id;
+    stage.runtime.exit(idle, WorkerExit::Ended);
+    assert_eq!(stage.pool.totals().spawn_failures, 1);
+    assert!(stage.pool.workers().is_empty());
+    stage.pass(seconds(1));
+    let _ticket = stage.submit(1);
+    let busy = stage.runtime.worker_of(1);
+    stage.runtime.exit(busy, WorkerExit::Ended);
+    assert_eq!(
+        stage.pool.totals().spawn_failures,
+        1,
+        "it came up, and fell over its request"
+    );
+    assert_eq!(stage.pool.workers().len(), 1);
+}
+
+/// The runtime must know that a thread is lost before it chooses one for the replacement.
+#[test]
+fn a_replacement_is_started_after_the_kill_that_makes_room_for_it() {
+    for silent in [false, true] {
+        let stage = Stage::new(one_worker());
+        let _tickets = [stage.submit(1), stage.submit(2)];
+        let worker = stage.runtime.worker_of(1);
+        let runtime = Arc::clone(&stage.runtime);
+        stage
+            .runtime
+            .on_spawn(move || assert_eq!(runtime.killed(), [worker], "started too early"));
+        if silent {
+            stage.pass(seconds(61));
+        } else {
+            stage.pass_beating(seconds(120));
+        }
+        assert_eq!(stage.runtime.started(), [1, 2]);
+        assert_eq!(stage.pool.totals().spawn_failures, 0);
+        stage.runtime.on_spawn(|| {});
+    }
+}
+
+#[test]
+fn a_caller_refused_far_above_the_threshold_waits_for_as_many_requests_as_are_too_many() {
+    let stage = Stage::new(ConcurrencyConfig::default());
+    let _ticket = stage.submit(1);
+    stage.clock.advance(seconds(2));
+    stage.runtime.finish(1);
+    stage.pool.pause();
+    let places: Vec<_> = std::iter::from_fn(|| stage.pool.admit().ok()).collect();
+    assert_eq!(places.len(), 32);
+    let refused = stage.pool.admit().expect_err("full");
+    // One worker at work leaves room for 18: 14 of the 32 must have gone, 2 s each.
+    assert_eq!(refused.retry_after, seconds(28));
+}
+
+#[test]
+fn a_pool_says_whether_it_is_paused() {
+    let stage = Stage::new(one_worker());
+    assert!(!stage.pool.is_paused());
+    stage.pool.pause();
+    assert!(stage.pool.is_paused());
+    stage.pool.resume();
+    assert!(!stage.pool.is_paused());
 }
 
 #[test]

@@ -593,3 +593,35 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// However the entries of several tenants arrive among each other, they leave the same: in rounds, in the order in
+    /// which the tenants first came, each tenant's own in its order.
+    #[test]
+    fn the_rotation_does_not_depend_on_how_work_arrived(arrivals in proptest::collection::vec(0_u8..5, 1..60)) {
+        let serve = |arrivals: &[u8]| -> Vec<(u8, usize)> {
+            let mut scheduler = PriorityScheduler::new(100, NEVER);
+            let mut counts: HashMap<u8, usize> = HashMap::new();
+            for tenant in arrivals {
+                let count = counts.entry(*tenant).or_default();
+                put(&mut scheduler, Submission::new((*tenant, *count), tenant.to_string(), Monotonic::ZERO));
+                *count += 1;
+            }
+            std::iter::from_fn(|| next(&mut scheduler, Monotonic::ZERO).map(|one| one.submission.request)).collect()
+        };
+        let mut first_seen: Vec<u8> = Vec::new();
+        for tenant in &arrivals {
+            if !first_seen.contains(tenant) {
+                first_seen.push(*tenant);
+            }
+        }
+        let of = |tenant: u8| arrivals.iter().filter(|own| **own == tenant).count();
+        let grouped: Vec<u8> = first_seen.iter().flat_map(|tenant| vec![*tenant; of(*tenant)]).collect();
+        let rounds: Vec<(u8, usize)> = (0..arrivals.len())
+            .flat_map(|round| first_seen.iter().map(move |tenant| (*tenant, round)))
+            .filter(|(tenant, round)| *round < of(*tenant))
+            .collect();
+        prop_assert_eq!(&serve(&arrivals), &rounds);
+        prop_assert_eq!(&serve(&grouped), &rounds);
+    }
+}

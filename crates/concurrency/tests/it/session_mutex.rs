@@ -79,6 +79,7 @@ fn sessions_do_not_know_of_each_other() {
     let _one = got(&mut ask(&mutex, "s", PATIENCE));
     let _other = got(&mut ask(&mutex, "t", PATIENCE));
     assert_eq!(mutex.len(), 2);
+    assert!(!mutex.is_empty());
 }
 
 #[test]
@@ -138,6 +139,21 @@ fn a_lock_granted_to_a_sleeper_lives_from_when_it_wakes() {
     let second = got(&mut second);
     assert!(mutex.is_locked("s"), "its time began when it came to know");
     assert!(second.release());
+}
+
+#[test]
+fn a_lock_just_granted_is_not_free_for_who_asks_next() {
+    let (_clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut second = ask(&mutex, "s", PATIENCE);
+    drop(first);
+    let mut third = ask(&mutex, "s", PATIENCE);
+    assert!(
+        (&mut third).now_or_never().is_none(),
+        "the second has it and has not looked yet"
+    );
+    drop(got(&mut second));
+    drop(got(&mut third));
 }
 
 #[test]
