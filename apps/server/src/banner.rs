@@ -8,6 +8,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Models that are named on the line.
+const SHOWN_MODELS: usize = 4;
+
 /// Where the configuration came from, beside environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConfigSource {
@@ -104,20 +107,23 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
     line(&choose("storage", "хранилище"), &storage);
     let reason = match facts.why {
         ModelReason::Configured => choose("from the configuration", "из конфигурации"),
-        ModelReason::ApiKeyFound => choose("OPENAI_API_KEY is set", "задан OPENAI_API_KEY"),
-        ModelReason::BaseUrlFound => choose("OPENAI_BASE_URL is set", "задан OPENAI_BASE_URL"),
         ModelReason::WorkersAnswer => choose(
             "your program answers (concurrency.runtime = process)",
             "отвечает ваша программа (concurrency.runtime = process)",
         ),
+        ModelReason::Variable(name) => choose(&format!("{name} is set"), &format!("задан {name}")),
+        ModelReason::LocalOllama => choose(
+            "no key is set, and an Ollama answers on this machine",
+            "ключей не задано, а на этой машине отвечает Ollama",
+        ),
         ModelReason::NothingFound => choose(
-            "no provider key found; for a real model set OPENAI_API_KEY,\n               for a compatible server OPENAI_BASE_URL and OPENAI_MODEL",
-            "ключ провайдера не найден; для настоящей модели задайте OPENAI_API_KEY,\n               для совместимого сервера OPENAI_BASE_URL и OPENAI_MODEL",
+            "no provider key found; for a real model set OPENAI_API_KEY,\n               ANTHROPIC_API_KEY, GIGACHAT_CREDENTIALS, YANDEX_API_KEY or OLLAMA_HOST",
+            "ключ провайдера не найден; для настоящей модели задайте OPENAI_API_KEY,\n               ANTHROPIC_API_KEY, GIGACHAT_CREDENTIALS, YANDEX_API_KEY или OLLAMA_HOST",
         ),
     };
     line(
         &choose("model", "модель"),
-        &format!("{}: {reason}", facts.models.join(", ")),
+        &format!("{}: {reason}", named(facts.models)),
     );
     if let Some(processes) = facts.processes {
         let WorkerProcesses { command, min, max } = processes;
@@ -190,6 +196,18 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         &format!("готов за {took:.2} с · Ctrl-C остановит сервер, когда закончатся начатые ответы\n"),
     ));
     out
+}
+
+/// The models, the first of them by name: an Ollama may have dozens.
+fn named(models: &[String]) -> String {
+    let shown = models
+        .get(..SHOWN_MODELS.min(models.len()))
+        .unwrap_or_default()
+        .join(", ");
+    match models.len().saturating_sub(SHOWN_MODELS) {
+        0 => shown,
+        more => format!("{shown} (+{more})"),
+    }
 }
 
 fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String {

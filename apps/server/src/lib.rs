@@ -8,6 +8,7 @@
 
 mod accept;
 mod banner;
+mod budget_cli;
 mod cli;
 mod client;
 mod completions;
@@ -23,11 +24,13 @@ mod intake;
 mod keys;
 mod keys_cli;
 mod machine;
+mod models_cli;
 mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;
 mod queue_cli;
+mod reload;
 mod send;
 mod serve;
 mod status;
@@ -87,6 +90,8 @@ fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Keys(command) => keys_cli::run(command),
         Command::Workers(command) => workers_cli::run(command),
         Command::Queue(command) => queue_cli::run(command),
+        Command::Models(command) => models_cli::run(command),
+        Command::Budget(command) => budget_cli::run(command),
         Command::Config(command) => config_cli::run(command),
         Command::Completions { shell } => print_bytes(&completions::script(*shell)),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),

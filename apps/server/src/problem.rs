@@ -44,6 +44,7 @@ pub(crate) const MEANINGS: &[Meaning] = &[
     row("TOO_LARGE", S::PAYLOAD_TOO_LARGE, "too_large", "The request is too large"),
     row("UNSUPPORTED_MEDIA_TYPE", S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON"),
     row("REQUEST_TIMEOUT", S::REQUEST_TIMEOUT, "request_timeout", "The request took too long to arrive"),
+    row("CONFIG_INVALID", S::UNPROCESSABLE_ENTITY, "invalid_request", "The configuration is not valid; nothing was changed"),
     row("IDEMPOTENCY_MISMATCH", S::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "The key was used with another request"),
     row("IDEMPOTENCY_IN_FLIGHT", S::CONFLICT, "idempotency_in_flight", "The first request with this key is still running"),
     row("INBOX_FULL", S::SERVICE_UNAVAILABLE, "overloaded", "Too many messages are waiting"),

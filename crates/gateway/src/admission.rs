@@ -6,6 +6,7 @@
 
 use crate::error::Refusal;
 use crate::job::{Job, JobEnd, TurnJob};
+use crate::ledger::row_of_lost_call;
 use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
 use crate::purse::Purse;
 use crate::queue::WaitingEntry;
@@ -16,7 +17,7 @@ use openclaw_concurrency::{
     Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, RequestError,
     Scheduled, Submission, Ticket, WorkerPool,
 };
-use openclaw_core::{CodedError, Monotonic, TenantId};
+use openclaw_core::{CodedError, Monotonic, TenantId, TokenUsage};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -421,6 +422,25 @@ impl Admission {
             let words = text.unwrap_or_default();
             return self.close_until_stored(entry, outcome, &words, refusal).await;
         };
+        let spent = match (&ending.reservation, &ending.asked) {
+            (Some(reservation), Some(model)) => {
+                let usage = TokenUsage {
+                    input_tokens: reservation.input_estimate(),
+                    output_tokens: ending.said.tokens(),
+                    estimated: true,
+                };
+                let tenant = &entry.tenant;
+                let now = services.clock.now();
+                vec![row_of_lost_call(
+                    model,
+                    usage,
+                    &tenant.tenant_id,
+                    tenant.tier,
+                    now,
+                )]
+            }
+            (Some(_) | None, _) => Vec::new(),
+        };
         let settlement = ending.reservation.map(|reservation| {
             let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
             reservation.settle(spent)
@@ -435,7 +455,8 @@ impl Admission {
             now: services.clock.now(),
             outcome,
             history: Vec::new(),
-            usage: settlement.as_ref().map(Purse::delta),
+            usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
+            spent,
             outbox,
             session_ttl: services.config.session_ttl,
         };
@@ -467,7 +488,7 @@ impl Admission {
             }
             Err(error) => {
                 if let Some(settlement) = &settlement {
-                    services.purse.store_later(settlement);
+                    services.purse.store_later(settlement, commit.spent);
                 }
                 if !matches!(error, StoreError::Stale) {
                     lost(entry.id, &error);

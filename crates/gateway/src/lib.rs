@@ -26,6 +26,7 @@ pub mod error;
 pub mod feed;
 pub mod gateway;
 mod job;
+pub mod ledger;
 pub mod outbox;
 pub mod ports;
 mod purse;

@@ -1,6 +1,9 @@
 //! The admin API.
 
+pub(crate) mod budgets;
+pub(crate) mod config;
 pub(crate) mod keys;
+pub(crate) mod models;
 pub(crate) mod queue;
 pub(crate) mod status;
 pub(crate) mod workers;
@@ -8,12 +11,13 @@ pub(crate) mod workers;
 use super::{App, is_admin};
 use crate::problem::Problem;
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
-use axum::http::HeaderMap;
+use axum::extract::{ConnectInfo, FromRequestParts, Query, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use openclaw_core::CorrelationId;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,6 +74,13 @@ fn unauthorized() -> Response {
     .into_response()
 }
 
+/// The query of a request, by name.
+fn query(uri: &Uri) -> Result<BTreeMap<String, String>, Problem> {
+    Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .map_err(|error| Problem::new("VALIDATION", error.body_text()))
+}
+
 /// The manual's eleven metrics, at top level under the manual's names.
 pub(crate) async fn concurrency(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if !is_admin(&app, &headers) {
@@ -103,6 +114,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
         "providers": app.registry.all_providers().iter().map(|provider| json!({
             "id": provider.id,
             "models": provider.models.iter().map(|model| &model.id).collect::<Vec<_>>(),
+            "remaining": app.facts.fabric.limiter.remaining_quota(&provider.id),
         })).collect::<Vec<_>>(),
         "uptimeMs": u64::try_from(app.clock.monotonic().saturating_since(app.started).as_millis()).unwrap_or(u64::MAX),
     }))

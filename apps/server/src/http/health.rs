@@ -3,6 +3,7 @@
 use super::native::is_local;
 use super::{App, is_admin};
 use crate::problem::Problem;
+use crate::prometheus::fabric::write_gauges;
 use crate::prometheus::{Exposition, PoolSnapshot};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -59,6 +60,8 @@ pub(crate) async fn metrics(
     let mut out = Exposition::default();
     snapshot(&app).write(&mut out);
     app.counters.write(&mut out);
+    let fabric = &app.facts.fabric;
+    write_gauges(&mut out, &app.registry, &fabric.limiter, &fabric.circuits);
     let totals = app.gateway.pool().totals();
     out.counter(
         "openclaw_pool_refusals_total",

@@ -1,7 +1,8 @@
 //! The rules of the parts, asked while the configuration is checked: what a part would refuse at start is a fault of the
 //! configuration, told with all others.
 
-use super::{Workers, concurrency, dispatch_limits, provider, rate, streaming_options};
+use super::providers::provider;
+use super::{Workers, concurrency, dispatch_limits, rate, streaming_options};
 use crate::config::sections::{IntakeMode, RuntimeKind, Sections};
 use crate::machine::MachineFacts;
 use openclaw_concurrency::Machine;
@@ -77,7 +78,11 @@ fn strangers_of_the_chain(sections: &Sections) -> Vec<BrokenRule> {
         .iter()
         .filter_map(|own| Some((own, provider(own).ok()?)))
         .flat_map(|(own, provider)| {
-            let names = provider.models.into_iter().map(|model| model.id.to_string());
+            let names = provider
+                .models
+                .into_iter()
+                .flat_map(|model| std::iter::once(model.id).chain(model.aliases))
+                .map(|name| name.to_string());
             names
                 .flat_map(|model| [format!("{}/{model}", own.id), model])
                 .collect::<Vec<_>>()

@@ -1,9 +1,8 @@
 //! What the pool's workers are: tasks that ask models, or processes that answer in the models' place.
 
-use super::concurrency;
 use crate::config::sections::{ConcurrencySection, RuntimeKind};
 use anyhow::Context as _;
-use openclaw_concurrency::{ConcurrencyConfig, WorkerRuntime};
+use openclaw_concurrency::WorkerRuntime;
 use openclaw_core::{Clock, ValidationError};
 use openclaw_gateway::{Job, JobEnd, JobRunner};
 use openclaw_process_runtime::{ProcessConfig, ProcessRuntime, WorkerCommand, WorkerModel};
@@ -97,11 +96,4 @@ fn process_config(section: &ConcurrencySection) -> Result<ProcessConfig, Validat
     command.directory.clone_from(&section.directory);
     command.inherit.extend(section.env.iter().flatten().cloned());
     Ok(ProcessConfig::new(command))
-}
-
-/// The longest a worker may take, which is also as long as the fabric waits for a process: whether one that says nothing
-/// yet still works is told by its heartbeats, and by nothing else.
-pub(super) fn patience(section: &ConcurrencySection) -> anyhow::Result<std::time::Duration> {
-    let ConcurrencyConfig { worker_timeout, .. } = concurrency(section)?;
-    Ok(worker_timeout)
 }

@@ -4,6 +4,7 @@
 
 mod attack;
 mod cli;
+mod fabric;
 mod faults;
 mod first_path;
 mod kill;

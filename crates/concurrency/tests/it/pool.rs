@@ -679,7 +679,7 @@ fn cancelling_a_running_request_tells_its_worker_and_its_answer_still_counts() {
     let stage = Stage::new(one_worker());
     let mut ticket = stage.submit(1);
     let canceller = ticket.canceller();
-    assert!(!stage.runtime.is_cancelled(1));
+    assert!(!stage.runtime.is_cancelled(1) && !canceller.is_cancelled());
     canceller.cancel();
     assert!(stage.runtime.is_cancelled(1) && canceller.is_cancelled());
     assert!((&mut ticket).now_or_never().is_none());
@@ -904,6 +904,34 @@ fn the_list_of_workers_says_what_each_does() {
         assert_eq!(worker.tenant.as_deref(), expected.map(|_| "tenant"));
     }
     assert_eq!(WorkerId::new(busy.get()), busy);
+    // One that came later is younger.
+    let _more = [stage.submit(2), stage.submit(3)];
+    stage.clock.advance(seconds(1));
+    let ages: Vec<u64> = stage.pool.workers().iter().map(|worker| worker.age_ms).collect();
+    assert_eq!(ages, [4_000, 4_000, 1_000]);
+}
+
+#[test]
+fn what_is_printed_of_a_pool_names_what_it_is_and_never_what_a_request_holds() {
+    let stage = Stage::new(one_worker());
+    let (running, waiting) = (stage.submit(4_711), stage.submit(4_712));
+    let place = stage.pool.admit().expect("there is room");
+    let printed = [
+        (
+            format!("{:?}", stage.pool),
+            "WorkerPool { active: 1, idle: 0, queue_depth: 2, .. }",
+        ),
+        (format!("{running:?}"), "Ticket { request_id: 1, .. }"),
+        (
+            format!("{:?}", waiting.canceller()),
+            "Canceller { request_id: 2, .. }",
+        ),
+        (format!("{place:?}"), "Admission { .. }"),
+    ];
+    for (printed, expected) in printed {
+        assert_eq!(printed, expected);
+    }
+    assert_eq!((running.request_id(), waiting.request_id()), (1, 2));
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use super::super::{App, health, is_admin};
 use super::unauthorized;
-use crate::wire::{Intake, Telegram};
+use crate::wire::{Fabric, Intake, Telegram};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use openclaw_ai_fabric::{CircuitBreakers, CircuitState, CircuitView};
+use openclaw_ai_fabric::{CircuitState, CircuitView};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,8 @@ use std::time::Duration;
 pub(crate) struct Facts {
     /// The kind of store.
     pub(crate) storage: &'static str,
-    /// Whether only the built-in model answers.
-    pub(crate) is_demo: bool,
-    /// The models' circuits.
-    pub(crate) circuits: CircuitBreakers,
+    /// Models, their limits and circuits.
+    pub(crate) fabric: Arc<Fabric>,
     /// The bot, where there is one.
     pub(crate) telegram: Option<Telegram>,
     /// Whether the chat page is served.
@@ -89,7 +87,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
 
 /// Every model, with its circuit where it was called before.
 fn models(app: &App) -> Value {
-    let circuits = app.facts.circuits.snapshot();
+    let circuits = app.facts.fabric.circuits.snapshot();
+    let is_demo = app.facts.fabric.choice().is_demo;
     let providers = app.registry.all_providers();
     let rows = providers.iter().flat_map(|provider| {
         provider.models.iter().map(|model| {
@@ -99,7 +98,7 @@ fn models(app: &App) -> Value {
             json!({
                 "provider": provider.id,
                 "model": model.id,
-                "demo": app.facts.is_demo,
+                "demo": is_demo,
                 "state": circuit.map_or("closed", state),
                 "asked": circuit.is_some(),
                 "failures": circuit.map_or(0, |one| one.failures),
@@ -110,7 +109,7 @@ fn models(app: &App) -> Value {
     rows.collect()
 }
 
-fn state(circuit: &CircuitView) -> &'static str {
+pub(super) fn state(circuit: &CircuitView) -> &'static str {
     match circuit.state {
         CircuitState::Closed => "closed",
         CircuitState::Open => "open",
