@@ -97,7 +97,7 @@ impl CompletionStream {
                 return Some(event);
             }
             match self.batches.recv().await {
-                Some(batch) => self.ready = batch.into(),
+                Some(batch) => self.arrived(batch),
                 // The worker is gone. If it did not end the call itself, its ticket knows why.
                 None => {
                     // Taken only when it has answered: a dropped wait must not lose the reason.
@@ -118,11 +118,23 @@ impl CompletionStream {
             match self.ready.pop_front() {
                 Some(event) => events.push(event),
                 None => match self.batches.try_recv() {
-                    Ok(batch) => self.ready = batch.into(),
+                    Ok(batch) => self.arrived(batch),
                     Err(_) => break,
                 },
             }
         }
+    }
+
+    fn arrived(&mut self, batch: Vec<CompletionEvent>) {
+        let ended = matches!(
+            batch.last(),
+            Some(CompletionEvent::Done | CompletionEvent::Failed(_))
+        );
+        // A caller that has heard everything and leaves cancels nothing: the call counts as what it was.
+        if ended && let Some(ticket) = self.ticket.take() {
+            ticket.detach();
+        }
+        self.ready = batch.into();
     }
 }
 

@@ -493,7 +493,7 @@ async fn the_routes_are_the_operators_alone_and_answer_in_their_form() {
         &[("OPENCLAW_ADMIN_TOKEN", "wrong-token-0123456")],
     )
     .await;
-    check(&wrong, 77, &["does not take this admin token"]);
+    check(&wrong, 77, &["does not take the admin token"]);
     let nowhere = tempfile::tempdir().unwrap();
     check(
         &run(nowhere.path(), &["workers", "list"]).await,
