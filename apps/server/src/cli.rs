@@ -66,6 +66,12 @@ pub(crate) enum Command {
     /// Make, list and take back API keys
     #[command(subcommand, after_help = KEYS_EXAMPLES)]
     Keys(KeysCommand),
+    /// See the workers, let them go, kill them
+    #[command(subcommand, after_help = crate::workers_cli::EXAMPLES)]
+    Workers(crate::workers_cli::WorkersCommand),
+    /// See what waits, stop handing it out, drop it
+    #[command(subcommand, after_help = crate::queue_cli::EXAMPLES)]
+    Queue(crate::queue_cli::QueueCommand),
     /// List models, say which one a request would get and why, try whether they answer
     #[command(subcommand, after_help = MODELS_EXAMPLES)]
     Models(ModelsCommand),

@@ -317,18 +317,24 @@ impl Admin {
                 format!("{} is not a server of this version", self.server.url),
                 "openclaw version",
             ),
-            StatusCode::NOT_FOUND if path.starts_with("budgets") => {
-                Failure::failed(said, "openclaw budget report --by tenant")
-            }
-            StatusCode::NOT_FOUND if path.starts_with("models") => {
-                Failure::failed(said, "openclaw models list")
-            }
-            StatusCode::NOT_FOUND => Failure::failed(said, "openclaw keys list"),
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT => Failure::failed(said, look_first(path)),
             StatusCode::UNPROCESSABLE_ENTITY if answer["code"] == "CONFIG_INVALID" => {
                 Failure::config(said, "mend it, then openclaw config reload")
             }
             _ => Failure::failed(said, "openclaw status"),
         }
+    }
+}
+
+/// The command that shows what there is.
+fn look_first(path: &str) -> &'static str {
+    match path.split('/').next() {
+        Some("keys") => "openclaw keys list",
+        Some("workers") => "openclaw workers list",
+        Some("queue") => "openclaw queue show",
+        Some("budgets") => "openclaw budget report --by tenant",
+        Some("models") => "openclaw models list",
+        _ => "openclaw status",
     }
 }
 

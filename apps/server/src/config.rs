@@ -125,6 +125,7 @@ pub(crate) fn load(
     if !tree.faults.is_empty() {
         return Err(ConfigError { faults: tree.faults });
     }
+    check::advise(&mut tree, wire::advice(&sections, environment.machine()));
     let mut settings = show::Settings::of(&tree);
     for (path, value) in wire::pool_values(&sections) {
         settings.decided(path, &value);

@@ -64,6 +64,7 @@ pub(crate) const MEANINGS: &[Meaning] = &[
     row("BACKPRESSURE", S::SERVICE_UNAVAILABLE, "overloaded", "The server is at capacity"),
     row("QUEUE_FULL", S::SERVICE_UNAVAILABLE, "overloaded", "The server is at capacity"),
     row("REQUEST_EXPIRED", S::SERVICE_UNAVAILABLE, "overloaded", "The request waited too long"),
+    row("REQUEST_DROPPED", S::FORBIDDEN, "request_dropped", "The operator took the request out of the queue"),
     row("SHUTTING_DOWN", S::SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down"),
     row("MODEL_UNKNOWN", S::NOT_FOUND, "model_not_found", "There is no such model"),
     row("NO_SUITABLE_MODEL", S::BAD_REQUEST, "invalid_request", "No model can serve this request"),

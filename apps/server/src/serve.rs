@@ -4,7 +4,11 @@ use crate::accept::{self, AcceptConfig};
 use crate::banner::{self, ConfigSource};
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::client;
-use crate::config::{self, Loaded, environment::ProcessEnvironment, fault::ConfigError};
+use crate::config::{
+    self, Loaded,
+    environment::ProcessEnvironment,
+    fault::{ConfigError, Origin},
+};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::failure::Failure;
 use crate::http;
@@ -53,8 +57,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let random = SystemRandom;
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
+    // What is done here waits for others nearly all the time. A second thread where there is one processor would only be
+    // woken to look for work and find none, twice for every request.
+    let threads = std::thread::available_parallelism().map_or(2, |processors| processors.get().min(2));
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .thread_name("server")
         .enable_all()
         .build()
@@ -80,13 +87,18 @@ impl InvalidConfig {
         let field = sorted
             .iter()
             .find_map(|fault| config::explain::field_named(&fault.path));
-        let next = field.map_or_else(
-            || "show --help".to_owned(),
-            |field| format!("explain {}", field.path),
-        );
+        let variable = sorted.iter().find_map(|fault| match &fault.origin {
+            Origin::Environment { name } => Some(name),
+            Origin::Default | Origin::File { .. } | Origin::Flag(_) => None,
+        });
+        let next = match (field, variable) {
+            (Some(field), _) => format!("openclaw config explain {}", field.path),
+            (None, Some(name)) => format!("mend {name}, or unset it"),
+            (None, None) => "openclaw config show --help".to_owned(),
+        };
         let count = counted(self.error.faults.len(), "error", "errors");
         format!(
-            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  openclaw config {next}"
+            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  {next}"
         )
     }
 }
@@ -181,7 +193,7 @@ async fn serve(
         .await
         .context("the inbox could not be read")?;
     let listen = loaded.sections.server.listen;
-    let listener = match TcpListener::bind(listen).await {
+    let listener = match accept::listen(listen) {
         Ok(listener) => listener,
         Err(error) => return Err(cannot_listen(args, listen, &error).await.into()),
     };
@@ -301,6 +313,17 @@ fn say_ready(
     began: Instant,
 ) {
     let server = &loaded.sections.server;
+    let pool = built.app.pool;
+    let processes = built
+        .app
+        .facts
+        .worker_command
+        .clone()
+        .map(|command| banner::WorkerProcesses {
+            command,
+            min: pool.min_workers,
+            max: pool.max_workers,
+        });
     let model = built.fabric.choice();
     let facts = banner::Facts {
         address,
@@ -310,6 +333,8 @@ fn say_ready(
         storage: built.storage,
         models: &model.models,
         why: model.why,
+        processes: processes.as_ref(),
+        warnings: loaded.notices.len(),
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,

@@ -1,6 +1,6 @@
-//! Tables on a terminal.
+//! Tables for people: columns as wide as their widest cell.
 
-/// Columns as wide as their widest cell.
+/// The rows as lines, two spaces between columns.
 pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {

@@ -3,10 +3,12 @@
 mod fabric;
 mod providers;
 mod rules;
+mod workers;
 
 pub(crate) use fabric::{Fabric, ModelReason};
 pub(crate) use providers::faults as provider_faults;
-pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
+pub(crate) use rules::{BrokenRule, advice, broken_rules, pool_values};
+pub(crate) use workers::Workers;
 
 use crate::accept::ConnectionCounts;
 use crate::config::Loaded;
@@ -21,7 +23,7 @@ use crate::intake::Trouble;
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
-use fabric::FabricDeps;
+use fabric::{Answering, FabricDeps};
 use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
 use openclaw_core::{
     AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, Platform, Random, Secret,
@@ -38,7 +40,6 @@ use openclaw_plugins::{HookDispatcher, HookLimits, PluginRegistry};
 use openclaw_sqlite::{SqliteOptions, SqliteStore};
 use openclaw_streaming::{StreamConfig, StreamOptions, StreamingOptions};
 use openclaw_system::{SystemClock, SystemRandom};
-use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -119,11 +120,17 @@ pub(crate) async fn build(
     let http = HttpClientConfig::default()
         .build()
         .context("the HTTP client could not be built")?;
+    let workers = Workers::of(&sections.concurrency)?;
     // An Ollama is asked while the store is opened, so that looking for one costs the start nothing.
     let looking = {
-        let (loaded, http, clock) = (loaded.clone(), http.clone(), Arc::clone(&clock));
+        let (workers, loaded, http, clock) =
+            (workers.clone(), loaded.clone(), http.clone(), Arc::clone(&clock));
+        let patience = concurrency.worker_timeout;
         AbortOnDropHandle::new(tokio::spawn(async move {
-            fabric::choose(&loaded, &http, &clock).await
+            match workers {
+                Workers::Tasks => Answering::Providers(fabric::choose(&loaded, &http, &clock).await),
+                Workers::Processes { model, .. } => Answering::Workers { model, patience },
+            }
         }))
     };
     let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
@@ -182,16 +189,7 @@ pub(crate) async fn build(
         random,
         events: events.clone(),
     });
-    let work = runner.clone();
-    let runtime = TaskRuntime::new(
-        TaskRuntimeConfig::default(),
-        Arc::clone(&clock),
-        move |job, context| {
-            let runner = work.clone();
-            async move { runner.run(job, context).await }
-        },
-    )
-    .context("the workers' threads could not be started")?;
+    let runtime = workers.runtime(&runner, &clock)?;
     let pool = WorkerPool::new(
         concurrency.clone(),
         runtime,
@@ -247,6 +245,7 @@ pub(crate) async fn build(
             fabric: Arc::clone(&fabric),
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
+            worker_command: workers.command(),
         },
         reloader: OnceLock::new(),
     });

@@ -260,6 +260,7 @@ impl CircuitPass {
             | ModelError::BadRequest { .. }
             | ModelError::ContextTooLong
             | ModelError::ContentRefused
+            | ModelError::Refused { .. }
             | ModelError::CircuitOpen { .. }
             | ModelError::RetryBudget => return,
         };

@@ -541,6 +541,11 @@ impl Gateway {
         &self.inner.services
     }
 
+    /// Where accepted messages wait.
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.inner.admission
+    }
+
     /// The feeds of web and API chats.
     pub fn feeds(&self) -> &Arc<ChatFeeds> {
         &self.inner.services.feeds

@@ -202,7 +202,8 @@ pub enum Outcome {
     Answered,
     /// A command was carried out.
     Command,
-    /// Refused with words: suspended, budget, too long, or no place within the admission deadline.
+    /// Refused with words: suspended, budget, too long, no place within the admission deadline, or dropped from the
+    /// queue by an operator.
     Refused,
     /// Cancelled by a plugin.
     Cancelled,

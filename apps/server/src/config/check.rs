@@ -182,6 +182,13 @@ pub(super) fn parts(tree: &mut Tree, broken: Vec<BrokenRule>) {
     }
 }
 
+/// What is allowed and yet unwise, or set and without effect.
+pub(super) fn advise(tree: &mut Tree, advice: Vec<BrokenRule>) {
+    for BrokenRule { path, message } in advice {
+        tree.notices.push(Fault::new(tree.origin(&path), path, message));
+    }
+}
+
 fn add(tree: &mut Tree, path: String, message: String) {
     if !tree.faults.iter().any(|fault| fault.path == path) {
         tree.fault(Fault::new(tree.origin(&path), path, message));

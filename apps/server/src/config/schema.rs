@@ -131,6 +131,10 @@ pub(crate) const FIELDS: &[Field] = &[
     field("storage.textRetentionDays", Integer(1, 36_500), Value("30"), Now, "Days that texts of conversations are kept."),
 
     field("concurrency.preset", Choice(&["custom", "small", "medium", "large", "xlarge"]), Owned("\"custom\""), Now, "Pool size by expected load: small < 10 rps, medium 10-50, large 50-200, xlarge > 200; single fields override it."),
+    field("concurrency.runtime", Choice(&["task", "process"]), Value("\"task\""), Restart, "What a worker is: a task of the server, which asks a model, or a process of yours, which answers in a model's place."),
+    field("concurrency.command", Texts, Unset("none; needed where runtime is process"), Restart, "The program a worker process runs and its arguments, such as [\"python3\", \"/srv/worker.py\"]."),
+    field("concurrency.directory", Text, Unset("the server's own"), Restart, "The directory worker processes run in."),
+    field("concurrency.env", Texts, Unset("none"), Restart, "Names of variables that worker processes get from the server's environment, beside PATH, HOME and the like."),
     field("concurrency.minWorkers", COUNT_OR_NONE, Owned("1"), Now, "Workers kept alive even when idle."),
     field("concurrency.maxWorkers", COUNT, Owned("4"), Now, "Upper bound of the pool."),
     field("concurrency.maxQueueSize", COUNT, Owned("32"), Now, "Waiting requests, all priorities together."),

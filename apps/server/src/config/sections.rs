@@ -124,6 +124,13 @@ pub(crate) enum StorageKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct ConcurrencySection {
     pub(crate) preset: Option<String>,
+    pub(crate) runtime: RuntimeKind,
+    /// The program of worker processes and its arguments.
+    pub(crate) command: Option<Vec<String>>,
+    /// Where worker processes run.
+    pub(crate) directory: Option<PathBuf>,
+    /// Variables worker processes get, by name.
+    pub(crate) env: Option<Vec<String>>,
     pub(crate) min_workers: Option<u64>,
     pub(crate) max_workers: Option<u64>,
     pub(crate) max_queue_size: Option<u64>,
@@ -135,6 +142,17 @@ pub(crate) struct ConcurrencySection {
     pub(crate) stuck_threshold_ms: Option<u64>,
     pub(crate) starvation_limit_ms: Option<u64>,
     pub(crate) latency_window_ms: Option<u64>,
+}
+
+/// What a worker is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RuntimeKind {
+    /// A task of the server, which asks a model.
+    #[default]
+    Task,
+    /// A process, which answers in a model's place.
+    Process,
 }
 
 /// Streaming: for all platforms, and what differs on one.

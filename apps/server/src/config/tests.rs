@@ -4,6 +4,8 @@ use super::environment::FixedEnvironment;
 use super::fault::{ConfigError, Origin};
 use super::*;
 use crate::config::schema::{FIELDS, Field, Initial, Kind};
+use crate::config::sections::RuntimeKind;
+use crate::machine::MachineFacts;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -816,7 +818,12 @@ fn every_choice_of_the_table_is_one_that_the_parts_take() {
         }
         for choice in choices {
             let flag = format!("{}={choice}", field.path);
-            let loaded = load(None, &FixedEnvironment::default(), &sets([&flag]));
+            // Workers that are processes need a program.
+            let loaded = load(
+                None,
+                &FixedEnvironment::default(),
+                &sets([flag.as_str(), "concurrency.command=sh"]),
+            );
             assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
         }
     }
@@ -842,6 +849,73 @@ fn what_the_parts_would_refuse_is_told_with_all_other_faults() {
         );
     }
     assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn worker_processes_need_a_program_that_is_there() {
+    let found = faults(from_file("[concurrency]\nruntime = 'process'\n"));
+    assert_eq!(
+        found,
+        [
+            "default: concurrency.command: nothing; it must name a program, because concurrency.runtime is process"
+        ]
+    );
+    let found = faults(from_file(
+        "[concurrency]\nruntime = 'process'\ncommand = ['/nowhere/worker', 'x']\ndirectory = '/nowhere'\n",
+    ));
+    assert_eq!(
+        found,
+        [
+            "file 3:11: concurrency.command: /nowhere/worker; it must be a program that exists and may be run",
+            "file 4:13: concurrency.directory: /nowhere; it must be a directory that exists",
+        ]
+    );
+    let loaded =
+        from_file("[concurrency]\nruntime = 'process'\ncommand = ['sh', '-c', 'x']\nenv = ['KEY']\n")
+            .unwrap();
+    let section = loaded.sections.concurrency;
+    assert_eq!(section.runtime, RuntimeKind::Process);
+    assert_eq!(section.command.unwrap(), ["sh", "-c", "x"]);
+    assert_eq!(section.env.unwrap(), ["KEY"]);
+}
+
+#[test]
+fn what_a_machine_cannot_carry_and_what_has_no_effect_is_advised_upon() {
+    let environment = FixedEnvironment {
+        machine: MachineFacts {
+            cores: Some(2),
+            memory_mb: Some(2_048),
+        },
+        ..FixedEnvironment::default()
+    };
+    let notices = |text: &str| -> Vec<String> {
+        let loaded = load(Some(text), &environment, &[]).unwrap();
+        loaded.notices.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        notices("[concurrency]\nruntime = 'process'\ncommand = ['sh']\nmaxWorkers = 4\n"),
+        [
+            "default: concurrency.memoryLimitMb: 512; 4 workers may use 2048 MB together, more than 80 % of the machine's \
+             2048 MB",
+            "file 4:14: concurrency.maxWorkers: 4; one worker per core is advised; the machine has 2",
+        ]
+    );
+    assert_eq!(
+        notices("[concurrency]\ncommand = ['sh']\nmaxQueueSize = 65\n"),
+        [
+            "file 3:16: concurrency.maxQueueSize: 65; 4 to 16 times maxWorkers is advised",
+            "file 2:11: concurrency.command: has no effect: concurrency.runtime is task",
+        ]
+    );
+    let idle = notices(
+        "[concurrency]\nruntime = 'process'\ncommand = ['sh']\nmaxWorkers = 1\nmaxQueueSize = 8\n[[ai-fabric.providers]]\nid = \
+         'a'\nkind = 'demo'\n",
+    );
+    assert!(
+        idle.len() == 1 && idle[0].contains("ai-fabric.providers: has no effect"),
+        "{idle:#?}"
+    );
+    assert!(notices("").is_empty(), "the defaults are wise everywhere");
 }
 
 #[test]

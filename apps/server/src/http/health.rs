@@ -34,7 +34,12 @@ pub(super) fn not_ready(app: &App) -> Vec<String> {
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let reasons = not_ready(&app);
     if reasons.is_empty() {
-        return "ready\n".into_response();
+        // Messages are taken; that nobody answers them for now is the operator's will.
+        return if app.gateway.pool().is_paused() {
+            "ready\npaused: nothing is handed to workers\n".into_response()
+        } else {
+            "ready\n".into_response()
+        };
     }
     let mut text = String::from("not ready\n");
     for reason in reasons {
@@ -62,6 +67,16 @@ pub(crate) async fn metrics(
         "openclaw_pool_refusals_total",
         "Requests the pool refused.",
         totals.refusals,
+    );
+    out.gauge(
+        "openclaw_pool_abandoned_workers",
+        "Threads or processes that were killed and are not gone.",
+        totals.abandoned as f64,
+    );
+    out.gauge(
+        "openclaw_pool_paused",
+        "1 while an operator has stopped handing work to workers.",
+        f64::from(u8::from(app.gateway.pool().is_paused())),
     );
     out.gauge(
         "openclaw_inbox_open_entries",

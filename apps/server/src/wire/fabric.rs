@@ -19,6 +19,7 @@ use openclaw_core::{Clock, EventContext, ModelId, ProviderId, Random};
 use openclaw_gateway::{Gateway, Retries};
 use openclaw_http_client::{Client, Url};
 use openclaw_ollama::discover;
+use openclaw_process_runtime::WorkerModel;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(crate) struct Fabric {
     pub(crate) budget: Arc<TokenBudget>,
     pub(crate) estimator: Arc<Estimator>,
     parts: AdapterParts,
+    /// Where workers answer in the models' place, how long one may think. Decided at start.
+    patience: Option<Duration>,
     /// What is registered now, and why.
     current: RwLock<Current>,
 }
@@ -69,6 +72,21 @@ pub(crate) struct Choice {
     why: ModelReason,
 }
 
+/// What answers requests.
+#[derive(Debug)]
+pub(crate) enum Answering {
+    /// Providers.
+    Providers(Choice),
+    /// The workers themselves, which are processes. Whether one that says nothing yet still works is told by its
+    /// heartbeats and by nothing else, so that the fabric waits for it as long as a request may take.
+    Workers {
+        /// Stands for whichever worker has the request.
+        model: Arc<WorkerModel>,
+        /// How long a request may take.
+        patience: Duration,
+    },
+}
+
 /// Which model answers and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelChoice {
@@ -88,6 +106,8 @@ pub(crate) enum ModelReason {
     LocalOllama,
     /// Nothing is said: the built-in one.
     NothingFound,
+    /// The workers are processes that answer themselves.
+    WorkersAnswer,
 }
 
 /// What a configuration makes of budgets and deadlines, checked.
@@ -109,15 +129,23 @@ pub(crate) struct FabricDeps {
 // === impl Fabric ===
 
 impl Fabric {
-    /// Builds it with the chosen providers. No call is made.
-    pub(crate) fn build(section: &AiFabricSection, choice: Choice, deps: FabricDeps) -> anyhow::Result<Self> {
+    /// Builds it with what is to answer. No call is made.
+    pub(crate) fn build(
+        section: &AiFabricSection,
+        answering: Answering,
+        deps: FabricDeps,
+    ) -> anyhow::Result<Self> {
         let FabricDeps {
             http,
             clock,
             random,
             events,
         } = deps;
-        let rules = Rules::of(section)?;
+        let patience = match &answering {
+            Answering::Providers(_) => None,
+            Answering::Workers { patience, .. } => Some(*patience),
+        };
+        let rules = Rules::of(section, patience)?;
         let registry = Arc::new(ProviderRegistry::new());
         let limiter = Arc::new(ProviderLimiter::new(Arc::clone(&clock)));
         let circuits = CircuitBreakers::new(rules.circuit, Arc::clone(&clock), &events);
@@ -148,6 +176,7 @@ impl Fabric {
             registry,
             limiter,
             circuits,
+            patience,
             current: RwLock::new(Current {
                 wanted: Vec::new(),
                 choice: ModelChoice {
@@ -157,8 +186,13 @@ impl Fabric {
                 },
             }),
         };
-        let ready = fabric.ready(&choice.wanted)?;
-        fabric.register(choice, ready)?;
+        match answering {
+            Answering::Providers(choice) => {
+                let ready = fabric.ready(&choice.wanted)?;
+                fabric.register(choice, ready)?;
+            }
+            Answering::Workers { model, .. } => fabric.register_workers(model)?,
+        }
         Ok(fabric)
     }
 
@@ -171,11 +205,16 @@ impl Fabric {
     /// Gives back the providers whose adapters are new.
     pub(crate) async fn apply(&self, loaded: &Loaded, gateway: &Gateway) -> anyhow::Result<Vec<String>> {
         let section = &loaded.sections.ai_fabric;
-        let choice = choose(loaded, &self.parts.http, &self.parts.clock).await;
-        let rules = Rules::of(section)?;
-        let ready = self.ready(&choice.wanted)?;
-        let built = self.new_adapters(&choice.wanted);
-        self.register(choice, ready)?;
+        let rules = Rules::of(section, self.patience)?;
+        let built = if self.patience.is_some() {
+            Vec::new()
+        } else {
+            let choice = choose(loaded, &self.parts.http, &self.parts.clock).await;
+            let ready = self.ready(&choice.wanted)?;
+            let built = self.new_adapters(&choice.wanted);
+            self.register(choice, ready)?;
+            built
+        };
         let (chain, retries) = self.routing(section)?;
         self.budget.configure(rules.budgets);
         self.router.configure(rules.router);
@@ -194,11 +233,14 @@ impl Fabric {
     }
 
     /// The chain of requests that name no model, and how often each is tried. A provider that was found begins with its
-    /// first model; of those that are configured the selector chooses, unless a chain is.
+    /// first model; of those that are configured the selector chooses, unless a chain is. Workers are no chain.
     pub(crate) fn routing(
         &self,
         section: &AiFabricSection,
     ) -> anyhow::Result<(Option<FallbackChain>, Retries)> {
+        if self.patience.is_some() {
+            return Ok((None, retries(section)?));
+        }
         let mut chain = default_chain(section)?;
         let choice = self.choice();
         if chain.is_none() && choice.why != ModelReason::Configured {
@@ -227,6 +269,19 @@ impl Fabric {
                 })
             })
             .collect()
+    }
+
+    /// The one model there is stands for the workers.
+    fn register_workers(&self, model: Arc<WorkerModel>) -> anyhow::Result<()> {
+        let provider = WorkerModel::provider()?;
+        let models = provider.models.iter().map(|model| model.id.to_string()).collect();
+        self.registry.replace_all(vec![(provider, model as _)])?;
+        self.current.write().choice = ModelChoice {
+            models,
+            why: ModelReason::WorkersAnswer,
+            is_demo: false,
+        };
+        Ok(())
     }
 
     fn register(&self, choice: Choice, ready: Vec<Ready>) -> anyhow::Result<()> {
@@ -294,10 +349,15 @@ impl Wanted {
 // === impl Rules ===
 
 impl Rules {
-    fn of(section: &AiFabricSection) -> anyhow::Result<Self> {
+    fn of(section: &AiFabricSection, patience: Option<Duration>) -> anyhow::Result<Self> {
+        let router = router(section);
         Ok(Self {
             budgets: budgets(section)?,
-            router: router(section),
+            router: RouterConfig {
+                first_token_timeout: patience.unwrap_or(router.first_token_timeout),
+                idle_timeout: patience.unwrap_or(router.idle_timeout),
+                ..router
+            },
             circuit: circuit(section),
         })
     }

@@ -322,6 +322,9 @@ fn advice(error: &ModelError, provider: &ModelProvider, model: &ModelDefinition)
         ModelError::ContentRefused | ModelError::ContextTooLong => {
             format!("{model} refuses a harmless question: ask its provider")
         }
+        ModelError::Refused { .. } => {
+            format!("{model} says that it cannot answer: see the log of its program")
+        }
         ModelError::Cut | ModelError::Malformed { .. } | ModelError::InStream { .. } => {
             format!("{provider} does not speak what its kind says: check kind and baseUrl")
         }

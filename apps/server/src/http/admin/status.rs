@@ -23,6 +23,20 @@ pub(crate) struct Facts {
     pub(crate) telegram: Option<Telegram>,
     /// Whether the chat page is served.
     pub(crate) web: bool,
+    /// The program of the workers and its arguments, where they are processes.
+    pub(crate) worker_command: Option<Vec<String>>,
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// What a worker is, as `concurrency.runtime` has it.
+    pub(crate) fn runtime(&self) -> &'static str {
+        match self.worker_command {
+            Some(_) => "process",
+            None => "task",
+        }
+    }
 }
 
 /// The answer. Fields are added, never renamed; `schema` grows when one is taken away.
@@ -48,6 +62,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
             "maxQueueSize": app.pool.max_queue_size,
             "backpressureThreshold": app.pool.threshold,
             "paused": pool.is_paused(),
+            "runtime": app.facts.runtime(),
+            "command": app.facts.worker_command,
+            "abandoned": pool.totals().abandoned,
         },
         "refusals": pool.refusals_total(),
         "inbox": {
