@@ -85,9 +85,9 @@ impl Check<'_> {
 
     fn kind(&mut self) -> Option<ProviderKind> {
         let kind = self.provider.kind();
-        // A kind or preset that cannot be read has a fault of its own.
-        let told = ["kind", "preset"].map(|field| self.place(field));
-        if kind.is_none() && !self.tree.faults.iter().any(|fault| told.contains(&fault.path)) {
+        // One that cannot be read or is misspelt has a fault of its own.
+        let told = self.place("");
+        if kind.is_none() && !self.tree.faults.iter().any(|fault| fault.path.starts_with(&told)) {
             self.fault(
                 "kind",
                 "it is missing; one of openai, anthropic, gigachat, ollama, command, demo, or a preset"

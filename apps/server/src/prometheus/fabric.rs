@@ -276,8 +276,8 @@ mod tests {
             Timestamp::default(),
             &openclaw_core::testing::SeededRandom::new(1),
         );
-        let (model, provider) =
-            || -> (openclaw_core::ModelId, ProviderId) { ("m".parse().unwrap(), "p\"1".parse().unwrap()) }();
+        let model: openclaw_core::ModelId = "m".parse().unwrap();
+        let provider: ProviderId = "p\"1".parse().unwrap();
         count(
             &counters,
             ModelRequested {

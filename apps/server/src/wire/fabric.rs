@@ -244,11 +244,7 @@ impl Fabric {
         let mut chain = default_chain(section)?;
         let choice = self.choice();
         if chain.is_none() && choice.why != ModelReason::Configured {
-            let first = choice
-                .models
-                .first()
-                .map(|name| ModelId::parse(name))
-                .transpose()?;
+            let first = choice.models.first().map(ModelId::parse).transpose()?;
             chain = first.map(FallbackChain::new);
         }
         Ok((chain, retries(section)?))

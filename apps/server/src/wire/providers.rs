@@ -318,7 +318,7 @@ fn model(section: &ModelSection, provider: &ProviderId) -> anyhow::Result<ModelD
         aliases: section
             .aliases
             .iter()
-            .map(|alias| ModelId::parse(alias))
+            .map(ModelId::parse)
             .collect::<Result<_, _>>()?,
         name: section.name.clone().unwrap_or_else(|| section.id.clone()),
         context_window: section.context_window.unwrap_or(unlisted.context_window),

@@ -89,7 +89,8 @@ pub async fn begin_with(
                 account: "budget".into(),
                 tokens: 1_000,
                 input_estimate,
-                window_started_at: now,
+                // All turns of a test are of one window.
+                window_started_at: t(0),
             }),
             max_attempts: 3,
         })

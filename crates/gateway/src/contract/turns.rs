@@ -229,7 +229,7 @@ pub async fn a_crash_settles_reservations_at_the_input_estimate<U: StoreUnderTes
     assert_eq!(under_test.store().recovery(), expected);
     let charged = AccountUsage {
         account: "budget".into(),
-        window_started_at: t(1),
+        window_started_at: t(0),
         used: 40,
         settled: 1,
     };

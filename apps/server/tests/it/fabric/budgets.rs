@@ -313,3 +313,36 @@ async fn told(server: &ServerProcess, line: &str) {
         .await
         .unwrap_or_else(|_| panic!("{line} is not told"));
 }
+
+#[tokio::test]
+async fn new_tenants_of_anonymous_visitors_are_capped_by_address_and_keys_are_not() {
+    let (_provider, server, operator) = api_world(wide).await;
+    let nobody = server.http().unwrap();
+    let mut opened = 0;
+    let refused = loop {
+        let reply = nobody
+            .post("/api/v1/chats")
+            .json(&json!({}))
+            .send()
+            .await
+            .unwrap();
+        if reply.status != 201 {
+            break reply;
+        }
+        opened += 1;
+        // One more may come while this takes its time: a place comes back every two seconds.
+        assert!(opened < 60, "nothing stops them");
+    };
+    assert!(opened >= 30, "{opened}");
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    for _ in 0..5 {
+        let reply = operator
+            .post("/api/v1/chats")
+            .json(&json!({}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 201, "{}", reply.text());
+    }
+}
