@@ -16,6 +16,7 @@ const KERNEL_CRATES: &[&str] = &["futures", "serde", "serde_json", "thiserror", 
 const DOMAIN_CRATES: &[&str] = &[
     "async-trait",
     "bytes",
+    "hashbrown",
     "hdrhistogram",
     "memchr",
     "parking_lot",

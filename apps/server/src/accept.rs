@@ -23,7 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -55,6 +55,10 @@ pub(crate) struct Stopped {
 /// The longest head of a request. It also bounds what is buffered of a body that nobody reads.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
+/// Connections the system holds for us until they are accepted; it may hold fewer (`net.core.somaxconn`). One that finds
+/// no place is not refused but silently dropped, and its client tries again a whole second later: with the 128 of the
+/// standard library a burst of a few hundred clients loses that second.
+const BACKLOG: u32 = 4_096;
 const FIRST_BACK_OFF: Duration = Duration::from_millis(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
@@ -69,6 +73,20 @@ impl Default for AcceptConfig {
             grace: Duration::from_secs(25),
         }
     }
+}
+
+/// Listens on an address. Call it inside a tokio runtime.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // As the standard library does: an address can be listened on again right after the last server ended.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `drain` is cancelled and the connections have ended, at the latest when the grace is over or `kill`

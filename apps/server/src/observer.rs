@@ -4,10 +4,10 @@
 //! other handler.
 
 use crate::prometheus::Counters;
-use futures::StreamExt;
+use futures::stream::{Stream, StreamExt, select_all};
 use openclaw_ai_fabric::event::ModelFailed;
 use openclaw_concurrency::event::RequestCompleted;
-use openclaw_core::{Envelope, InProcessEventBus, Subscription};
+use openclaw_core::{Envelope, InProcessEventBus};
 use openclaw_messenger::{MessageDeliveryFailed, MessageReceived, MessageSent};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use std::time::Duration;
 const WAITING_EVENTS: usize = 8_192;
 
 /// Watches until the bus ends.
+#[derive(Debug)]
 pub(crate) struct Observer {
     bus: Arc<InProcessEventBus>,
     counters: Arc<Counters>,
@@ -33,7 +34,16 @@ pub(crate) fn start(bus: Arc<InProcessEventBus>, counters: Arc<Counters>) -> Obs
             count(&counters, event)
         }
     };
-    spawn(bus.subscribe_all(WAITING_EVENTS), Arc::clone(&counters), handle);
+    // Only what is counted: every event that somebody listens to wakes this task, and several are published between a
+    // request and its answer.
+    let counted = select_all([
+        bus.subscribe::<MessageReceived>(WAITING_EVENTS),
+        bus.subscribe::<MessageSent>(WAITING_EVENTS),
+        bus.subscribe::<MessageDeliveryFailed>(WAITING_EVENTS),
+        bus.subscribe::<RequestCompleted>(WAITING_EVENTS),
+        bus.subscribe::<ModelFailed>(WAITING_EVENTS),
+    ]);
+    spawn(counted, Arc::clone(&counters), handle);
     let observer = Observer {
         bus,
         counters,
@@ -61,7 +71,7 @@ impl Observer {
 
 /// Hands every event to a handler, one after the other.
 fn spawn(
-    mut events: Subscription,
+    mut events: impl Stream<Item = Envelope> + Send + Unpin + 'static,
     counters: Arc<Counters>,
     handle: impl Fn(&Envelope) -> anyhow::Result<()> + Send + 'static,
 ) {
@@ -108,6 +118,7 @@ fn warn(event: &Envelope) {
 }
 
 fn count(counters: &Counters, event: &Envelope) -> anyhow::Result<()> {
+    counters.fabric.count(event);
     if let Some(received) = event.payload::<MessageReceived>() {
         counters
             .messages
@@ -148,14 +159,30 @@ fn write(event: &Envelope) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_core::Event;
-    use openclaw_core::Timestamp;
+    use openclaw_concurrency::event::RequestStarted;
+    use openclaw_core::{Event, EventBus, Timestamp};
     use serde::Serialize;
 
     #[derive(Debug, Serialize)]
     struct Happened;
     impl Event for Happened {
         const NAME: &'static str = "test.happened";
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_not_counted_wakes_nobody_and_one_that_is_is_counted() {
+        let (bus, counters) = (InProcessEventBus::new(), Arc::new(Counters::default()));
+        let _observer = start(Arc::clone(&bus), Arc::clone(&counters));
+        assert!(!bus.wants(Happened::NAME) && !bus.wants(RequestStarted::NAME));
+        for name in [
+            MessageReceived::NAME,
+            MessageSent::NAME,
+            MessageDeliveryFailed::NAME,
+            RequestCompleted::NAME,
+            ModelFailed::NAME,
+        ] {
+            assert!(bus.wants(name), "{name}");
+        }
     }
 
     #[test]

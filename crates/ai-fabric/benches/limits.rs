@@ -34,6 +34,13 @@ fn limiter(criterion: &mut Criterion) {
 }
 
 fn budget(criterion: &mut Criterion) {
+    for accounts in [1_000, 10_000, 100_000] {
+        budget_of(criterion, accounts);
+    }
+}
+
+/// With so many other accounts in memory.
+fn budget_of(criterion: &mut Criterion, accounts: usize) {
     let clock = ManualClock::new();
     let events = EventContext::new(
         InProcessEventBus::new(),
@@ -41,7 +48,9 @@ fn budget(criterion: &mut Criterion) {
         "bench",
     );
     let budget = TokenBudget::new(TokenBudgetConfig::default(), clock, &events);
-    budget.prime("telegram:1:1", None);
+    for account in 0..accounts {
+        budget.prime(&format!("telegram:{account}:{account}"), None);
+    }
     let request = ReserveRequest {
         account: "telegram:1:1",
         tier: AccessTier::Free,
@@ -51,7 +60,8 @@ fn budget(criterion: &mut Criterion) {
         floor: 256,
         correlation_id: None,
     };
-    criterion.bench_function("token budget: reserve, settle, stored", |bencher| {
+    let name = format!("token budget: reserve, settle, stored/{accounts}");
+    criterion.bench_function(&name, |bencher| {
         bencher.iter(|| {
             if let Ok(reservation) = budget.reserve(black_box(&request)) {
                 budget.stored(&reservation.settle(0));

@@ -1,94 +1,83 @@
-//! Scheduler, hand-over and metrics: what every request pays.
+//! Scheduler, hand-over, session locks and metrics: what every request pays, at three sizes, beside what a user would
+//! take instead.
+//!
+//! `hot_path count --list` names the cases; `hot_path count NAME TIMES` does one so often inside [`counted`], for a
+//! tool that counts instructions there. Counts do not drift with the machine's load as times do.
 
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use futures::future::BoxFuture;
-use openclaw_concurrency::{
-    Assignment, ConcurrencyConfig, MemoryInUse, PriorityScheduler, SpawnError, Submission, WorkerHandle,
-    WorkerLink, WorkerPool, WorkerRuntime,
-};
-use openclaw_core::testing::ManualClock;
-use openclaw_core::{EventContext, InProcessEventBus, Monotonic};
-use std::hint::black_box;
-use std::sync::Arc;
-use std::time::Duration;
+#[path = "hot_path/pool.rs"]
+mod pool;
+#[path = "hot_path/scheduler.rs"]
+mod scheduler;
+#[path = "hot_path/session_mutex.rs"]
+mod session_mutex;
 
-/// Answers in the very call that hands over, so that only the pool is measured.
-#[derive(Debug)]
-struct Echo;
+use criterion::Criterion;
 
-#[derive(Debug)]
-struct EchoWorker(WorkerLink<u64>);
-
-impl WorkerRuntime<u64, u64> for Echo {
-    fn spawn(&self, link: WorkerLink<u64>) -> Result<Arc<dyn WorkerHandle<u64>>, SpawnError> {
-        Ok(Arc::new(EchoWorker(link)))
-    }
-
-    fn keep_house(&self, _: BoxFuture<'static, ()>) -> Result<(), SpawnError> {
-        Ok(())
-    }
+/// Something to measure: prepared once, done many times.
+struct Case {
+    name: String,
+    prepare: Box<dyn Fn() -> Operation>,
 }
 
-impl WorkerHandle<u64> for EchoWorker {
-    fn run(&self, assignment: Assignment<u64>) {
-        self.0.finished(assignment.context.run(), assignment.request);
-    }
+type Operation = Box<dyn FnMut()>;
 
-    fn retire(&self) {}
-
-    fn kill(&self) {}
-
-    fn memory(&self) -> MemoryInUse {
-        MemoryInUse::Shared
-    }
-}
-
-/// One enqueue and one dequeue with the queue kept at a size, ten entries per tenant.
-fn scheduler(c: &mut Criterion) {
-    let mut group = c.benchmark_group("scheduler_enqueue_dequeue");
-    for entries in [1_000_u64, 32_000, 1_000_000] {
-        let tenants: Vec<Arc<str>> = (0..entries / 10)
-            .map(|n| Arc::from(format!("telegram:{n}:{n}")))
-            .collect();
-        let submission = |n: u64| {
-            let tenant = &tenants[(n.wrapping_mul(7_919) % tenants.len() as u64) as usize];
-            let accepted = Monotonic::from_origin(Duration::from_micros(n * 100));
-            Submission::new(n, Arc::clone(tenant), accepted)
-        };
-        let mut scheduler = PriorityScheduler::new(2_000_000, Duration::from_secs(30_000));
-        for n in 0..entries {
-            scheduler.enqueue(submission(n)).expect("there is room");
+impl Case {
+    fn new<O: FnMut() + 'static>(name: impl Into<String>, prepare: impl Fn() -> O + 'static) -> Self {
+        Self {
+            name: name.into(),
+            prepare: Box::new(move || Box::new(prepare())),
         }
-        let mut n = entries;
-        group.bench_function(BenchmarkId::from_parameter(entries), |b| {
-            b.iter(|| {
-                n += 1;
-                scheduler.enqueue(submission(n)).expect("there is room");
-                black_box(scheduler.dequeue(Monotonic::ZERO))
-            });
+    }
+}
+
+/// The one function whose instructions are counted.
+#[inline(never)]
+fn counted(times: u64, operation: &mut dyn FnMut()) {
+    for _ in 0..times {
+        operation();
+    }
+}
+
+/// The sizes of everything that has one; to see that it runs, the first will do.
+fn sizes(all: [usize; 3]) -> impl Iterator<Item = usize> {
+    let only_try = std::env::args().any(|argument| argument == "--test");
+    all.into_iter().take(if only_try { 1 } else { all.len() })
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = scheduler::cases();
+    cases.extend(session_mutex::cases());
+    cases.extend(pool::cases());
+    cases
+}
+
+#[expect(clippy::print_stdout, reason = "a list that was asked for")]
+fn count(arguments: &[String]) {
+    match arguments {
+        [list] if list == "--list" => cases().iter().for_each(|case| println!("{}", case.name)),
+        [name, times] => {
+            let times = times.parse().expect("how often");
+            let case = cases().into_iter().find(|case| case.name == *name);
+            let mut operation = (case.expect("a case of this name").prepare)();
+            counted(times, &mut *operation);
+        }
+        _ => panic!("count --list | count NAME TIMES"),
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == "count"
+    {
+        return count(rest);
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    for case in cases() {
+        criterion.bench_function(&case.name, |bencher| {
+            let mut operation = (case.prepare)();
+            bencher.iter(&mut *operation);
         });
     }
-    group.finish();
+    criterion.final_summary();
 }
-
-fn pool(c: &mut Criterion) {
-    let clock = ManualClock::new();
-    let events = EventContext::new(InProcessEventBus::new(), clock.clone(), "concurrency");
-    let config = ConcurrencyConfig {
-        max_requests_per_worker: u64::MAX,
-        ..ConcurrencyConfig::default()
-    };
-    let pool = WorkerPool::new(config, Arc::new(Echo), clock, events).expect("valid");
-    let tenant: Arc<str> = Arc::from("telegram:1:1");
-    c.bench_function("pool_submit_to_answer", |b| {
-        b.iter_batched(
-            || Submission::new(1, Arc::clone(&tenant), Monotonic::ZERO),
-            |submission| drop(black_box(pool.submit(submission))),
-            BatchSize::SmallInput,
-        );
-    });
-    c.bench_function("metrics_read", |b| b.iter(|| black_box(pool.metrics())));
-}
-
-criterion_group!(benches, scheduler, pool);
-criterion_main!(benches);

@@ -5,26 +5,33 @@
 //! it, in their order and whatever their priority, until the one before them is done.
 //!
 //! The rotation is a ring of tenants that have something to serve, not an index into a list that is rebuilt: a tenant
-//! is served at the front and goes to the back, so that the order of arrival does not matter. Entries live in a slab
-//! and are linked into the lists they belong to, which makes every operation a handful of writes whatever the number
-//! of tenants or entries. Two things cost more, and only a tenant's own entries pay for them: an entry whose key
+//! is served at the front and goes to the back, so that the order of arrival does not matter. Entries live in the
+//! columns of a slab and are linked into the lists they belong to, which makes every operation a handful of writes
+//! whatever the number of tenants or entries; tenants and keys are hashed once, when an entry comes. Two things cost
+//! more, and only a tenant's own entries pay for them: an entry whose key
 //! becomes free is put back among the tenant's entries by walking past the older ones, and points in time are found
 //! through a tree of buckets.
 //!
 //! A plain value: no lock, no clock. It stores nothing of a tenant that has nothing waiting, and nothing of a key that
 //! neither runs nor waits.
 
+mod entries;
+mod lane;
 mod list;
+mod slab;
 mod time_index;
 
-use self::list::{End, Link, Linked, List, NONE};
+use self::entries::Entries;
+use self::lane::{Key, Lanes};
+use self::list::{End, List, NONE};
+use self::slab::{Index, Name, Slab};
 use self::time_index::TimeIndex;
 use crate::error::QueueFullError;
 use crate::priority::Priority;
 use crate::work::Submission;
 use openclaw_core::Monotonic;
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,9 +59,11 @@ pub struct PriorityScheduler<R> {
     entries: Entries<R>,
     /// Tenants with something to serve, per priority.
     lanes: Lanes,
-    tenants: [HashMap<Arc<str>, u32>; PRIORITIES],
     rotations: [List; PRIORITIES],
-    keys: HashMap<Arc<str>, Key>,
+    keys: Slab<Key>,
+    keys_by_name: Index,
+    /// Keyed by chance: the names come from outside.
+    hasher: RandomState,
     /// Entries in the rotation, by their acceptance.
     ages: TimeIndex,
     /// All entries that have a deadline, by it.
@@ -83,6 +92,17 @@ pub struct Scheduled<R> {
     pub submission: Submission<R>,
 }
 
+/// An entry that waits, looked at where it stands.
+#[derive(Debug)]
+pub struct Queued<'a, R> {
+    /// Its name.
+    pub id: EntryId,
+    /// What was enqueued.
+    pub submission: &'a Submission<R>,
+    /// Whether it could be served now. Otherwise it waits for its key.
+    pub ready: bool,
+}
+
 /// What a dequeue gives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Dequeued<R> {
@@ -106,54 +126,6 @@ const AGE_PRECISION: u32 = 256;
 /// Capacity that is kept when the queue runs empty.
 const KEPT: usize = 1024;
 
-struct Entries<R> {
-    nodes: Vec<Node<R>>,
-    free: Vec<u32>,
-}
-
-struct Node<R> {
-    /// `None` when the slot is free.
-    submission: Option<Submission<R>>,
-    /// The order of arrival; unique.
-    sequence: u64,
-    /// The lane it can be served from; [`NONE`] while it waits for its key.
-    lane: u32,
-    links: [Link; 4],
-}
-
-/// The lists an entry can be in, as indices into its links.
-#[derive(Clone, Copy)]
-enum In {
-    Lane,
-    Key,
-    Ages,
-    Deadlines,
-}
-
-/// The entries' links of one kind.
-struct LinksOf<'a, R>(&'a mut [Node<R>], In);
-
-#[derive(Default)]
-struct Lanes {
-    lanes: Vec<Lane>,
-    free: Vec<u32>,
-}
-
-/// One tenant's entries of one priority that can be served, in the order they came. Never empty while in use.
-struct Lane {
-    tenant: Arc<str>,
-    priority: Priority,
-    entries: List,
-    link: Link,
-}
-
-/// Who wants a key. Exists while it runs or somebody waits.
-struct Key {
-    running: bool,
-    /// In the order they came. Unless the key runs, the first of them is in the rotation.
-    waiting: List,
-}
-
 // === impl PriorityScheduler ===
 
 impl<R> PriorityScheduler<R> {
@@ -164,14 +136,12 @@ impl<R> PriorityScheduler<R> {
             // Slots are numbered with 32 bits.
             limit: limit.min(NONE as usize - 1),
             starvation_limit,
-            entries: Entries {
-                nodes: Vec::new(),
-                free: Vec::new(),
-            },
+            entries: Entries::new(),
             lanes: Lanes::default(),
-            tenants: std::array::from_fn(|_| HashMap::new()),
             rotations: [List::EMPTY; PRIORITIES],
-            keys: HashMap::new(),
+            keys: Slab::default(),
+            keys_by_name: Index::default(),
+            hasher: RandomState::new(),
             ages: TimeIndex::new(starvation_limit / AGE_PRECISION),
             deadlines: TimeIndex::new(Duration::ZERO),
             waiting: [0; PRIORITIES],
@@ -202,12 +172,13 @@ impl<R> PriorityScheduler<R> {
     /// Puts an entry back that was just taken out, before everything of its tenant and its tenant before the others.
     /// Frees its key. The entry had a place, so the limit does not apply.
     pub fn requeue_front(&mut self, scheduled: Scheduled<R>) -> EntryId {
-        if let Some(key) = &scheduled.submission.exclusive
-            && let Some(key) = self.keys.get_mut(key)
+        if let Some(name) = &scheduled.submission.exclusive
+            && let Some(number) = self.find_key(name)
         {
+            let key = self.keys.get_mut(number);
             key.running = false;
             let head = key.waiting.head;
-            if head != NONE && self.entries.node(head).lane != NONE {
+            if head != NONE && self.entries.place(head).lane != NONE {
                 // Only when the key was released before: the one that moved up steps back.
                 self.leave_rotation(head);
             }
@@ -224,33 +195,22 @@ impl<R> PriorityScheduler<R> {
             self.starved_lane(now)
         };
         let lane = starved.or_else(|| self.next_lane())?;
-        let slot = self.lanes.lane(lane).entries.head;
-        let (id, expired, key) = {
-            let node = self.entries.node(slot);
-            let submission = node.submission.as_ref()?;
-            (
-                EntryId {
-                    slot,
-                    sequence: node.sequence,
-                },
-                submission.deadline.is_some_and(|deadline| deadline <= now),
-                submission.exclusive.clone(),
-            )
-        };
-        if expired {
+        let slot = self.lanes.get(lane).head();
+        let id = self.entries.id(slot);
+        let deadline = self.entries.submission(slot)?.deadline;
+        if deadline.is_some_and(|deadline| deadline <= now) {
             return self.remove(id).map(Dequeued::Expired);
         }
         self.served_by_age = starved.is_some();
         self.starved_served += u64::from(starved.is_some());
-        if let Some(key) = key
-            && let Some(key) = self.keys.get_mut(&key)
-        {
-            key.running = true;
+        let key = self.entries.place(slot).key;
+        if key != NONE {
+            self.keys.get_mut(key).running = true;
         }
         // Whoever is served goes to the back of the rotation; with nothing left the lane is gone.
         let turn = self.leave_rotation(slot);
         if let Some(lane) = turn {
-            let rotation = &mut self.rotations[self.lanes.lane(lane).priority as usize];
+            let rotation = &mut self.rotations[self.lanes.get(lane).priority as usize];
             rotation.unlink(&mut self.lanes, lane);
             rotation.push(&mut self.lanes, lane, End::Back);
         }
@@ -260,33 +220,39 @@ impl<R> PriorityScheduler<R> {
     /// Frees a key: the next entry that waits for it, if any, comes back into the rotation. A key that does not run
     /// is left as it is.
     pub fn release(&mut self, key: &str) {
-        let Some(wanted) = self.keys.get_mut(key) else {
-            return;
-        };
-        if !std::mem::replace(&mut wanted.running, false) {
+        if let Some(number) = self.find_key(key) {
+            self.release_number(number);
+        }
+    }
+
+    fn release_number(&mut self, number: u32) {
+        let key = self.keys.get_mut(number);
+        if !std::mem::replace(&mut key.running, false) {
             return;
         }
-        let next = wanted.waiting.head;
+        let next = key.waiting.head;
         if next == NONE {
-            self.keys.remove(key);
+            self.forget_key(number);
             self.let_go_of_memory();
         } else {
-            self.enter_rotation(next, End::Back);
+            self.enter_rotation(next);
         }
     }
 
     /// Takes an entry out, wherever it stands. `None` when it is not waiting.
     pub fn remove(&mut self, id: EntryId) -> Option<Scheduled<R>> {
-        let node = self.entries.nodes.get(id.slot as usize)?;
-        if node.sequence != id.sequence {
+        if !self.entries.holds(id) {
             return None;
         }
-        let keyed = node.submission.as_ref()?.exclusive.is_some();
-        if node.lane != NONE {
+        if self.entries.place(id.slot).lane != NONE {
             // The next of its key moves up first: if it is of the same tenant, that tenant keeps its turn.
-            let next = node.links[In::Key as usize].next;
-            if keyed && next != NONE {
-                self.enter_rotation(next, End::Back);
+            let next = self
+                .entries
+                .keys
+                .get(id.slot as usize)
+                .map_or(NONE, |link| link.next);
+            if next != NONE {
+                self.enter_rotation(next);
             }
             self.leave_rotation(id.slot);
         }
@@ -301,11 +267,7 @@ impl<R> PriorityScheduler<R> {
             if self.deadlines.end_of(bucket) > now.since_origin() {
                 break;
             }
-            let id = EntryId {
-                slot,
-                sequence: self.entries.node(slot).sequence,
-            };
-            match self.remove(id) {
+            match self.remove(self.entries.id(slot)) {
                 Some(entry) => expired.push(entry),
                 None => break,
             }
@@ -322,14 +284,10 @@ impl<R> PriorityScheduler<R> {
 
     /// Takes out everything, in the order it would be served if nothing else came and every key were free at once.
     pub fn drain(&mut self, now: Monotonic) -> Vec<Submission<R>> {
-        let running: Vec<Arc<str>> = self
-            .keys
-            .iter()
-            .filter(|(_, key)| key.running)
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
+        let keys = self.keys_by_name.numbers();
+        let running: Vec<u32> = keys.filter(|key| self.keys.get(*key).running).collect();
         for key in running {
-            self.release(&key);
+            self.release_number(key);
         }
         let mut drained = Vec::with_capacity(self.len);
         while let Some(dequeued) = self.dequeue(now) {
@@ -340,6 +298,15 @@ impl<R> PriorityScheduler<R> {
             drained.push(entry.submission);
         }
         drained
+    }
+
+    /// Everything that waits, in no order. Costs a look at every slot the queue has had at once lately.
+    pub fn queued(&self) -> impl Iterator<Item = Queued<'_, R>> {
+        self.entries.queued().map(|(slot, submission)| Queued {
+            id: self.entries.id(slot),
+            submission,
+            ready: self.entries.place(slot).lane != NONE,
+        })
     }
 
     /// Whether an entry could be served now.
@@ -371,9 +338,7 @@ impl<R> PriorityScheduler<R> {
     pub fn oldest_ready(&self) -> Option<Monotonic> {
         let (_, slot) = self.ages.first()?;
         self.entries
-            .node(slot)
-            .submission
-            .as_ref()
+            .submission(slot)
             .map(|submission| submission.accepted_at)
     }
 
@@ -384,7 +349,7 @@ impl<R> PriorityScheduler<R> {
 
     /// Tenants, per priority, and keys of which anything is remembered.
     pub fn remembered(&self) -> usize {
-        self.tenants.iter().map(HashMap::len).sum::<usize>() + self.keys.len()
+        self.lanes.len() + self.keys_by_name.len()
     }
 
     /// The first lane of the most urgent rotation.
@@ -401,127 +366,145 @@ impl<R> PriorityScheduler<R> {
         let (bucket, slot) = self.ages.first()?;
         let youngest = Monotonic::from_origin(self.ages.end_of(bucket));
         let starved = youngest <= now && now.saturating_since(youngest) >= self.starvation_limit;
-        starved.then(|| self.entries.node(slot).lane)
+        starved.then(|| self.entries.place(slot).lane)
     }
 
     fn insert(&mut self, submission: Submission<R>, sequence: u64, end: End) -> EntryId {
         let priority = submission.priority;
         let deadline = submission.deadline;
-        let key = submission.exclusive.clone();
-        let slot = self.entries.insert(submission, sequence);
+        let age = self.ages.bucket(submission.accepted_at.since_origin());
+        let tenant = Name {
+            hash: self.hasher.hash_one(&*submission.tenant),
+            text: Arc::clone(&submission.tenant),
+        };
+        let key = submission.exclusive.as_ref().map_or(NONE, |key| {
+            // Where a tenant's work is its own key, as it often is, one hash serves both.
+            let hash = if Arc::ptr_eq(key, &tenant.text) {
+                tenant.hash
+            } else {
+                self.hasher.hash_one(&**key)
+            };
+            self.key(hash, key)
+        });
+        let slot = self.entries.insert(submission, sequence, age, key);
         self.len += 1;
         self.waiting[priority as usize] += 1;
         if let Some(deadline) = deadline {
             let bucket = self.deadline_bucket(deadline);
-            let links = &mut LinksOf(&mut self.entries.nodes, In::Deadlines);
-            self.deadlines.insert(links, slot, bucket, End::Back);
+            self.deadlines
+                .insert(&mut self.entries.deadlines, slot, bucket, End::Back);
         }
-        let ready = match key {
-            None => true,
-            Some(name) => {
-                let key = self.keys.entry(name).or_insert(Key {
-                    running: false,
-                    waiting: List::EMPTY,
-                });
-                key.waiting
-                    .push(&mut LinksOf(&mut self.entries.nodes, In::Key), slot, end);
-                !key.running && key.waiting.head == slot
-            }
+        let ready = key == NONE || {
+            let key = self.keys.get_mut(key);
+            key.waiting.push(&mut self.entries.keys, slot, end);
+            !key.running && key.waiting.head == slot
         };
         if ready {
-            self.enter_rotation(slot, end);
+            self.enter_lane(slot, priority, tenant, end);
         }
         EntryId { slot, sequence }
     }
 
-    /// Makes an entry one that can be served: at its place among its tenant's entries, its tenant in the rotation.
-    fn enter_rotation(&mut self, slot: u32, end: End) {
-        let node = self.entries.node(slot);
-        let sequence = node.sequence;
-        let Some(submission) = &node.submission else {
+    /// The number of a key, which is remembered from now on.
+    fn key(&mut self, hash: u64, name: &Arc<str>) -> u32 {
+        if let Some(known) = self.keys_by_name.find(hash, name, &self.keys) {
+            return known;
+        }
+        let name = Name {
+            hash,
+            text: Arc::clone(name),
+        };
+        let number = self.keys.insert(Key::new(name));
+        self.keys_by_name.insert(number, &self.keys);
+        number
+    }
+
+    fn find_key(&self, name: &str) -> Option<u32> {
+        self.keys_by_name
+            .find(self.hasher.hash_one(name), name, &self.keys)
+    }
+
+    fn forget_key(&mut self, number: u32) {
+        self.keys_by_name.remove(number, &self.keys);
+        self.keys.remove(number);
+    }
+
+    /// Makes an entry that waited for its key one that can be served.
+    fn enter_rotation(&mut self, slot: u32) {
+        let Some(submission) = self.entries.submission(slot) else {
             return;
         };
         let priority = submission.priority;
-        let bucket = self.ages.bucket(submission.accepted_at.since_origin());
-        let tenants = &mut self.tenants[priority as usize];
+        let tenant = Name {
+            hash: self.hasher.hash_one(&*submission.tenant),
+            text: Arc::clone(&submission.tenant),
+        };
+        self.enter_lane(slot, priority, tenant, End::Back);
+    }
+
+    /// Makes an entry one that can be served: at its place among its tenant's entries, its tenant in the rotation.
+    fn enter_lane(&mut self, slot: u32, priority: Priority, tenant: Name, end: End) {
         let rotation = &mut self.rotations[priority as usize];
-        let lane = match tenants.get(&submission.tenant) {
-            Some(lane) => {
+        let number = match self.lanes.find(priority, &tenant) {
+            Some(number) => {
                 if end == End::Front {
-                    rotation.unlink(&mut self.lanes, *lane);
-                    rotation.push(&mut self.lanes, *lane, End::Front);
+                    rotation.unlink(&mut self.lanes, number);
+                    rotation.push(&mut self.lanes, number, End::Front);
                 }
-                *lane
+                number
             }
             None => {
-                let tenant = Arc::clone(&submission.tenant);
-                let lane = self.lanes.insert(Arc::clone(&tenant), priority);
-                tenants.insert(tenant, lane);
-                rotation.push(&mut self.lanes, lane, end);
-                lane
+                let number = self.lanes.open(priority, tenant);
+                rotation.push(&mut self.lanes, number, end);
+                number
             }
         };
-        let list = &mut self.lanes.lane_mut(lane).entries;
-        // Nearly always the newest; one that waited for its key goes back among the older ones.
-        let mut before = NONE;
-        if list.tail != NONE && self.entries.node(list.tail).sequence > sequence {
-            before = list.head;
-            while self.entries.node(before).sequence < sequence {
-                before = self.entries.node(before).links[In::Lane as usize].next;
-            }
-        }
-        list.insert_before(&mut LinksOf(&mut self.entries.nodes, In::Lane), slot, before);
-        self.entries.node_mut(slot).lane = lane;
-        let links = &mut LinksOf(&mut self.entries.nodes, In::Ages);
-        self.ages.insert(links, slot, bucket, end);
+        self.lanes.get_mut(number).add(&mut self.entries, slot);
+        let place = self.entries.place_mut(slot);
+        place.lane = number;
+        let bucket = place.age;
+        self.ages.insert(&mut self.entries.ages, slot, bucket, end);
     }
 
     /// The reverse. Says which lane it left, if that is still there.
     fn leave_rotation(&mut self, slot: u32) -> Option<u32> {
-        let node = self.entries.node_mut(slot);
-        let lane = std::mem::replace(&mut node.lane, NONE);
-        let accepted_at = node.submission.as_ref()?.accepted_at;
-        let bucket = self.ages.bucket(accepted_at.since_origin());
-        let links = &mut LinksOf(&mut self.entries.nodes, In::Ages);
-        self.ages.remove(links, slot, bucket);
-        let own = self.lanes.lane_mut(lane);
-        let priority = own.priority as usize;
-        own.entries
-            .unlink(&mut LinksOf(&mut self.entries.nodes, In::Lane), slot);
-        if !own.entries.is_empty() {
-            return Some(lane);
+        let place = self.entries.place_mut(slot);
+        let number = std::mem::replace(&mut place.lane, NONE);
+        let bucket = place.age;
+        self.ages.remove(&mut self.entries.ages, slot, bucket);
+        let lane = self.lanes.get_mut(number);
+        lane.take_out(&mut self.entries, slot);
+        if !lane.is_empty() {
+            return Some(number);
         }
-        self.tenants[priority].remove(&own.tenant);
-        self.rotations[priority].unlink(&mut self.lanes, lane);
-        self.lanes.free.push(lane);
+        self.rotations[lane.priority as usize].unlink(&mut self.lanes, number);
+        self.lanes.close(number);
         None
     }
 
     /// Takes an entry that is not in the rotation out of everything else. Its key's next moves up.
     fn take_out(&mut self, id: EntryId) -> Option<Scheduled<R>> {
-        let submission = self.entries.node_mut(id.slot).submission.take()?;
+        let key = self.entries.place(id.slot).key;
+        let submission = self.entries.take(id.slot)?;
         self.len -= 1;
         self.waiting[submission.priority as usize] -= 1;
         if let Some(deadline) = submission.deadline {
             let bucket = self.deadline_bucket(deadline);
-            let links = &mut LinksOf(&mut self.entries.nodes, In::Deadlines);
-            self.deadlines.remove(links, id.slot, bucket);
+            self.deadlines
+                .remove(&mut self.entries.deadlines, id.slot, bucket);
         }
-        if let Some(name) = &submission.exclusive
-            && let Some(key) = self.keys.get_mut(name)
-        {
-            key.waiting
-                .unlink(&mut LinksOf(&mut self.entries.nodes, In::Key), id.slot);
-            let next = key.waiting.head;
-            if !key.running {
+        if key != NONE {
+            let own = self.keys.get_mut(key);
+            own.waiting.unlink(&mut self.entries.keys, id.slot);
+            let next = own.waiting.head;
+            if !own.running {
                 if next == NONE {
-                    self.keys.remove(name);
-                } else if self.entries.node(next).lane == NONE {
-                    self.enter_rotation(next, End::Back);
+                    self.forget_key(key);
+                } else if self.entries.place(next).lane == NONE {
+                    self.enter_rotation(next);
                 }
             }
         }
-        self.entries.free.push(id.slot);
         self.let_go_of_memory();
         Some(Scheduled { id, submission })
     }
@@ -534,14 +517,16 @@ impl<R> PriorityScheduler<R> {
 
     /// After a flood the queue shrinks back; small ones keep what they have.
     fn let_go_of_memory(&mut self) {
-        if self.len == 0 && self.entries.nodes.capacity() > KEPT {
-            self.entries.nodes = Vec::new();
-            self.entries.free = Vec::new();
-            self.lanes = Lanes::default();
-            for tenants in &mut self.tenants {
-                tenants.shrink_to(KEPT);
-            }
-            self.keys.shrink_to(KEPT);
+        if self.len > 0 {
+            return;
+        }
+        if self.entries.capacity() > KEPT {
+            self.entries = Entries::new();
+            self.lanes.shrink(KEPT);
+        }
+        if self.keys_by_name.len() == 0 && self.keys.high_water() > KEPT {
+            self.keys = Slab::default();
+            self.keys_by_name.shrink_to(KEPT, &self.keys);
         }
     }
 }
@@ -563,82 +548,6 @@ impl<R> fmt::Debug for Rejected<R> {
     }
 }
 
-// === impl Entries ===
-
-// Slots come from the lists, which hold only slots in use: the indices below are in range by construction, never by
-// what a caller hands in.
-impl<R> Entries<R> {
-    fn node(&self, slot: u32) -> &Node<R> {
-        &self.nodes[slot as usize]
-    }
-
-    fn node_mut(&mut self, slot: u32) -> &mut Node<R> {
-        &mut self.nodes[slot as usize]
-    }
-
-    fn insert(&mut self, submission: Submission<R>, sequence: u64) -> u32 {
-        let node = Node {
-            submission: Some(submission),
-            sequence,
-            lane: NONE,
-            links: [Link::NONE; 4],
-        };
-        match self.free.pop() {
-            Some(slot) => {
-                *self.node_mut(slot) = node;
-                slot
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as u32
-            }
-        }
-    }
-}
-
-impl<R> Linked for LinksOf<'_, R> {
-    fn link(&mut self, slot: u32) -> &mut Link {
-        &mut self.0[slot as usize].links[self.1 as usize]
-    }
-}
-
-// === impl Lanes ===
-
-impl Lanes {
-    fn lane(&self, lane: u32) -> &Lane {
-        &self.lanes[lane as usize]
-    }
-
-    fn lane_mut(&mut self, lane: u32) -> &mut Lane {
-        &mut self.lanes[lane as usize]
-    }
-
-    fn insert(&mut self, tenant: Arc<str>, priority: Priority) -> u32 {
-        let lane = Lane {
-            tenant,
-            priority,
-            entries: List::EMPTY,
-            link: Link::NONE,
-        };
-        match self.free.pop() {
-            Some(index) => {
-                *self.lane_mut(index) = lane;
-                index
-            }
-            None => {
-                self.lanes.push(lane);
-                (self.lanes.len() - 1) as u32
-            }
-        }
-    }
-}
-
-impl Linked for Lanes {
-    fn link(&mut self, lane: u32) -> &mut Link {
-        &mut self.lane_mut(lane).link
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -652,12 +561,9 @@ mod tests {
                 scheduler.enqueue(submission).expect("there is room");
             }
             while scheduler.dequeue(Monotonic::ZERO).is_some() {}
-            assert_eq!(scheduler.entries.nodes.capacity() > 0, keeps, "{entries} entries");
-            let tenants = scheduler.tenants.iter().map(HashMap::capacity).max();
-            assert!(
-                tenants.is_some_and(|capacity| capacity <= 2 * KEPT),
-                "{tenants:?}"
-            );
+            assert_eq!(scheduler.entries.capacity() > 0, keeps, "{entries} entries");
+            let indexed = scheduler.lanes.capacity();
+            assert!(indexed <= 4 * KEPT, "{indexed}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! What a decision of the limiters costs: one bucket, one of many by key, one pass through the pacer;
-//! beside one bucket, the same decision of `governor`.
+//! beside one bucket and many, the same decision of `governor`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use governor::clock::FakeRelativeClock;
@@ -33,16 +33,28 @@ fn buckets(criterion: &mut Criterion) {
         });
     });
 
-    criterion.bench_function("rate_limiter/10000_keys", |bencher| {
-        let clock = ManualClock::new();
-        let limiter = RateLimiter::new(limit, 100_000, Arc::clone(&clock) as Arc<dyn Clock>);
-        let keys: Vec<String> = (0..10_000).map(|key| format!("visitor-{key}")).collect();
-        let mut next = keys.iter().cycle();
-        bencher.iter(|| {
-            clock.advance(Duration::from_micros(10));
-            black_box(next.next().map(|key| limiter.acquire(key)))
+    for count in [1_000, 100_000, 1_000_000] {
+        let keys: Vec<String> = (0..count).map(|key| format!("visitor-{key}")).collect();
+        criterion.bench_function(&format!("rate_limiter/{count}"), |bencher| {
+            let clock = ManualClock::new();
+            let limiter = RateLimiter::new(limit, 2_000_000, Arc::clone(&clock) as Arc<dyn Clock>);
+            let mut next = keys.iter().cycle();
+            bencher.iter(|| {
+                clock.advance(Duration::from_micros(10));
+                black_box(next.next().map(|key| limiter.acquire(key)))
+            });
         });
-    });
+        criterion.bench_function(&format!("rate_limiter_peer_governor/{count}"), |bencher| {
+            let clock = FakeRelativeClock::default();
+            let hundred = NonZeroU32::new(100).expect("not zero");
+            let limiter = Governor::hashmap_with_clock(Quota::per_second(hundred), clock.clone());
+            let mut next = keys.iter().cycle();
+            bencher.iter(|| {
+                clock.advance(Duration::from_micros(10));
+                black_box(next.next().map(|key| limiter.check_key(key).is_ok()))
+            });
+        });
+    }
 
     criterion.bench_function("pacer/pass_1000_chats", |bencher| {
         let clock = ManualClock::new();

@@ -68,8 +68,23 @@ fn dispatch(criterion: &mut Criterion) {
     };
     measure("no plugin, dispatch");
 
-    let plugin = PluginId::parse("nods").expect("an id");
-    let manifest = PluginManifest::new(plugin.clone(), Version::new(1, 0, 0), "nods")
+    let mut installed = 0;
+    for wanted in [1, 10, 100] {
+        while installed < wanted {
+            install(&registry, &format!("nods-{installed}"));
+            installed += 1;
+        }
+        measure(&format!("compiled-in plugins/{wanted}"));
+    }
+    group.bench_function("pin", |bencher| {
+        bencher.iter_batched(|| (), |()| hooks.pin(), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+fn install(registry: &PluginRegistry, name: &str) {
+    let plugin = PluginId::parse(name).expect("an id");
+    let manifest = PluginManifest::new(plugin.clone(), Version::new(1, 0, 0), name)
         .with_permission(PluginPermission::ReadMessages)
         .with_hook(HookName::OnBeforeSend, 1);
     let setup = PluginSetup::granting_all(&manifest);
@@ -78,11 +93,6 @@ fn dispatch(criterion: &mut Criterion) {
         .expect("registered");
     registry.install(&plugin, setup).expect("installed");
     registry.activate(&plugin, Arc::new(Nods)).expect("active");
-    measure("one compiled-in plugin");
-    group.bench_function("pin", |bencher| {
-        bencher.iter_batched(|| (), |()| hooks.pin(), BatchSize::SmallInput);
-    });
-    group.finish();
 }
 
 criterion_group!(benches, dispatch);

@@ -10,13 +10,14 @@ use serde::Deserialize;
 use std::convert::Infallible;
 use std::hint::black_box;
 
-const EVENTS: usize = 1_000;
+/// Events of a stream.
+const SIZES: [usize; 3] = [100, 1_000, 10_000];
 /// About what one read from a socket returns.
 const CHUNK: usize = 8 * 1024;
 
-fn stream() -> Bytes {
+fn stream(events: usize) -> Bytes {
     let mut stream = String::new();
-    for number in 0..EVENTS {
+    for number in 0..events {
         stream.push_str(&format!(
             "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1795327380,\"model\":\"model-1\",\
              \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\" word{number}\"}},\"finish_reason\":null}}],\"usage\":null}}\n\n"
@@ -90,32 +91,38 @@ fn ignore(data: &str) {
 }
 
 fn framing(criterion: &mut Criterion) {
-    let stream = stream();
-    let event = stream.len() / (EVENTS + 1);
+    for events in SIZES {
+        of_size(criterion, events);
+    }
+}
+
+fn of_size(criterion: &mut Criterion, events: usize) {
+    let stream = stream(events);
+    // The end mark is one.
+    let all = events + 1;
+    let event = stream.len() / all;
     let mut group = criterion.benchmark_group("sse_framing");
-    group.throughput(Throughput::Elements(
-        u64::try_from(EVENTS + 1).unwrap_or(u64::MAX),
-    ));
+    group.throughput(Throughput::Elements(u64::try_from(all).unwrap_or(u64::MAX)));
     for (name, chunk) in [
         ("8_kib_chunks", CHUNK),
         ("one_event_per_chunk", event),
         ("64_byte_chunks", 64),
     ] {
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| assert_eq!(read(black_box(&stream), chunk, ignore), EVENTS + 1));
+        group.bench_function(format!("{name}/{events}"), |bencher| {
+            bencher.iter(|| assert_eq!(read(black_box(&stream), chunk, ignore), all));
         });
     }
-    group.bench_function("eventsource_stream", |bencher| {
-        bencher.iter(|| assert_eq!(read_by_peer(black_box(&stream), CHUNK, ignore), EVENTS + 1));
+    group.bench_function(format!("eventsource_stream/{events}"), |bencher| {
+        bencher.iter(|| assert_eq!(read_by_peer(black_box(&stream), CHUNK, ignore), all));
     });
     group.finish();
 
     let mut group = criterion.benchmark_group("sse_decoding");
-    group.bench_function("8_kib_chunks", |bencher| {
-        bencher.iter(|| assert_eq!(read(black_box(&stream), CHUNK, decode), EVENTS + 1));
+    group.bench_function(format!("8_kib_chunks/{events}"), |bencher| {
+        bencher.iter(|| assert_eq!(read(black_box(&stream), CHUNK, decode), all));
     });
-    group.bench_function("eventsource_stream", |bencher| {
-        bencher.iter(|| assert_eq!(read_by_peer(black_box(&stream), CHUNK, decode), EVENTS + 1));
+    group.bench_function(format!("eventsource_stream/{events}"), |bencher| {
+        bencher.iter(|| assert_eq!(read_by_peer(black_box(&stream), CHUNK, decode), all));
     });
     group.finish();
 }

@@ -25,6 +25,14 @@ pub(super) enum What {
     AcknowledgeCpu,
     /// Seconds until all native chats that were written to at once have their answers.
     Chats,
+    /// Start to ready with many tenants stored.
+    StartWithTenants,
+    /// With many event streams open.
+    StreamsMemory,
+    /// After many sessions and a rest.
+    SessionsMemory,
+    /// The same, divided by what it was before them.
+    SessionsGrowth,
     Failed,
 }
 

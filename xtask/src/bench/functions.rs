@@ -89,7 +89,7 @@ fn collect(directory: &Path, depth: usize, figures: &mut BTreeMap<String, f64>) 
 }
 
 /// What is promised of a function. Names are beginnings: some end in a size.
-const BARS: [(&str, Bar); 9] = [
+const BARS: [(&str, Bar); 10] = [
     ("scheduler_enqueue_dequeue/", Bar::Nanos(600.0)),
     ("event publish/no subscriber", Bar::Nanos(50.0)),
     ("event publish/10 subscribers", Bar::Nanos(2_000.0)),
@@ -100,53 +100,100 @@ const BARS: [(&str, Bar); 9] = [
     ("token budget: reserve", Bar::Nanos(500.0)),
     (
         "sse_framing/8_kib_chunks",
-        Bar::TimesPeer(1.0 / 2.0, "sse_framing/eventsource_stream"),
+        Bar::TimesPeerOfSize(1.0 / 2.0, "sse_framing/eventsource_stream"),
     ),
     (
         "sse_decoding/8_kib_chunks",
-        Bar::TimesPeer(1.0 / 1.2, "sse_decoding/eventsource_stream"),
+        Bar::TimesPeerOfSize(1.0 / 1.2, "sse_decoding/eventsource_stream"),
     ),
-    // 100 MB/s.
-    ("splitting/english/1048", Bar::Nanos(10_486_000.0)),
+    (
+        "rate_limiter/",
+        Bar::TimesPeerOfSize(1.5, "rate_limiter_peer_governor"),
+    ),
+    // 100 MB/s, at each size.
+    ("splitting/english/", Bar::PerUnit(10.0)),
     ("hook dispatch/no plugin, has", Bar::Nanos(50.0)),
+];
+
+/// What must cost much the same at every size, in instructions, and by how much it may grow.
+const FLAT: [(&str, f64); 2] = [
+    ("scheduler_enqueue_dequeue", 2.0),
+    ("scheduler_enqueue_dequeue_release", 2.0),
 ];
 
 #[derive(Clone, Copy)]
 enum Bar {
     Nanos(f64),
+    /// So many nanoseconds for each unit of the size the name ends in.
+    PerUnit(f64),
     /// A factor, and the benchmark of the same run it is a factor of.
     TimesPeer(f64, &'static str),
+    /// The same, where the peer's name has the same size at its end.
+    TimesPeerOfSize(f64, &'static str),
 }
 
-/// The figures as a Markdown table, in units a person reads.
-pub(super) fn table(figures: &BTreeMap<String, f64>) -> String {
-    let mut table = String::from("| function | median | bar | met |\n| --- | ---: | --- | --- |\n");
+/// The figures as a Markdown table, in units a person reads. `counts` are instructions by the same names, where they
+/// could be counted.
+pub(super) fn table(figures: &BTreeMap<String, f64>, counts: Option<&BTreeMap<String, f64>>) -> String {
+    let mut table =
+        String::from("| function | median | instructions | bar | met |\n| --- | ---: | ---: | --- | --- |\n");
     for (name, &nanos) in figures {
         let bar = BARS
             .iter()
             .find(|(beginning, _)| name.starts_with(beginning))
-            .and_then(|(_, bar)| bar.judge(nanos, figures));
+            .and_then(|(_, bar)| bar.judge(name, nanos, figures));
         let (bar, kept) = bar.map_or((String::new(), ""), |(bar, kept)| {
             (bar, if kept { "yes" } else { "no" })
         });
+        let count = counts.and_then(|counts| counts.get(name));
         table += &format!(
-            "| {} | {} | {bar} | {kept} |\n",
+            "| {} | {} | {} | {bar} | {kept} |\n",
             name.replace('|', "\\|"),
-            time(nanos)
+            time(nanos),
+            count.map(|count| format!("{count:.0}")).unwrap_or_default()
         );
     }
+    table += &match counts {
+        Some(counts) => growth(counts),
+        None => "\nInstructions were not counted: valgrind is not installed.\n".to_owned(),
+    };
     table
+}
+
+/// How much the count grows between the smallest and the largest size.
+fn growth(counts: &BTreeMap<String, f64>) -> String {
+    let mut lines = String::new();
+    for (name, bar) in FLAT {
+        let at = |size: &str| counts.get(&format!("{name}/{size}"));
+        if let (Some(few), Some(many)) = (at("1000"), at("1000000")) {
+            let kept = if many / few <= bar { "yes" } else { "no" };
+            lines += &format!(
+                "\nInstructions of `{name}` at 1 000 000 are {:.2} × those at 1 000; bar ≤ {bar} ×, met: {kept}.\n",
+                many / few
+            );
+        }
+    }
+    lines
 }
 
 impl Bar {
     /// The bar in words and whether it is met; nothing when the peer was not measured.
-    fn judge(self, nanos: f64, figures: &BTreeMap<String, f64>) -> Option<(String, bool)> {
+    fn judge(self, name: &str, nanos: f64, figures: &BTreeMap<String, f64>) -> Option<(String, bool)> {
+        let size = name.rsplit('/').next().unwrap_or_default();
+        let against = |factor: f64, nanos_of_peer: &f64, peer: &str| {
+            let is = nanos / nanos_of_peer;
+            let name = peer.rsplit('/').next().unwrap_or(peer);
+            (format!("≤ {factor:.2} × {name}; is {is:.2} ×"), is <= factor)
+        };
         Some(match self {
             Self::Nanos(bar) => (format!("≤ {}", time(bar)), nanos <= bar),
-            Self::TimesPeer(factor, peer) => {
-                let is = nanos / figures.get(peer)?;
-                let name = peer.rsplit('/').next().unwrap_or(peer);
-                (format!("≤ {factor:.2} × {name}; is {is:.2} ×"), is <= factor)
+            Self::PerUnit(bar) => {
+                let bar = bar * size.parse::<f64>().ok()?;
+                (format!("≤ {}", time(bar)), nanos <= bar)
+            }
+            Self::TimesPeer(factor, peer) => against(factor, figures.get(peer)?, peer),
+            Self::TimesPeerOfSize(factor, peer) => {
+                against(factor, figures.get(&format!("{peer}/{size}"))?, peer)
             }
         })
     }
@@ -180,10 +227,11 @@ mod tests {
         }
         let mut figures = BTreeMap::new();
         collect(place.path(), DEPTH, &mut figures).unwrap();
+        let counts = BTreeMap::from([("a".to_owned(), 45.4)]);
         assert_eq!(
-            table(&figures),
-            "| function | median | bar | met |\n| --- | ---: | --- | --- |\n| a | 12.3 ns |  |  |\n\
-             | group/b/10 | 1.23 ms |  |  |\n"
+            table(&figures, Some(&counts)),
+            "| function | median | instructions | bar | met |\n| --- | ---: | ---: | --- | --- |\n\
+             | a | 12.3 ns | 45 |  |  |\n| group/b/10 | 1.23 ms |  |  |  |\n"
         );
         collect(&place.path().join("none"), DEPTH, &mut figures).unwrap();
     }
@@ -194,12 +242,35 @@ mod tests {
             ("token_bucket/acquire".to_owned(), 30.0),
             ("token_bucket/governor".to_owned(), 15.0),
             ("scheduler_enqueue_dequeue/1000".to_owned(), 500.0),
+            ("sse_framing/8_kib_chunks/10".to_owned(), 40.0),
+            ("sse_framing/eventsource_stream/10".to_owned(), 100.0),
+            ("splitting/english/2000".to_owned(), 21_000.0),
         ]);
-        let table = table(&figures);
+        let table = table(&figures, None);
         assert!(
-            table.contains("| 30.0 ns | ≤ 1.50 × governor; is 2.00 × | no |"),
+            table.contains("| 30.0 ns |  | ≤ 1.50 × governor; is 2.00 × | no |"),
             "{table}"
         );
-        assert!(table.contains("| 500.0 ns | ≤ 600.0 ns | yes |"), "{table}");
+        assert!(table.contains("| 500.0 ns |  | ≤ 600.0 ns | yes |"), "{table}");
+        assert!(
+            table.contains("| ≤ 0.50 × eventsource_stream; is 0.40 × | yes |"),
+            "{table}"
+        );
+        assert!(table.contains("| 21.00 µs |  | ≤ 20.00 µs | no |"), "{table}");
+        assert!(table.ends_with("valgrind is not installed.\n"), "{table}");
+    }
+
+    #[test]
+    fn what_must_be_flat_is_judged_between_the_smallest_and_the_largest_size() {
+        let counts = [
+            ("scheduler_enqueue_dequeue/1000", 400.0),
+            ("scheduler_enqueue_dequeue/1000000", 900.0),
+        ];
+        let counts = counts.map(|(name, count)| (name.to_owned(), count)).into();
+        let growth = growth(&counts);
+        assert!(
+            growth.contains("are 2.25 × those at 1 000; bar ≤ 2 ×, met: no."),
+            "{growth}"
+        );
     }
 }

@@ -27,13 +27,18 @@ pub(super) fn measure(programs: &Path, plan: &Plan, figures: &mut Figures) -> Re
 }
 
 fn run(programs: &Path, plan: &Plan, mode: &str) -> Result<Value> {
-    let mut command = pinned(&programs.join("messages"), 0);
+    let (secs, warm) = (format!("--secs={}", plan.secs), format!("--warm={}", plan.warm));
+    run_program(programs, "messages", mode, &[&secs, &warm])
+}
+
+/// Runs a program that starts a server of its own: itself on the first processor, the server on the second.
+pub(super) fn run_program(programs: &Path, name: &str, mode: &str, arguments: &[&str]) -> Result<Value> {
+    let mut command = pinned(&programs.join(name), 0);
     command
         .arg("--server")
         .arg(programs.join("openclaw"))
         .arg(format!("--mode={mode}"))
-        .arg(format!("--secs={}", plan.secs))
-        .arg(format!("--warm={}", plan.warm));
+        .args(arguments);
     if toolbox::on_path("taskset").is_some()
         && std::thread::available_parallelism().is_ok_and(|count| count.get() > 1)
     {

@@ -52,6 +52,8 @@ impl Running {
     /// Starts a server that writes its address to `server.addr` in its data directory, and waits until `/readyz` says
     /// 200. Returns how long that took.
     pub(super) fn with_address_file(command: &mut Command, data: &Path) -> Result<(Self, Duration)> {
+        // One that was killed left its own behind.
+        std::fs::remove_file(data.join("server.addr")).ok();
         let started = Instant::now();
         let child = command.spawn().context("the server cannot be run")?;
         let mut running = Self {

@@ -4,6 +4,7 @@ use super::figures::{Figures, What};
 use super::messages;
 use super::probes::{self, Probe};
 use super::process::{Running, pinned};
+use super::scale::{self, Sizes};
 use crate::toolbox;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -28,11 +29,13 @@ pub(super) struct Plan {
     pub(super) server: bool,
     /// Only what shows that everything runs.
     pub(super) smoke: bool,
+    pub(super) sizes: Sizes,
 }
 
 /// All that was measured.
 #[derive(Debug, Default)]
 pub(super) struct Measured {
+    pub(super) sizes: Option<Sizes>,
     /// By target: `direct`, `relay`, and `server` unless it was left out.
     pub(super) figures: BTreeMap<&'static str, Figures>,
     pub(super) probes: Vec<Probe>,
@@ -76,8 +79,7 @@ pub(super) fn measure(programs: &Path, plan: &Plan) -> Result<Measured> {
         let mut server = None;
         for round in 0..plan.rounds {
             // Each start finds an empty data directory.
-            let place = data.0.join(format!("start-{round}"));
-            std::fs::create_dir_all(&place)?;
+            let place = data.place(&format!("start-{round}"))?;
             let mut command = server_command(programs, &place, &upstream)?;
             let (running, started) = Running::with_address_file(&mut command, &place)?;
             figures.add(What::Start, started.as_secs_f64() * 1e3);
@@ -119,8 +121,10 @@ pub(super) fn measure(programs: &Path, plan: &Plan) -> Result<Measured> {
         // Its processor is needed for the next.
         server.running = None;
         messages::measure(programs, &plan, &mut server.figures)?;
+        scale::measure(programs, &plan, &upstream, &data, &mut server.figures)?;
     }
     Ok(Measured {
+        sizes: Some(plan.sizes),
         figures: targets
             .into_iter()
             .map(|target| (target.name, target.figures))
@@ -130,7 +134,7 @@ pub(super) fn measure(programs: &Path, plan: &Plan) -> Result<Measured> {
 }
 
 /// How the server under measurement is started: everything on, limits out of the way of one key's flood.
-fn server_command(programs: &Path, data: &Path, upstream: &str) -> Result<Command> {
+pub(super) fn server_command(programs: &Path, data: &Path, upstream: &str) -> Result<Command> {
     let log = File::create(data.join("bench.log"))?;
     let mut command = pinned(&programs.join("openclaw"), 1);
     command
@@ -242,13 +246,20 @@ fn load_once(load: &Path, plan: &Plan, target: &Target, arguments: &[&str]) -> R
 }
 
 /// A data directory beside the programs that goes when it is dropped.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(programs: &Path) -> Result<Self> {
         let path = programs.join(format!("bench-data-{}", std::process::id()));
         std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         Ok(Self(path))
+    }
+
+    /// An empty directory of this name.
+    pub(super) fn place(&self, name: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+        Ok(path)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`server_process`] | the real `openclaw` binary on a data directory of its own: start, kill, restart |
 //! | [`http_client`] | a small HTTP client that shows statuses, headers and server-sent events as they are |
 //! | [`ledger`] | who wrote what and what came back: lost, doubled, out of order, in the wrong chat |
+//! | [`listen()`] | listening as a server does that many connect to at once |
 //! | [`optional`] | Python, Node and Chromium, where a test needs one and may be skipped without it |
 //! | [`sdk`] | the official OpenAI SDKs for Python and JavaScript as clients |
 //!
@@ -23,6 +24,7 @@ pub mod browser;
 pub mod fake_telegram;
 pub mod http_client;
 pub mod ledger;
+pub mod listen;
 pub mod mock_provider;
 pub mod optional;
 pub mod sdk;
@@ -30,6 +32,7 @@ pub mod server_process;
 
 pub use http_client::{HttpClient, Reply, RequestBuilder, SseEvent, SseReader};
 pub use ledger::{Ledger, LedgerReport, SentMessage};
+pub use listen::listen;
 pub use mock_provider::{
     Answer, Content, End, Gate, Hold, MockOptions, MockProvider, RecordedRequest, Stats, UsageForm,
 };

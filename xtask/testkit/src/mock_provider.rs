@@ -43,7 +43,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -150,7 +149,7 @@ impl MockProvider {
     /// # Errors
     /// When the address cannot be bound.
     pub async fn start_with(options: MockOptions) -> Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
+        let listener = crate::listen(options.listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             counters: Counters::default(),

@@ -36,7 +36,7 @@ impl Running {
             )
             .route("/endless", get(endless))
             .route("/flood", get(flood));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let (counts, drain, kill) = (Arc::default(), CancellationToken::new(), CancellationToken::new());
         let done = tokio::spawn(serve(
@@ -63,6 +63,18 @@ impl Running {
     async fn stopped(self) -> Stopped {
         tokio::time::timeout(PATIENCE, self.done).await.unwrap().unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_burst_of_connections_is_taken_before_anybody_accepts() {
+    let system = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
+    let held: u32 = system.and_then(|text| text.trim().parse().ok()).unwrap_or(128);
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let burst = (0..held.min(512)).map(|_| TcpStream::connect(address));
+    // A connection too many would not come to an end at all, since nobody accepts.
+    let connected = tokio::time::timeout(PATIENCE, futures::future::try_join_all(burst)).await;
+    assert!(connected.is_ok_and(|connected| connected.is_ok()));
 }
 
 /// Reads until the text is there; `None` when the connection ended first.

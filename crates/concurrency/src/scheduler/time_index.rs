@@ -7,7 +7,8 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct TimeIndex {
-    quantum_nanos: u128,
+    /// The width of a bucket; at most 584 years, as all times here.
+    quantum_nanos: u64,
     buckets: BTreeMap<u64, List>,
 }
 
@@ -15,20 +16,22 @@ impl TimeIndex {
     /// Buckets of this width; at least one millisecond.
     pub(super) fn new(quantum: Duration) -> Self {
         Self {
-            quantum_nanos: quantum.max(Duration::from_millis(1)).as_nanos(),
+            quantum_nanos: nanos(quantum.max(Duration::from_millis(1))),
             buckets: BTreeMap::new(),
         }
     }
 
     /// The bucket a point in time falls into.
     pub(super) fn bucket(&self, since_origin: Duration) -> u64 {
-        u64::try_from(since_origin.as_nanos() / self.quantum_nanos).unwrap_or(u64::MAX)
+        nanos(since_origin) / self.quantum_nanos
     }
 
     /// When everything in the bucket is in the past.
     pub(super) fn end_of(&self, bucket: u64) -> Duration {
-        let nanos = (u128::from(bucket) + 1).saturating_mul(self.quantum_nanos);
-        u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
+        bucket
+            .checked_add(1)
+            .and_then(|next| next.checked_mul(self.quantum_nanos))
+            .map_or(Duration::MAX, Duration::from_nanos)
     }
 
     pub(super) fn insert(&mut self, store: &mut impl Linked, slot: u32, bucket: u64, end: End) {
@@ -52,5 +55,29 @@ impl TimeIndex {
         self.buckets
             .first_key_value()
             .map(|(bucket, list)| (*bucket, list.head))
+    }
+}
+
+/// In arithmetic of 64 bits, which is several times faster than that of the duration's own 128.
+fn nanos(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_ends_where_the_next_one_begins_and_the_last_one_never() {
+        let index = TimeIndex::new(Duration::from_millis(4));
+        for millis in [0, 3, 4, 5, 4_000_001] {
+            let time = Duration::from_millis(millis);
+            let end = index.end_of(index.bucket(time));
+            assert!(end > time && end <= time + Duration::from_millis(4), "{millis}");
+        }
+        assert_eq!(index.end_of(index.bucket(Duration::MAX)), Duration::MAX);
     }
 }

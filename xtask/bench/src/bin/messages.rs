@@ -12,25 +12,17 @@
 //! once and waits until every answer of a model that thinks for two seconds has ended.
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
 use clap::{Parser, ValueEnum};
-use http_body_util::{BodyExt, Full};
-use hyper::Request;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
 use openclaw_bench::process;
 use openclaw_bench::statistics::{Times, rounded};
-use openclaw_testkit::fake_telegram::{FakeTelegram, SECRET_HEADER};
-use openclaw_testkit::{MockOptions, MockProvider, ServerProcess, ServerSetup};
+use openclaw_bench::world::World;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-const SECRET: &str = "bench-webhook-secret";
 /// People who write, in turn: histories grow, and none has two messages on the way.
 const PEOPLE: usize = 1_024;
 /// Pieces of the model's answer.
@@ -72,124 +64,29 @@ struct Options {
     in_flight: usize,
 }
 
-/// The server between its doubles.
-struct World {
-    telegram: FakeTelegram,
-    provider: MockProvider,
-    server: ServerProcess,
-}
-
-/// A connection that posts updates.
-struct Poster {
-    connection: SendRequest<Full<Bytes>>,
-    host: String,
-}
-
-// === impl World ===
-
-impl World {
-    async fn start(options: &Options) -> Result<Self> {
-        let telegram = FakeTelegram::start().await?;
-        telegram.set_recording(false);
-        let provider = MockProvider::start_with(MockOptions {
-            remember: 0,
-            ..MockOptions::default()
-        })
-        .await?;
-        let setup = match options.processor {
-            Some(processor) => ServerSetup::new("taskset").args([
-                "-c".into(),
-                processor.to_string().into(),
-                options.server.clone().into_os_string(),
-                "serve".into(),
-            ]),
-            None => ServerSetup::new(&options.server),
-        };
-        let many = "1000000";
-        let setup = setup
-            .provider(&provider)
-            .env("OPENAI_MODEL", format!("mock-c{PIECES}"))
-            .env("LOG_LEVEL", "warn")
-            .env("TELEGRAM_BOT_TOKEN", telegram.token())
-            .env("WEBHOOK_SECRET", SECRET)
-            .env("OPENCLAW__MESSENGER__TELEGRAM__BASE_URL", telegram.base_url())
-            .env("OPENCLAW__MESSENGER__TELEGRAM__MODE", "webhook")
-            .env("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE", "edit")
-            .env("OPENCLAW__MESSENGER__RATE_LIMITS__TELEGRAM__RPS", many)
-            .env("OPENCLAW__MESSENGER__RATE_LIMITS__TELEGRAM__BURST_SIZE", many)
-            .env("OPENCLAW__MESSENGER__TELEGRAM__PRIVATE_CHAT__RPS", many)
-            .env("OPENCLAW__MESSENGER__TELEGRAM__PRIVATE_CHAT__BURST_SIZE", many)
-            .env("OPENCLAW__AI_FABRIC__BUDGETS__FREE", "-1")
-            .env("OPENCLAW__INBOX__MAX_OPEN", "10000000");
-        let workers = match options.mode {
-            Mode::Turns => "256",
-            Mode::Acknowledge => "1",
-            Mode::Chats => "1024",
-        };
-        let setup = match options.mode {
-            Mode::Turns | Mode::Acknowledge => setup,
-            Mode::Chats => setup
-                .env("OPENAI_MODEL", format!("mock-c{PIECES}-t2000"))
-                .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "4096"),
-        };
+/// Starts the world for what is measured.
+async fn world(options: &Options) -> Result<World> {
+    let workers = match options.mode {
+        Mode::Turns => "256",
+        Mode::Acknowledge => "1",
+        Mode::Chats => "1024",
+    };
+    World::start(&options.server, options.processor, |setup| {
         let setup = setup
             .env("OPENCLAW__CONCURRENCY__MIN_WORKERS", "1")
             .env("OPENCLAW__CONCURRENCY__MAX_WORKERS", workers);
-        let server = setup.start().await?;
-        Ok(Self {
-            telegram,
-            provider,
-            server,
-        })
-    }
-
-    fn pid(&self) -> Result<u32> {
-        self.server.pid().context("the server does not run")
-    }
-
-    async fn poster(&self) -> Result<Poster> {
-        let socket = TcpStream::connect(self.server.address()).await?;
-        socket.set_nodelay(true)?;
-        let (connection, task) = handshake(TokioIo::new(socket)).await?;
-        // How it ends is seen by the request that uses it.
-        tokio::spawn(task);
-        Ok(Poster {
-            connection,
-            host: self.server.address().to_string(),
-        })
-    }
-
-    /// How many messages were sent, and how often the bot sent or changed one.
-    fn shown(&self) -> (u64, u64) {
-        let sent = self.telegram.call_count("sendMessage");
-        (sent, sent + self.telegram.call_count("editMessageText"))
-    }
-}
-
-// === impl Poster ===
-
-impl Poster {
-    async fn post(&mut self, update: Vec<u8>) -> Result<()> {
-        self.connection.ready().await?;
-        let request = Request::post("/webhook/telegram")
-            .header("host", &self.host)
-            .header("content-type", "application/json")
-            .header(SECRET_HEADER, SECRET)
-            .body(Full::new(Bytes::from(update)))?;
-        let response = self.connection.send_request(request).await?;
-        let status = response.status();
-        response.into_body().collect().await?;
-        ensure!(status == 200, "the webhook answered {status}");
-        Ok(())
-    }
+        match options.mode {
+            Mode::Turns | Mode::Acknowledge => setup.env("OPENAI_MODEL", format!("mock-c{PIECES}")),
+            Mode::Chats => setup
+                .env("OPENAI_MODEL", format!("mock-c{PIECES}-t2000"))
+                .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "4096"),
+        }
+    })
+    .await
 }
 
 fn person(turn: usize) -> i64 {
     i64::try_from(turn % PEOPLE).unwrap_or(0) + 1_000
-}
-
-fn cores(world: &World, before: Duration) -> Result<Duration> {
-    Ok(process::cpu(world.pid()?)?.saturating_sub(before))
 }
 
 async fn turns(options: &Options, world: Arc<World>) -> Result<Value> {
@@ -200,7 +97,7 @@ async fn turns(options: &Options, world: Arc<World>) -> Result<Value> {
     let warm = drive(options.warm, options.in_flight, &world, 0).await?;
     let before = process::cpu(world.pid()?)?;
     let run = drive(options.secs, options.in_flight, &world, warm.posted).await?;
-    let cpu = cores(&world, before)?;
+    let cpu = world.cpu_since(before)?;
     let posted = run.posted - warm.posted;
     ensure!(posted > 0, "nothing was posted");
     let expected = "lorem ipsum ".repeat(PIECES / 2);
@@ -217,7 +114,7 @@ async fn turns(options: &Options, world: Arc<World>) -> Result<Value> {
         "cpu_ms": rounded(cpu.as_secs_f64() * 1e3 / posted as f64, 10_000.0),
         "cores": rounded(cpu.as_secs_f64() / run.wall.as_secs_f64(), 100.0),
         "calls_per_turn": rounded(changed as f64 / sent.max(1) as f64, 100.0),
-        "resident_mib": rounded(process::resident_mib(world.pid()?)?, 10.0),
+        "resident_mib": rounded(world.resident_mib()?, 10.0),
     }))
 }
 
@@ -315,7 +212,7 @@ async fn acknowledge(options: &Options, world: Arc<World>) -> Result<Value> {
     while let Some(poster) = posters.join_next().await {
         times.extend(poster??);
     }
-    let cpu = cores(&world, before)?;
+    let cpu = world.cpu_since(before)?;
     let count = times.len();
     let times = Times::new(times);
     Ok(json!({
@@ -323,7 +220,7 @@ async fn acknowledge(options: &Options, world: Arc<World>) -> Result<Value> {
         "per_second": rounded(count as f64 / options.secs, 10.0),
         "cpu_ms": rounded(cpu.as_secs_f64() * 1e3 / count.max(1) as f64, 10_000.0),
         "p50": times.percentile(0.5), "p99": times.percentile(0.99), "max": times.percentile(1.0),
-        "resident_mib": rounded(process::resident_mib(world.pid()?)?, 10.0),
+        "resident_mib": rounded(world.resident_mib()?, 10.0),
     }))
 }
 
@@ -359,8 +256,8 @@ async fn chats(world: Arc<World>) -> Result<Value> {
     let wall = began.elapsed();
     Ok(json!({
         "mode": "chats", "count": CHATS, "failed": 0, "secs": rounded(wall.as_secs_f64(), 1_000.0),
-        "cpu_ms": rounded(cores(&world, before)?.as_secs_f64() * 1e3 / CHATS as f64, 1_000.0),
-        "resident_mib": rounded(process::resident_mib(world.pid()?)?, 10.0),
+        "cpu_ms": rounded(world.cpu_since(before)?.as_secs_f64() * 1e3 / CHATS as f64, 1_000.0),
+        "resident_mib": rounded(world.resident_mib()?, 10.0),
     }))
 }
 
@@ -368,7 +265,7 @@ async fn chats(world: Arc<World>) -> Result<Value> {
 #[expect(clippy::print_stdout, reason = "the result is the program's output")]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    let world = Arc::new(World::start(&options).await?);
+    let world = Arc::new(world(&options).await?);
     let result = match options.mode {
         Mode::Turns => turns(&options, Arc::clone(&world)).await,
         Mode::Acknowledge => acknowledge(&options, Arc::clone(&world)).await,

@@ -15,7 +15,6 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
-use tokio::net::TcpListener;
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
@@ -52,9 +51,10 @@ async fn main() -> Result<()> {
     let client: Client<_, Incoming> = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(4096)
         .build(connector);
-    let listener = TcpListener::bind(&listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listen
+        .parse()
+        .with_context(|| format!("not an address with a port: {listen}"))?;
+    let listener = openclaw_testkit::listen(address).with_context(|| format!("cannot listen on {listen}"))?;
     eprintln!("relay on {}", listener.local_addr()?);
     loop {
         let (socket, _) = listener.accept().await?;
