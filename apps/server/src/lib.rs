@@ -17,7 +17,7 @@ mod config_cli;
 mod confirm;
 mod data_dir;
 mod failure;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
 mod intake;

@@ -71,7 +71,7 @@ mod answer;
 mod config;
 mod fault;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod leash;
 mod lines;
