@@ -76,6 +76,27 @@ async fn a_chat_shows_the_next_models_answer_in_place_of_one_with_an_error_insid
 }
 
 #[tokio::test]
+async fn a_chat_shows_the_next_models_answer_when_one_falls_silent_in_the_middle() {
+    let world =
+        world(|setup| chain(without_limits(setup)).env("OPENCLAW__AI_FABRIC__IDLE_TIMEOUT_MS", "500")).await;
+    let words = (0..2 * BEFORE).map(|number| format!("wrong{number} "));
+    stage(
+        &world.provider,
+        Answer::pieces(words).with_end(End::SilentAfter(BEFORE)),
+    );
+    assert_eq!(world.say(1, "tell me").await, 200);
+    world.hears(1, STEADY).await;
+    assert_eq!(world.telegram.chat(1).texts(), [STEADY]);
+    assert_eq!(asked(&world.provider), ["flaky", "steady"]);
+    // The one that fell silent was left.
+    world
+        .provider
+        .wait_until(LONG, |stats| stats.in_flight == 0)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_chat_is_answered_by_the_next_model_when_one_says_nothing() {
     let world: World =
         world(|setup| chain(without_limits(setup)).env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "300"))
@@ -93,11 +114,15 @@ async fn a_chat_is_answered_by_the_next_model_when_one_says_nothing() {
 }
 
 /// A streamed completion: its text, and every event that is no piece of text.
-async fn completion(client: &HttpClient, mut at_piece: impl FnMut(u64)) -> (String, Vec<String>) {
+async fn completion(
+    client: &HttpClient,
+    model: &str,
+    mut at_piece: impl FnMut(u64),
+) -> (String, Vec<String>) {
     let mut stream = client
         .post("/v1/chat/completions")
         .json(&json!({
-            "model": "auto", "stream": true,
+            "model": model, "stream": true,
             "messages": [{ "role": "user", "content": "tell me" }],
         }))
         .within(LONG)
@@ -120,9 +145,8 @@ async fn completion(client: &HttpClient, mut at_piece: impl FnMut(u64)) -> (Stri
     (text, others)
 }
 
-#[tokio::test]
-async fn v1_ends_an_answer_that_broke_off_with_an_error_object_and_without_done() {
-    let (provider, _server, client) = api_world(chain).await;
+/// The ways to break off in the middle, each in a stream of its own.
+async fn breaks_off(provider: &MockProvider, client: &HttpClient, model: &str) {
     for end in [
         End::CutAfter(BEFORE),
         End::MarkMissingAfter(BEFORE),
@@ -131,27 +155,82 @@ async fn v1_ends_an_answer_that_broke_off_with_an_error_object_and_without_done(
     ] {
         provider.reset();
         let gate = Gate::new();
-        stage(&provider, failing(end, &gate));
-        let (text, others) = completion(&client, |pieces| {
+        stage(provider, failing(end, &gate));
+        let (text, others) = completion(client, model, |pieces| {
             if pieces == BEFORE {
                 gate.open();
             }
         })
         .await;
         let words: String = (0..BEFORE).map(|number| format!("wrong{number} ")).collect();
-        assert_eq!(text, words, "{end:?}");
+        assert_eq!(text, words, "{model} {end:?}");
         let last: Value = serde_json::from_str(others.last().unwrap()).unwrap();
-        assert!(last["error"]["message"].is_string(), "{end:?}: {others:?}");
-        assert!(!others.iter().any(|data| data == "[DONE]"), "{end:?}: {others:?}");
+        assert!(
+            last["error"]["message"].is_string(),
+            "{model} {end:?}: {others:?}"
+        );
+        assert!(
+            !others.iter().any(|data| data == "[DONE]"),
+            "{model} {end:?}: {others:?}"
+        );
         let finished = others
             .iter()
             .any(|data| data.contains("\"finish_reason\":\"stop\""));
-        assert!(!finished, "{end:?}: {others:?}");
+        assert!(!finished, "{model} {end:?}: {others:?}");
         assert_eq!(
-            asked(&provider),
+            asked(provider),
             ["flaky"],
-            "{end:?}: text that was sent cannot be replaced"
+            "{model} {end:?}: text that was sent cannot be replaced"
         );
+    }
+}
+
+#[tokio::test]
+async fn v1_ends_an_answer_that_broke_off_with_an_error_object_and_without_done() {
+    let (provider, _server, client) = api_world(chain).await;
+    breaks_off(&provider, &client, "auto").await;
+}
+
+#[tokio::test]
+async fn v1_does_so_whatever_the_provider_speaks() {
+    let provider = MockProvider::start().await.unwrap();
+    let origin = provider.origin();
+    let (giga, auth) = (provider.gigachat_base_url(), provider.gigachat_auth_url());
+    let file = format!(
+        r#"
+[[ai-fabric.providers]]
+id = "claude"
+kind = "anthropic"
+baseUrl = "{origin}"
+apiKey = {{ env = "SOME_KEY" }}
+models = [{{ id = "flaky", aliases = ["by-anthropic"] }}]
+
+[[ai-fabric.providers]]
+id = "giga"
+kind = "gigachat"
+baseUrl = "{giga}"
+authUrl = "{auth}"
+apiKey = {{ env = "SOME_KEY" }}
+models = [{{ id = "flaky", aliases = ["by-gigachat"] }}]
+
+[[ai-fabric.providers]]
+id = "local"
+kind = "ollama"
+baseUrl = "{origin}"
+models = [{{ id = "flaky", aliases = ["by-ollama"] }}]
+"#
+    );
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("openclaw.toml"), file).unwrap();
+    let setup = ServerSetup::new(crate::BINARY)
+        .data_dir(directory.path())
+        .env("SOME_KEY", "a2V5OmhhcmQ=")
+        .env("OPENCLAW__AI_FABRIC__CIRCUIT__FAILURES", "1000");
+    let server = setup.start().await.unwrap();
+    let key = server.api_key().unwrap();
+    let client = server.http().unwrap().with_bearer(&key).unwrap();
+    for model in ["by-anthropic", "by-gigachat", "by-ollama"] {
+        breaks_off(&provider, &client, model).await;
     }
 }
 
@@ -172,7 +251,7 @@ async fn v1_walks_the_chain_as_long_as_nothing_was_sent() {
     ] {
         provider.reset();
         stage(&provider, flaky.clone());
-        let (text, others) = completion(&client, |_| {}).await;
+        let (text, others) = completion(&client, "auto", |_| {}).await;
         assert_eq!(text, STEADY, "{flaky:?}");
         assert_eq!(others.last().map(String::as_str), Some("[DONE]"), "{flaky:?}");
         assert_eq!(asked(&provider), ["flaky", "steady"], "{flaky:?}");

@@ -71,6 +71,22 @@ fn flushing_nothing_is_harmless() {
 }
 
 #[test]
+fn what_is_held_can_be_looked_at_and_forgotten() {
+    let mut accumulator = accumulator();
+    assert_eq!(accumulator.pending(), "");
+    accumulator.push("void", at(0));
+    assert_eq!((accumulator.pending(), accumulator.tokens()), ("void", 1));
+    accumulator.clear();
+    assert_eq!((accumulator.pending(), accumulator.tokens()), ("", 0));
+    assert_eq!(accumulator.next_deadline(), None);
+    accumulator.push("new", at(400));
+    // Its own wait, not that of what was forgotten.
+    assert_eq!(accumulator.next_deadline(), Some(at(900)));
+    let flush = accumulator.flush(FlushReason::Done);
+    assert_eq!(flush.map(|flush| flush.text).as_deref(), Some("new"));
+}
+
+#[test]
 fn reasons_have_the_names_of_the_specification() {
     let reasons = [
         FlushReason::TokenCount,
