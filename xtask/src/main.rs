@@ -1,4 +1,4 @@
-//! House tools: `cargo xtask check | test | fuzz | setup | bench`.
+//! House tools: `cargo xtask check | test | fuzz | setup | bench | mutants`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -12,6 +12,7 @@ mod check;
 mod documents;
 mod fuzz;
 mod layers;
+mod mutants;
 mod setup;
 mod suite;
 mod tidy;
@@ -43,6 +44,8 @@ enum Command {
     Setup,
     /// Measure the server against a bare relay and write docs/benchmarks.md.
     Bench(bench::Options),
+    /// Change the code in small ways and see whether a test notices.
+    Mutants(mutants::Options),
 }
 
 /// The root of the repository: the parent of this crate's directory.
@@ -80,5 +83,6 @@ fn run(command: Command) -> Result<()> {
         Command::Fuzz(options) => fuzz::run(&root, &options),
         Command::Setup => setup::run(&root),
         Command::Bench(options) => bench::run(&root, &options),
+        Command::Mutants(options) => mutants::run(&root, &options),
     }
 }

@@ -1,12 +1,15 @@
 //! What the server says on the terminal when it is ready: what is on, what is off and why, and where to go next.
 
-use crate::client::reachable;
+use crate::client::{printable, reachable};
 use crate::serve::CONFIG_FILE;
 use crate::wire::{Intake, ModelReason};
 use openclaw_core::Language;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Models that are named on the line.
+const SHOWN_MODELS: usize = 4;
 
 /// Where the configuration came from, beside environment and flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) storage: &'a str,
     pub(crate) models: &'a [String],
     pub(crate) why: ModelReason,
+    /// The workers, where they are processes.
+    pub(crate) processes: Option<&'a WorkerProcesses>,
+    /// What the configuration check would advise.
+    pub(crate) warnings: usize,
     pub(crate) telegram: Option<Intake>,
     /// The https address others reach the server by.
     pub(crate) public_url: Option<&'a str>,
@@ -39,6 +46,17 @@ pub(crate) struct Facts<'a> {
     /// The file the admin token is in; none when the operator set it.
     pub(crate) admin_token: Option<&'a Path>,
     pub(crate) took: Duration,
+}
+
+/// Workers that are processes.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerProcesses {
+    /// The program and its arguments.
+    pub(crate) command: Vec<String>,
+    /// The fewest of them.
+    pub(crate) min: usize,
+    /// The most.
+    pub(crate) max: usize,
 }
 
 /// The banner.
@@ -89,17 +107,35 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
     line(&choose("storage", "хранилище"), &storage);
     let reason = match facts.why {
         ModelReason::Configured => choose("from the configuration", "из конфигурации"),
-        ModelReason::ApiKeyFound => choose("OPENAI_API_KEY is set", "задан OPENAI_API_KEY"),
-        ModelReason::BaseUrlFound => choose("OPENAI_BASE_URL is set", "задан OPENAI_BASE_URL"),
+        ModelReason::WorkersAnswer => choose(
+            "your program answers (concurrency.runtime = process)",
+            "отвечает ваша программа (concurrency.runtime = process)",
+        ),
+        ModelReason::Variable(name) => choose(&format!("{name} is set"), &format!("задан {name}")),
+        ModelReason::LocalOllama => choose(
+            "no key is set, and an Ollama answers on this machine",
+            "ключей не задано, а на этой машине отвечает Ollama",
+        ),
         ModelReason::NothingFound => choose(
-            "no provider key found; for a real model set OPENAI_API_KEY,\n               for a compatible server OPENAI_BASE_URL and OPENAI_MODEL",
-            "ключ провайдера не найден; для настоящей модели задайте OPENAI_API_KEY,\n               для совместимого сервера OPENAI_BASE_URL и OPENAI_MODEL",
+            "no provider key found; for a real model set OPENAI_API_KEY,\n               ANTHROPIC_API_KEY, GIGACHAT_CREDENTIALS, YANDEX_API_KEY or OLLAMA_HOST",
+            "ключ провайдера не найден; для настоящей модели задайте OPENAI_API_KEY,\n               ANTHROPIC_API_KEY, GIGACHAT_CREDENTIALS, YANDEX_API_KEY или OLLAMA_HOST",
         ),
     };
     line(
         &choose("model", "модель"),
-        &format!("{}: {reason}", facts.models.join(", ")),
+        &format!("{}: {reason}", named(facts.models)),
     );
+    if let Some(processes) = facts.processes {
+        let WorkerProcesses { command, min, max } = processes;
+        let command = printable(&command.join(" "));
+        line(
+            &choose("workers", "воркеры"),
+            &choose(
+                &format!("processes, {min} to {max}, each runs: {command}"),
+                &format!("процессы, от {min} до {max}, каждый выполняет: {command}"),
+            ),
+        );
+    }
     line("telegram", &telegram(facts, &choose));
     if facts.web {
         line(&choose("chat", "чат"), &format!("{url}/chat"));
@@ -130,6 +166,16 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         &format!("{url}/admin/api/v1      {} {token}", choose("token", "токен")),
     );
 
+    if facts.warnings > 0 {
+        let count = facts.warnings;
+        line(
+            &choose("warnings", "советы"),
+            &choose(
+                &format!("{count} about the configuration: openclaw config check"),
+                &format!("{count} о конфигурации: openclaw config check"),
+            ),
+        );
+    }
     let open = !facts.address.ip().is_loopback();
     if open {
         line(
@@ -150,6 +196,18 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         &format!("готов за {took:.2} с · Ctrl-C остановит сервер, когда закончатся начатые ответы\n"),
     ));
     out
+}
+
+/// The models, the first of them by name: an Ollama may have dozens.
+fn named(models: &[String]) -> String {
+    let shown = models
+        .get(..SHOWN_MODELS.min(models.len()))
+        .unwrap_or_default()
+        .join(", ");
+    match models.len().saturating_sub(SHOWN_MODELS) {
+        0 => shown,
+        more => format!("{shown} (+{more})"),
+    }
 }
 
 fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String {
@@ -183,6 +241,8 @@ mod tests {
             storage: "sqlite",
             models,
             why: ModelReason::NothingFound,
+            processes: None,
+            warnings: 0,
             telegram: None,
             public_url: None,
             web: true,
@@ -223,6 +283,43 @@ mod tests {
                 "/data/api.key",
                 "openclaw keys create",
             ]) {
+                assert!(banner.contains(word), "{word} in\n{banner}");
+            }
+        }
+    }
+
+    #[test]
+    fn worker_processes_are_named_with_their_program_and_warnings_with_their_number() {
+        let processes = WorkerProcesses {
+            command: ["python3", "worker.py"].map(str::to_owned).to_vec(),
+            min: 1,
+            max: 4,
+        };
+        let models = ["worker".to_owned()];
+        let facts = Facts {
+            why: ModelReason::WorkersAnswer,
+            processes: Some(&processes),
+            warnings: 2,
+            ..facts(&models)
+        };
+        for (language, words) in [
+            (
+                Language::En,
+                [
+                    "processes, 1 to 4, each runs: python3 worker.py",
+                    "2 about the configuration",
+                ],
+            ),
+            (
+                Language::Ru,
+                [
+                    "процессы, от 1 до 4, каждый выполняет: python3 worker.py",
+                    "2 о конфигурации",
+                ],
+            ),
+        ] {
+            let banner = text(&facts, language);
+            for word in words {
                 assert!(banner.contains(word), "{word} in\n{banner}");
             }
         }

@@ -1,6 +1,8 @@
 //! The command line: what can be typed. What it means is in the modules that carry it out.
 
+use crate::budget_cli::BudgetCommand;
 use crate::config::Override;
+use crate::models_cli::ModelsCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use openclaw_core::{AccessTier, UserId};
 use std::net::SocketAddr;
@@ -30,6 +32,16 @@ Examples:
   openclaw keys create --user alice --tier standard --expires 90d
   openclaw keys revoke oc_live_3fZk81Qd";
 
+const MODELS_EXAMPLES: &str = "\
+Examples:
+  openclaw models explain --tenant telegram:555 --needs vision
+  openclaw models test";
+
+const BUDGET_EXAMPLES: &str = "\
+Examples:
+  openclaw budget explain telegram:555:555
+  openclaw budget report --by model --since 30d";
+
 const COMPLETION_EXAMPLES: &str = "\
 Examples:
   openclaw completions bash > ~/.local/share/bash-completion/completions/openclaw
@@ -54,7 +66,19 @@ pub(crate) enum Command {
     /// Make, list and take back API keys
     #[command(subcommand, after_help = KEYS_EXAMPLES)]
     Keys(KeysCommand),
-    /// Look at the configuration
+    /// See the workers, let them go, kill them
+    #[command(subcommand, after_help = crate::workers_cli::EXAMPLES)]
+    Workers(crate::workers_cli::WorkersCommand),
+    /// See what waits, stop handing it out, drop it
+    #[command(subcommand, after_help = crate::queue_cli::EXAMPLES)]
+    Queue(crate::queue_cli::QueueCommand),
+    /// List models, say which one a request would get and why, try whether they answer
+    #[command(subcommand, after_help = MODELS_EXAMPLES)]
+    Models(ModelsCommand),
+    /// Show, explain and reset token budgets; report what was spent
+    #[command(subcommand, after_help = BUDGET_EXAMPLES)]
+    Budget(BudgetCommand),
+    /// Look at the configuration, and let the running server read it again
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print what a shell needs to complete commands
@@ -182,6 +206,14 @@ pub(crate) enum ConfigCommand {
         #[command(flatten)]
         from: ServeArgs,
     },
+    /// Let the running server read its configuration again; says what needs a restart
+    Reload {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Say what a field means, where its value came from and what it may be; of a section, list the fields
     Explain {
         /// The field or section, such as concurrency.maxWorkers or concurrency
@@ -283,7 +315,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Reads `90d`, `12h`, `30m`, `45s`, `2w`.
-fn parse_span(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "expected a number and a unit, such as 90d, 12h, 30m, 45s or 2w";
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).ok_or(EXPECTED)?;

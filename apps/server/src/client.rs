@@ -12,6 +12,7 @@ use openclaw_core::Secret;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -91,6 +92,19 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
         .collect()
+}
+
+/// A text as one segment of a path or one value of a query.
+pub(crate) fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b':' | b',') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 // === impl Server ===
@@ -234,13 +248,30 @@ impl Admin {
 
     /// Asks, and waits for the answer.
     pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.call_within(method, path, body, PATIENCE)
+    }
+
+    /// The same for what may take longer.
+    pub(crate) fn call_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> anyhow::Result<Value> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(self.request(method, path, body))
+        runtime.block_on(self.request(method, path, body, patience))
     }
 
-    async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        patience: Duration,
+    ) -> anyhow::Result<Value> {
         let url = format!("{}/admin/api/v1/{path}", self.server.url);
         let mut request = self
             .client
@@ -254,7 +285,7 @@ impl Admin {
             let status = response.status();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         };
-        let (status, bytes) = match tokio::time::timeout(PATIENCE, asked).await {
+        let (status, bytes) = match tokio::time::timeout(patience, asked).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => return Err(self.server.silent().into()),
         };
@@ -262,10 +293,10 @@ impl Admin {
         if status.is_success() {
             return Ok(answer);
         }
-        Err(self.refused(status, &answer, &bytes).into())
+        Err(self.refused(path, status, &answer, &bytes).into())
     }
 
-    fn refused(&self, status: StatusCode, answer: &Value, bytes: &[u8]) -> Failure {
+    fn refused(&self, path: &str, status: StatusCode, answer: &Value, bytes: &[u8]) -> Failure {
         let said = match answer["detail"].as_str() {
             Some(detail) => printable(detail),
             None => {
@@ -286,9 +317,24 @@ impl Admin {
                 format!("{} is not a server of this version", self.server.url),
                 "openclaw version",
             ),
-            StatusCode::NOT_FOUND => Failure::failed(said, "openclaw keys list"),
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT => Failure::failed(said, look_first(path)),
+            StatusCode::UNPROCESSABLE_ENTITY if answer["code"] == "CONFIG_INVALID" => {
+                Failure::config(said, "mend it, then openclaw config reload")
+            }
             _ => Failure::failed(said, "openclaw status"),
         }
+    }
+}
+
+/// The command that shows what there is.
+fn look_first(path: &str) -> &'static str {
+    match path.split('/').next() {
+        Some("keys") => "openclaw keys list",
+        Some("workers") => "openclaw workers list",
+        Some("queue") => "openclaw queue show",
+        Some("budgets") => "openclaw budget report --by tenant",
+        Some("models") => "openclaw models list",
+        _ => "openclaw status",
     }
 }
 
@@ -356,6 +402,12 @@ mod tests {
         assert_eq!(shown("0.0.0.0:3000"), "127.0.0.1:3000");
         assert_eq!(shown("[::]:3000"), "[::1]:3000");
         assert_eq!(shown("10.0.0.0:3000"), "10.0.0.0:3000");
+    }
+
+    #[test]
+    fn nothing_of_a_name_becomes_another_path() {
+        assert_eq!(escaped("telegram:5:5"), "telegram:5:5");
+        assert_eq!(escaped("../a b?c=ж"), "..%2Fa%20b%3Fc%3D%D0%B6");
     }
 
     #[test]

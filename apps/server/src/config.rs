@@ -5,11 +5,15 @@
 //! Every value knows where it came from. Nothing here reads the process's environment but
 //! [`environment::ProcessEnvironment`].
 
+pub(crate) mod ai_fabric;
 mod check;
+mod check_providers;
 pub(crate) mod environment;
 pub(crate) mod explain;
 pub(crate) mod fault;
+pub(crate) mod found;
 mod locale;
+pub(crate) mod presets;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod sections;
@@ -19,7 +23,8 @@ mod tree;
 use crate::wire;
 use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
-use openclaw_core::{Language, Secret};
+use found::FoundProvider;
+use openclaw_core::Language;
 use secrets::Secrets;
 use sections::Sections;
 use serde::Deserialize;
@@ -42,17 +47,6 @@ pub(crate) struct Loaded {
     pub(crate) settings: show::Settings,
     /// What is understood, but better written otherwise.
     pub(crate) notices: Vec<Fault>,
-}
-
-/// The variables that OpenAI's own tools read.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FoundProvider {
-    /// `OPENAI_API_KEY`, or the content of `OPENAI_API_KEY_FILE`.
-    pub(crate) openai_api_key: Option<Secret>,
-    /// `OPENAI_BASE_URL`
-    pub(crate) openai_base_url: Option<String>,
-    /// `OPENAI_MODEL`
-    pub(crate) openai_model: Option<String>,
 }
 
 /// A setting of the command line.
@@ -94,7 +88,12 @@ pub(crate) fn load(
     tree.defaults();
     apply_port(&mut tree, environment);
 
-    let found = find_provider(&mut tree, environment);
+    let configured = tree.get("ai-fabric.providers").is_some();
+    let found = if configured {
+        FoundProvider::Nothing
+    } else {
+        found::look(&mut tree, environment)
+    };
     // With a file that is not TOML everything in it seems missing, and nothing more can be said.
     if tree.faults.iter().any(is_syntax) {
         return Err(ConfigError { faults: tree.faults });
@@ -126,9 +125,13 @@ pub(crate) fn load(
     if !tree.faults.is_empty() {
         return Err(ConfigError { faults: tree.faults });
     }
+    check::advise(&mut tree, wire::advice(&sections, environment.machine()));
     let mut settings = show::Settings::of(&tree);
     for (path, value) in wire::pool_values(&sections) {
         settings.decided(path, &value);
+    }
+    for (path, value) in presets::values(&sections.ai_fabric) {
+        settings.derived(path, value);
     }
     Ok(Loaded {
         settings,
@@ -269,61 +272,6 @@ fn apply_port(tree: &mut tree::Tree, environment: &dyn Environment) {
     if let Some(mut listen) = listen {
         listen.set_port(port);
         tree.set_text("server.listen", &listen.to_string(), &origin);
-    }
-}
-
-fn find_provider(tree: &mut tree::Tree, environment: &dyn Environment) -> FoundProvider {
-    let file = variable(environment, "OPENAI_API_KEY_FILE");
-    let reference = match (&file, variable(environment, "OPENAI_API_KEY")) {
-        (_, Some(_)) => Some(secrets::SecretRef::Env("OPENAI_API_KEY".to_owned())),
-        (Some(file), None) => Some(secrets::SecretRef::File(file.trim().into())),
-        (None, None) => None,
-    };
-    let openai_api_key = reference.and_then(|reference| match reference.read(environment) {
-        Ok(secret) => Some(secret),
-        Err(error) => {
-            let name = "OPENAI_API_KEY_FILE".to_owned();
-            tree.fault(Fault::new(Origin::Environment { name }, "", error.to_string()));
-            None
-        }
-    });
-    let trimmed = |name| variable(environment, name).map(|text| text.trim().to_owned());
-    let found = FoundProvider {
-        openai_api_key,
-        openai_base_url: trimmed("OPENAI_BASE_URL").map(|url| url.trim_end_matches('/').to_owned()),
-        openai_model: trimmed("OPENAI_MODEL"),
-    };
-    // Beside a configured provider they count for nothing.
-    if tree.get("ai-fabric.providers").is_none() {
-        for (name, message) in found.faults() {
-            let name = name.to_owned();
-            tree.fault(Fault::new(Origin::Environment { name }, "", message));
-        }
-    }
-    found
-}
-
-impl FoundProvider {
-    /// The variables that cannot be used, and why; without their values, which may hold a secret.
-    fn faults(&self) -> Vec<(&'static str, String)> {
-        let mut faults = Vec::new();
-        let is_visible = |key: &Secret| key.expose().bytes().all(|byte| byte.is_ascii_graphic());
-        if self.openai_api_key.as_ref().is_some_and(|key| !is_visible(key)) {
-            let message = "the key has white space or other characters that no header can carry";
-            faults.push(("OPENAI_API_KEY", message.to_owned()));
-        }
-        if self
-            .openai_base_url
-            .as_deref()
-            .is_some_and(|url| !tree::is_url(url))
-        {
-            let message = "expected an http:// or https:// address, such as http://127.0.0.1:11434/v1";
-            faults.push(("OPENAI_BASE_URL", message.to_owned()));
-        }
-        if let Some(Err(error)) = self.openai_model.as_deref().map(openclaw_core::ModelId::parse) {
-            faults.push(("OPENAI_MODEL", error.to_string()));
-        }
-        faults
     }
 }
 

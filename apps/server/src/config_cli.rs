@@ -1,12 +1,15 @@
 //! `openclaw config`: what is configured, whether it can be used, what a field means.
 
 use crate::cli::{ConfigCommand, ServeArgs};
+use crate::client::{Admin, printable};
 use crate::config::explain;
 use crate::config::show::Settings;
 use crate::failure::Failure;
 use crate::serve::{self, InvalidConfig};
 use crate::words::counted;
 use crate::{EXIT_CONFIG, print};
+use reqwest::Method;
+use serde_json::Value;
 
 /// Carries out a command; the exit code.
 pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<u8> {
@@ -17,7 +20,45 @@ pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<u8> {
         }
         ConfigCommand::Check { from } => check(from),
         ConfigCommand::Explain { field, from } => explained(field, from),
+        ConfigCommand::Reload { server, json } => {
+            let done = Admin::find(server)?.call(Method::POST, "config/reload", None)?;
+            print(&if *json {
+                format!("{done:#}\n")
+            } else {
+                reloaded(&done)
+            })
+        }
     }
+}
+
+/// What the running server took over, and what it did not.
+fn reloaded(done: &Value) -> String {
+    let changes = |name: &str| done[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let line = |change: &Value| {
+        let text = |name: &str| printable(change[name].as_str().unwrap_or("(unset)"));
+        format!("  {}  {} → {}\n", text("path"), text("from"), text("to"))
+    };
+    let mut out = String::new();
+    let (applied, waiting) = (changes("applied"), changes("needsRestart"));
+    if applied.is_empty() && waiting.is_empty() {
+        out.push_str("nothing has changed\n");
+    }
+    if !applied.is_empty() {
+        out.push_str("applied\n");
+        out.extend(applied.iter().map(line));
+    }
+    if !waiting.is_empty() {
+        out.push_str("needs a restart, as it was until then\n");
+        out.extend(waiting.iter().map(line));
+    }
+    let providers: Vec<String> = changes("providers")
+        .iter()
+        .filter_map(|id| id.as_str().map(printable))
+        .collect();
+    if !providers.is_empty() {
+        out.push_str(&format!("connected anew: {}\n", providers.join(", ")));
+    }
+    out
 }
 
 /// The faults are what was asked for, so they go to standard output.

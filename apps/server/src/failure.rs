@@ -14,6 +14,7 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Failed,
+    Usage,
     Unreachable,
     NotAllowed,
     Config,
@@ -25,6 +26,11 @@ impl Failure {
     /// The command failed. `next` is a command, or words that say what to do.
     pub(crate) fn failed(what: impl Into<String>, next: impl Into<String>) -> Self {
         Self::of(Kind::Failed, what, next)
+    }
+
+    /// The command was not given as it must be.
+    pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::of(Kind::Usage, what, next)
     }
 
     /// No server answers.
@@ -54,6 +60,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {
             Kind::Failed => 1,
+            Kind::Usage => 2,
             Kind::Unreachable => 69,
             Kind::NotAllowed => 77,
             Kind::Config => crate::EXIT_CONFIG,

@@ -1,7 +1,7 @@
-//! What the fuzz targets see of this crate. Compiled under `--cfg fuzzing`, which they alone set.
+//! What the fuzz targets see of this crate. Compiled for them (`--cfg fuzzing`), and with the tests so that it keeps up.
 
 use crate::config::environment::FixedEnvironment;
-use crate::config::{self, Loaded};
+use crate::config::{self, Loaded, Override};
 use crate::openai_wire::ChatCompletionRequest;
 use bytes::BytesMut;
 
@@ -47,7 +47,12 @@ pub fn configuration(file: &str, variables: &[(&str, &str)], flags: &[String]) -
     for (name, value) in variables {
         environment.vars.insert((*name).to_owned(), (*value).to_owned());
     }
-    match config::load(Some(file), &environment, flags) {
+    let set = |setting: &String| Override {
+        flag: "--set",
+        setting: setting.clone(),
+    };
+    let flags: Vec<Override> = flags.iter().map(set).collect();
+    match config::load(Some(file), &environment, &flags) {
         Ok(Loaded { settings, .. }) => {
             let json = settings.to_json();
             Ok(format!("{}{json}", settings.to_table()))

@@ -20,6 +20,7 @@ use crate::keys::KeyRing;
 use crate::openai_wire::ApiError;
 use crate::problem::Problem;
 use crate::prometheus::{Counters, status_label};
+use crate::reload::Reloader;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -30,10 +31,10 @@ use axum::{Extension, Router};
 use openclaw_ai_fabric::ProviderRegistry;
 use openclaw_core::{Clock, CorrelationId, Language};
 use openclaw_gateway::Gateway;
-use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TurnStore};
+use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TenantDirectory, TurnStore, UsageLedger};
 use openclaw_messenger::{RateLimiter, WebhookRouter};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What the handlers work with.
@@ -43,6 +44,8 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn TurnStore>,
     pub(crate) key_store: Arc<dyn KeyStore>,
     pub(crate) registry: Arc<ProviderRegistry>,
+    pub(crate) directory: Arc<dyn TenantDirectory>,
+    pub(crate) ledger: Arc<dyn UsageLedger>,
     pub(crate) webhooks: WebhookRouter,
     pub(crate) keys: KeyRing,
     /// Requests of callers with a key, per key.
@@ -60,6 +63,8 @@ pub(crate) struct App {
     pub(crate) connections: Arc<ConnectionCounts>,
     /// What was built, for `openclaw status`.
     pub(crate) facts: admin::status::Facts,
+    /// Set once the server is ready.
+    pub(crate) reloader: OnceLock<Arc<Reloader>>,
 }
 
 /// The bounds of what is read.
@@ -141,6 +146,23 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/admin/api/v1/keys", admin::keys::list),
         post("/admin/api/v1/keys", admin::keys::create),
         delete("/admin/api/v1/keys/{id}", admin::keys::revoke),
+        get("/admin/api/v1/workers", admin::workers::list),
+        get("/admin/api/v1/workers/suggest", admin::workers::suggest),
+        post("/admin/api/v1/workers/{id}/kill", admin::workers::kill),
+        post("/admin/api/v1/workers/{id}/recycle", admin::workers::recycle),
+        get("/admin/api/v1/queue", admin::queue::show),
+        post("/admin/api/v1/queue/pause", admin::queue::pause),
+        post("/admin/api/v1/queue/resume", admin::queue::resume),
+        get("/admin/api/v1/queue/{id}", admin::queue::item),
+        delete("/admin/api/v1/queue/{id}", admin::queue::remove),
+        get("/admin/api/v1/models", admin::models::list),
+        get("/admin/api/v1/models/explain", admin::models::explain),
+        post("/admin/api/v1/models/test", admin::models::test),
+        get("/admin/api/v1/budgets", admin::budgets::report),
+        get("/admin/api/v1/budgets/{tenant}", admin::budgets::show),
+        get("/admin/api/v1/budgets/{tenant}/explain", admin::budgets::explain),
+        post("/admin/api/v1/budgets/{tenant}/reset", admin::budgets::reset),
+        post("/admin/api/v1/config/reload", admin::config::reload),
     ]
 }
 

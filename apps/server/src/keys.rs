@@ -8,7 +8,7 @@ use openclaw_core::{AccessTier, Platform, Secret, Timestamp, UserId};
 use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, StoreError};
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use subtle::ConstantTimeEq;
@@ -110,6 +110,26 @@ impl KeyRing {
             .values()
             .filter(|key| key.expires_at.is_none_or(|end| now < end))
             .count()
+    }
+
+    /// Everybody who has a valid key, with the highest tier that one grants.
+    pub(crate) fn users(&self, now: Timestamp) -> Vec<(Platform, UserId, AccessTier)> {
+        let known = self.keys.read();
+        let mut users: BTreeMap<(&str, UserId), (Platform, AccessTier)> = BTreeMap::new();
+        for key in known.by_digest.values() {
+            if key.expires_at.is_none_or(|end| now < end) {
+                let (_, tier) = users
+                    .entry((key.platform.as_str(), key.user.clone()))
+                    .or_insert((key.platform, key.tier));
+                if key.tier.is_at_least(*tier) {
+                    *tier = key.tier;
+                }
+            }
+        }
+        users
+            .into_iter()
+            .map(|((_, user), (platform, tier))| (platform, user, tier))
+            .collect()
     }
 
     /// Whose key this is, if it is valid now.

@@ -6,6 +6,7 @@ use crate::data_dir;
 use crate::failure::Failure;
 use crate::keys::{ID_CHARS, KeyWish, describe_all, describe_issued, issue};
 use crate::print;
+use crate::table::aligned;
 use anyhow::Context as _;
 use openclaw_core::{AccessTier, Clock as _, UserId};
 use openclaw_gateway::ports::KeyStore as _;
@@ -263,36 +264,9 @@ fn table(keys: &Value) -> String {
     aligned(&cells)
 }
 
-/// Columns as wide as their widest cell.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut out = String::new();
-    for row in rows {
-        let line: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        out.push_str(line.join("  ").trim_end());
-        out.push('\n');
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["id", "user"], ["oc_live_1", "и"], ["x", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(aligned(&rows), "id         user\noc_live_1  и\nx\n");
-    }
 
     #[track_caller]
     fn check(typed: &str, expected: Result<(&str, bool), &str>) {

@@ -8,29 +8,37 @@
 
 mod accept;
 mod banner;
+mod budget_cli;
 mod cli;
 mod client;
 mod completions;
 mod config;
 mod config_cli;
+mod confirm;
 mod data_dir;
 mod failure;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
 mod intake;
 mod keys;
 mod keys_cli;
+mod machine;
+mod models_cli;
 mod observer;
 mod openai_wire;
 mod problem;
 mod prometheus;
+mod queue_cli;
+mod reload;
 mod send;
 mod serve;
 mod status;
+mod table;
 mod telemetry;
 mod wire;
 mod words;
+mod workers_cli;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -80,6 +88,10 @@ fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Status(args) => status::run(args),
         Command::Send(args) => send::run(args),
         Command::Keys(command) => keys_cli::run(command),
+        Command::Workers(command) => workers_cli::run(command),
+        Command::Queue(command) => queue_cli::run(command),
+        Command::Models(command) => models_cli::run(command),
+        Command::Budget(command) => budget_cli::run(command),
         Command::Config(command) => config_cli::run(command),
         Command::Completions { shell } => print_bytes(&completions::script(*shell)),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),

@@ -18,6 +18,7 @@ use std::time::Duration;
 const WAITING_EVENTS: usize = 8_192;
 
 /// Watches until the bus ends.
+#[derive(Debug)]
 pub(crate) struct Observer {
     bus: Arc<InProcessEventBus>,
     counters: Arc<Counters>,
@@ -117,6 +118,7 @@ fn warn(event: &Envelope) {
 }
 
 fn count(counters: &Counters, event: &Envelope) -> anyhow::Result<()> {
+    counters.fabric.count(event);
     if let Some(received) = event.payload::<MessageReceived>() {
         counters
             .messages

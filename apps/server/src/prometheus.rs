@@ -4,6 +4,9 @@
 //! Labels are of small closed sets; a label's value is a `&'static str` or a short name of the configuration, never an
 //! id of a tenant, user, chat, message or session. Base units, `_total` for counters.
 
+pub(crate) mod fabric;
+
+use fabric::FabricCounters;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -70,6 +73,8 @@ pub(crate) struct Counters {
     pub(crate) event_handler_errors: CounterVec<1>,
     /// Reloads of the configuration by outcome.
     pub(crate) config_reloads: CounterVec<1>,
+    /// What the AI fabric does.
+    pub(crate) fabric: FabricCounters,
 }
 
 /// The eleven metrics of the manual and what they are made of, as the pool tells them.
@@ -295,6 +300,7 @@ impl Default for Counters {
                 "Reloads of the configuration",
                 ["outcome"],
             ),
+            fabric: FabricCounters::default(),
         }
     }
 }
@@ -313,6 +319,7 @@ impl Counters {
         self.first_text.write(out);
         self.event_handler_errors.write(out);
         self.config_reloads.write(out);
+        self.fabric.write(out);
     }
 }
 

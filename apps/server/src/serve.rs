@@ -4,12 +4,17 @@ use crate::accept::{self, AcceptConfig};
 use crate::banner::{self, ConfigSource};
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::client;
-use crate::config::{self, Loaded, environment::ProcessEnvironment, fault::ConfigError};
+use crate::config::{
+    self, Loaded,
+    environment::ProcessEnvironment,
+    fault::{ConfigError, Origin},
+};
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::failure::Failure;
 use crate::http;
 use crate::intake;
 use crate::observer;
+use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::wire::{self, Built};
 use crate::words::counted;
@@ -82,13 +87,18 @@ impl InvalidConfig {
         let field = sorted
             .iter()
             .find_map(|fault| config::explain::field_named(&fault.path));
-        let next = field.map_or_else(
-            || "show --help".to_owned(),
-            |field| format!("explain {}", field.path),
-        );
+        let variable = sorted.iter().find_map(|fault| match &fault.origin {
+            Origin::Environment { name } => Some(name),
+            Origin::Default | Origin::File { .. } | Origin::Flag(_) => None,
+        });
+        let next = match (field, variable) {
+            (Some(field), _) => format!("openclaw config explain {}", field.path),
+            (None, Some(name)) => format!("mend {name}, or unset it"),
+            (None, None) => "openclaw config show --help".to_owned(),
+        };
         let count = counted(self.error.faults.len(), "error", "errors");
         format!(
-            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  openclaw config {next}"
+            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  {next}"
         )
     }
 }
@@ -166,6 +176,17 @@ async fn serve(
     .await
     .map_err(|error| start_failed(args, error))?;
     let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
+    let reloader = Arc::new(Reloader::new(
+        args.clone(),
+        log.clone(),
+        observer,
+        Arc::clone(&built.fabric),
+        built.gateway.clone(),
+        Arc::clone(&built.app.counters),
+        reload::values(&loaded.settings),
+    ));
+    // The first to set it is the only one.
+    built.app.reloader.set(Arc::clone(&reloader)).ok();
     let resumed = built
         .gateway
         .start()
@@ -207,12 +228,12 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
-    // SIGHUP reads the configuration again. What can change while the server runs today is the log level.
+    // SIGHUP reads the configuration again, as `openclaw config reload` does.
     let reloading = async {
         let mut hangup = signal(SignalKind::hangup())?;
         while hangup.recv().await.is_some() {
-            reload(args, log);
-            observer.follow_level();
+            // Whatever came of it is in the log.
+            reloader.reload_and_log("SIGHUP").await.ok();
         }
         Ok::<(), std::io::Error>(())
     };
@@ -271,18 +292,6 @@ async fn serve(
     }
 }
 
-/// Takes over what can change; keeps everything as it is when the configuration is not valid.
-fn reload(args: &ServeArgs, log: &LogHandle) {
-    let changed = load(args).and_then(|loaded| {
-        let filter = LogFilter::parse(&loaded.sections.logging.directives())?;
-        Ok(log.set(&filter)?)
-    });
-    match changed {
-        Ok(()) => tracing::info!("the log levels were read again; everything else needs a restart"),
-        Err(error) => tracing::warn!(error = format!("{error:#}"), "nothing was changed"),
-    }
-}
-
 /// Written beside and renamed, so that a reader never sees half an address.
 fn write_address(data_dir: &Path, address: SocketAddr) -> anyhow::Result<()> {
     let (temporary, path) = (data_dir.join("server.addr.new"), data_dir.join(ADDRESS_FILE));
@@ -304,14 +313,28 @@ fn say_ready(
     began: Instant,
 ) {
     let server = &loaded.sections.server;
+    let pool = built.app.pool;
+    let processes = built
+        .app
+        .facts
+        .worker_command
+        .clone()
+        .map(|command| banner::WorkerProcesses {
+            command,
+            min: pool.min_workers,
+            max: pool.max_workers,
+        });
+    let model = built.fabric.choice();
     let facts = banner::Facts {
         address,
         config: &config_source(args),
         data_dir: data_dir.path(),
         is_new: matches!(api_key.source, KeySource::Created(_)),
         storage: built.storage,
-        models: &built.model.models,
-        why: built.model.why,
+        models: &model.models,
+        why: model.why,
+        processes: processes.as_ref(),
+        warnings: loaded.notices.len(),
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,

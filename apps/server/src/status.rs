@@ -23,7 +23,7 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<u8> {
 fn screen(status: &Value) -> String {
     let mut out = String::new();
     let ready = match (&status["ready"], &status["pool"]["paused"]) {
-        (Value::Bool(true), Value::Bool(true)) => "ready, paused".to_owned(),
+        (Value::Bool(true), Value::Bool(true)) => "ready, PAUSED (openclaw queue resume)".to_owned(),
         (Value::Bool(true), _) => "ready".to_owned(),
         _ => format!("NOT READY: {}", texts(&status["notReady"]).join("; ")),
     };
@@ -68,14 +68,21 @@ fn path(status: &Value) -> String {
 
 fn workers(status: &Value) -> String {
     let (now, pool) = (&status["concurrency"], &status["pool"]);
-    format!(
+    let mut line = format!(
         "active {}  idle {}  stuck {}      min {}  max {}",
         number(&now["activeWorkers"]),
         number(&now["idleWorkers"]),
         number(&now["stuckWorkers"]),
         number(&pool["minWorkers"]),
         number(&pool["maxWorkers"])
-    )
+    );
+    if pool["abandoned"].as_u64().is_some_and(|count| count > 0) {
+        line.push_str(&format!("      ABANDONED {}", number(&pool["abandoned"])));
+    }
+    if pool["runtime"] == "process" {
+        line.push_str(&format!("\nprocesses of {}", texts(&pool["command"]).join(" ")));
+    }
+    line
 }
 
 fn queue(status: &Value) -> String {
@@ -221,7 +228,7 @@ fn whole(millis: f64) -> u64 {
 }
 
 /// Milliseconds as people read them.
-fn seconds(millis: u64) -> String {
+pub(crate) fn seconds(millis: u64) -> String {
     if millis < 1_000 {
         format!("{millis} ms")
     } else {

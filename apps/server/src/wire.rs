@@ -1,15 +1,21 @@
 //! The composition root: every part of the server, built in the order in which they depend on each other.
 
+mod fabric;
+mod providers;
 mod rules;
+mod workers;
 
-pub(crate) use rules::{BrokenRule, broken_rules, pool_values};
+pub(crate) use fabric::{Fabric, ModelReason};
+pub(crate) use providers::faults as provider_faults;
+pub(crate) use rules::{BrokenRule, advice, broken_rules, pool_values};
+pub(crate) use workers::Workers;
 
 use crate::accept::ConnectionCounts;
+use crate::config::Loaded;
 use crate::config::sections::{
-    AiFabricSection, ConcurrencySection, GroupMode, IntakeMode, ModelSection, PluginsSection, ProviderKind,
-    ProviderSection, RateLimitFields, Sections, StorageKind, StreamMode, StreamOverrides, StreamingSection,
+    ConcurrencySection, GroupMode, IntakeMode, PluginsSection, RateLimitFields, Sections, StorageKind,
+    StreamMode, StreamOverrides, StreamingSection,
 };
-use crate::config::{FoundProvider, Loaded};
 use crate::http::admin::status::Facts;
 use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
@@ -17,39 +23,31 @@ use crate::intake::Trouble;
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
-use openclaw_ai_fabric::{
-    BudgetScope, CircuitBreakers, CircuitConfig, Estimator, FallbackChain, FallbackRouter, ModelCapability,
-    ModelDefinition, ModelProvider, ModelSelector, ProviderRateLimit, ProviderRegistry,
-    RateLimiter as ProviderLimiter, RouterConfig, RouterDeps, TierLimits, TokenBudget, TokenBudgetConfig,
-};
+use fabric::{Answering, FabricDeps};
 use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, WorkerPool};
 use openclaw_core::{
-    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, ModelId, Platform, ProviderId,
-    Random, Secret,
+    AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, Platform, Random, Secret,
 };
-use openclaw_demo::DemoModel;
-use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
-use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, Retries, ShowMode};
+use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
+use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
     DispatchLimits, MessageDispatcher, MessengerPort, RateLimit, RateLimiter, RateLimits, WebhookRouter,
     WebhookSecrets,
 };
-use openclaw_openai::{OpenAiConfig, OpenAiModel};
 use openclaw_plugins::{HookDispatcher, HookLimits, PluginRegistry};
 use openclaw_sqlite::{SqliteOptions, SqliteStore};
 use openclaw_streaming::{StreamConfig, StreamOptions, StreamingOptions};
 use openclaw_system::{SystemClock, SystemRandom};
-use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Callers whose rate is remembered at once.
 const MAX_CALLERS: usize = 100_000;
@@ -64,30 +62,8 @@ pub(crate) struct Built {
     pub(crate) meta: Arc<dyn MetaStore>,
     /// Ends when the store has failed for good.
     pub(crate) sqlite: Option<Arc<SqliteStore>>,
-    /// What answers, in words for the banner.
-    pub(crate) model: ModelChoice,
+    pub(crate) fabric: Arc<Fabric>,
     pub(crate) storage: &'static str,
-}
-
-/// Which model answers and why.
-#[derive(Clone, Debug)]
-pub(crate) struct ModelChoice {
-    pub(crate) models: Vec<String>,
-    pub(crate) why: ModelReason,
-    pub(crate) is_demo: bool,
-}
-
-/// Why these models answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ModelReason {
-    /// The configuration names them.
-    Configured,
-    /// `OPENAI_API_KEY` is set.
-    ApiKeyFound,
-    /// `OPENAI_BASE_URL` is set, without a key.
-    BaseUrlFound,
-    /// Nothing is said: the built-in one.
-    NothingFound,
 }
 
 /// The Telegram adapter and how its updates come in.
@@ -112,6 +88,7 @@ pub(crate) enum Intake {
 struct Stores {
     turns: Arc<dyn TurnStore>,
     directory: Arc<dyn TenantDirectory>,
+    ledger: Arc<dyn UsageLedger>,
     keys: Arc<dyn KeyStore>,
     meta: Arc<dyn MetaStore>,
     sqlite: Option<Arc<SqliteStore>>,
@@ -140,29 +117,34 @@ pub(crate) async fn build(
     let concurrency = concurrency(&sections.concurrency)?;
     let gateway_config = gateway_config(sections, loaded.language)?;
     let streaming = streaming(&sections.streaming)?;
-    let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
-
     let http = HttpClientConfig::default()
         .build()
         .context("the HTTP client could not be built")?;
-    let registry = Arc::new(ProviderRegistry::new());
-    let limiter = Arc::new(ProviderLimiter::new(Arc::clone(&clock)));
-    let model = providers(loaded, &registry, &limiter, &http, &clock)?;
-    let circuits = CircuitBreakers::new(circuit(&sections.ai_fabric), Arc::clone(&clock), &events);
-    let estimator = Arc::new(Estimator::new());
-    let router = FallbackRouter::new(
-        router_config(&sections.ai_fabric),
-        RouterDeps {
-            registry: Arc::clone(&registry),
-            limiter,
-            circuits: circuits.clone(),
-            estimator: Arc::clone(&estimator),
+    let workers = Workers::of(&sections.concurrency)?;
+    // An Ollama is asked while the store is opened, so that looking for one costs the start nothing.
+    let looking = {
+        let (workers, loaded, http, clock) =
+            (workers.clone(), loaded.clone(), http.clone(), Arc::clone(&clock));
+        let patience = concurrency.worker_timeout;
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            match workers {
+                Workers::Tasks => Answering::Providers(fabric::choose(&loaded, &http, &clock).await),
+                Workers::Processes { model, .. } => Answering::Workers { model, patience },
+            }
+        }))
+    };
+    let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
+
+    let fabric = Arc::new(Fabric::build(
+        &sections.ai_fabric,
+        looking.await.context("no provider could be looked for")?,
+        FabricDeps {
+            http: http.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             events: events.clone(),
         },
-    );
-    let budget = TokenBudget::new(budgets(&sections.ai_fabric)?, Arc::clone(&clock), &events);
+    )?);
 
     let rates = rate_limits(sections)?;
     let telegram = telegram(loaded, http)?;
@@ -189,33 +171,25 @@ pub(crate) async fn build(
     let hooks = HookDispatcher::new(plugins, Arc::clone(&clock), events.for_source("plugins"));
     let hooks = Arc::new(hooks.with_limits(hook_limits(&sections.plugins)?));
 
+    let (default_chain, retries) = fabric.routing(&sections.ai_fabric)?;
     let runner = JobRunner::new(GatewayParts {
         config: gateway_config,
         streaming,
         show: show(sections),
-        default_chain: default_chain(&sections.ai_fabric)?,
-        retries: retries(&sections.ai_fabric)?,
+        default_chain,
+        retries,
         store: Arc::clone(&stores.turns),
-        selector: Arc::new(ModelSelector::new(Arc::clone(&registry), circuits.clone())),
-        router: Arc::new(router),
-        budget: Arc::new(budget),
-        estimator,
+        selector: Arc::clone(&fabric.selector),
+        router: Arc::clone(&fabric.router),
+        budget: Arc::clone(&fabric.budget),
+        estimator: Arc::clone(&fabric.estimator),
         hooks,
         dispatcher,
         clock: Arc::clone(&clock),
         random,
         events: events.clone(),
     });
-    let work = runner.clone();
-    let runtime = TaskRuntime::new(
-        TaskRuntimeConfig::default(),
-        Arc::clone(&clock),
-        move |job, context| {
-            let runner = work.clone();
-            async move { runner.run(job, context).await }
-        },
-    )
-    .context("the workers' threads could not be started")?;
+    let runtime = workers.runtime(&runner, &clock)?;
     let pool = WorkerPool::new(
         concurrency.clone(),
         runtime,
@@ -246,7 +220,9 @@ pub(crate) async fn build(
         gateway: gateway.clone(),
         store: stores.turns,
         key_store: stores.keys,
-        registry,
+        registry: Arc::clone(&fabric.registry),
+        directory: stores.directory,
+        ledger: stores.ledger,
         webhooks,
         keys,
         inbound: RateLimiter::new(rates.api, MAX_CALLERS, Arc::clone(&clock)),
@@ -266,11 +242,12 @@ pub(crate) async fn build(
         connections: Arc::new(ConnectionCounts::default()),
         facts: Facts {
             storage: stores.name,
-            is_demo: model.is_demo,
-            circuits,
+            fabric: Arc::clone(&fabric),
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
+            worker_command: workers.command(),
         },
+        reloader: OnceLock::new(),
     });
     Ok(Built {
         app,
@@ -279,7 +256,7 @@ pub(crate) async fn build(
         telegram,
         meta: stores.meta,
         sqlite: stores.sqlite,
-        model,
+        fabric,
         storage: stores.name,
     })
 }
@@ -291,6 +268,7 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
             Stores {
                 turns: Arc::clone(&store) as _,
                 directory: Arc::clone(&store) as _,
+                ledger: Arc::clone(&store) as _,
                 keys: Arc::clone(&store) as _,
                 meta: store,
                 sqlite: None,
@@ -306,6 +284,7 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
             Stores {
                 turns: Arc::clone(&store) as _,
                 directory: Arc::clone(&store) as _,
+                ledger: Arc::clone(&store) as _,
                 keys: Arc::clone(&store) as _,
                 meta: Arc::clone(&store) as _,
                 sqlite: Some(store),
@@ -505,82 +484,6 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
     }))
 }
 
-fn budgets(section: &AiFabricSection) -> anyhow::Result<TokenBudgetConfig> {
-    let defaults = TokenBudgetConfig::default();
-    let limit = |own: Option<i64>, default: Option<u64>| match own {
-        None => default,
-        // A negative number is unlimited.
-        Some(own) => u64::try_from(own).ok(),
-    };
-    let own = &section.budgets;
-    let scope = section
-        .budget_scope
-        .as_deref()
-        .map(|name| named::<BudgetScope>("ai-fabric.budgetScope", name));
-    Ok(TokenBudgetConfig {
-        limits: TierLimits {
-            free: limit(own.free, defaults.limits.free),
-            standard: limit(own.standard, defaults.limits.standard),
-            premium: limit(own.premium, defaults.limits.premium),
-            admin: limit(own.admin, defaults.limits.admin),
-        },
-        scope: scope.transpose()?.unwrap_or(defaults.scope),
-        ..defaults
-    })
-}
-
-fn circuit(section: &AiFabricSection) -> CircuitConfig {
-    let defaults = CircuitConfig::default();
-    CircuitConfig {
-        failure_threshold: section
-            .circuit
-            .failures
-            .and_then(|failures| u32::try_from(failures).ok())
-            .unwrap_or(defaults.failure_threshold),
-        open_for: section
-            .circuit
-            .open_ms
-            .map_or(defaults.open_for, Duration::from_millis),
-        ..defaults
-    }
-}
-
-fn router_config(section: &AiFabricSection) -> RouterConfig {
-    let defaults = RouterConfig::default();
-    RouterConfig {
-        first_token_timeout: section
-            .first_token_timeout_ms
-            .map_or(defaults.first_token_timeout, Duration::from_millis),
-        ..defaults
-    }
-}
-
-fn default_chain(section: &AiFabricSection) -> anyhow::Result<Option<FallbackChain>> {
-    let own = &section.fallback;
-    let Some(primary) = &own.primary_model else {
-        return Ok(None);
-    };
-    let mut chain = FallbackChain::new(ModelId::parse(primary)?);
-    for name in own.fallbacks.iter().flatten() {
-        chain.fallbacks.push(ModelId::parse(name)?);
-    }
-    Ok(Some(chain))
-}
-
-fn retries(section: &AiFabricSection) -> anyhow::Result<Retries> {
-    let defaults = FallbackChain::new(ModelId::parse("any")?);
-    let own = &section.fallback;
-    let max_retries = own.max_retries.map(u32::try_from).transpose();
-    Ok(Retries {
-        max_retries: max_retries
-            .context("ai-fabric.fallback.maxRetries is too large")?
-            .unwrap_or(defaults.max_retries),
-        retry_delay: own
-            .retry_delay_ms
-            .map_or(defaults.retry_delay, Duration::from_millis),
-    })
-}
-
 fn hook_limits(section: &PluginsSection) -> anyhow::Result<HookLimits> {
     let defaults = HookLimits::default();
     let failures = section.failures_to_error.map(u32::try_from).transpose();
@@ -592,180 +495,5 @@ fn hook_limits(section: &PluginsSection) -> anyhow::Result<HookLimits> {
             .context("plugins.failuresToError is too large")?
             .unwrap_or(defaults.failures_in_a_row),
         ..defaults
-    })
-}
-
-/// Registers the configured providers, else the one the environment names, else the built-in one.
-fn providers(
-    loaded: &Loaded,
-    registry: &ProviderRegistry,
-    limiter: &ProviderLimiter,
-    http: &openclaw_http_client::Client,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<ModelChoice> {
-    let configured = &loaded.sections.ai_fabric.providers;
-    for section in configured {
-        let provider = provider(section)?;
-        limiter.set_limits(&provider.id, provider.rate_limit);
-        match section.kind {
-            ProviderKind::Demo => {
-                registry.register(provider, demo(section.word_delay_ms, clock))?;
-            }
-            ProviderKind::Openai => {
-                let key = loaded.secrets.providers.get(&section.id).cloned();
-                let config = OpenAiConfig {
-                    headers: section
-                        .headers
-                        .iter()
-                        .map(|(name, value)| (name.clone(), Secret::new(value.clone())))
-                        .collect(),
-                    ..OpenAiConfig::new(
-                        provider.id.clone(),
-                        provider.base_url.clone().unwrap_or_default(),
-                        key,
-                    )
-                };
-                registry.register(
-                    provider,
-                    Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
-                )?;
-            }
-        }
-    }
-    if !configured.is_empty() {
-        let models = configured
-            .iter()
-            .flat_map(|provider| provider.models.iter().map(|model| model.id.clone()))
-            .collect();
-        let is_demo = configured
-            .iter()
-            .all(|provider| provider.kind == ProviderKind::Demo);
-        return Ok(ModelChoice {
-            models,
-            why: ModelReason::Configured,
-            is_demo,
-        });
-    }
-    found_provider(&loaded.found, registry, http, clock)
-}
-
-fn found_provider(
-    found: &FoundProvider,
-    registry: &ProviderRegistry,
-    http: &openclaw_http_client::Client,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<ModelChoice> {
-    if found.openai_api_key.is_some() || found.openai_base_url.is_some() {
-        let id = ProviderId::parse("openai")?;
-        let base_url = found
-            .openai_base_url
-            .clone()
-            .unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
-        let model = ModelId::parse(found.openai_model.as_deref().unwrap_or("gpt-4o-mini"))?;
-        let provider = ModelProvider {
-            name: "OpenAI-compatible".to_owned(),
-            base_url: Some(base_url.clone()),
-            models: vec![ModelDefinition::unlisted(model.clone(), id.clone())],
-            rate_limit: ProviderRateLimit::default(),
-            priority: 0,
-            any_model: true,
-            id: id.clone(),
-        };
-        let config = OpenAiConfig::new(id, base_url, found.openai_api_key.clone());
-        registry.register(
-            provider,
-            Arc::new(OpenAiModel::new(config, http.clone(), Arc::clone(clock))?),
-        )?;
-        let why = if found.openai_api_key.is_some() {
-            ModelReason::ApiKeyFound
-        } else {
-            ModelReason::BaseUrlFound
-        };
-        return Ok(ModelChoice {
-            models: vec![model.to_string()],
-            why,
-            is_demo: false,
-        });
-    }
-    registry.register(DemoModel::provider()?, demo(None, clock))?;
-    Ok(ModelChoice {
-        models: vec!["demo".to_owned()],
-        why: ModelReason::NothingFound,
-        is_demo: true,
-    })
-}
-
-fn demo(word_delay_ms: Option<u64>, clock: &Arc<dyn Clock>) -> Arc<DemoModel> {
-    let model = DemoModel::new(Arc::clone(clock));
-    Arc::new(match word_delay_ms {
-        Some(millis) => model.with_word_delay(Duration::from_millis(millis)),
-        None => model,
-    })
-}
-
-fn provider(section: &ProviderSection) -> anyhow::Result<ModelProvider> {
-    let id = ProviderId::parse(&section.id)?;
-    let mut models = section
-        .models
-        .iter()
-        .map(|model| self::model(model, &id))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    if models.is_empty() && section.kind == ProviderKind::Demo {
-        models.extend(
-            DemoModel::provider()?
-                .models
-                .into_iter()
-                .map(|model| ModelDefinition {
-                    provider: id.clone(),
-                    ..model
-                }),
-        );
-    }
-    let limit = |value: Option<u64>| value.and_then(NonZeroU64::new);
-    Ok(ModelProvider {
-        name: section.name.clone().unwrap_or_else(|| section.id.clone()),
-        base_url: section.base_url.clone(),
-        models,
-        rate_limit: ProviderRateLimit {
-            requests_per_minute: limit(section.rate_limit.requests_per_minute),
-            tokens_per_minute: limit(section.rate_limit.tokens_per_minute),
-            concurrent_requests: limit(section.rate_limit.concurrent_requests),
-        },
-        priority: section
-            .priority
-            .map_or(0, |priority| i32::try_from(priority).unwrap_or(0)),
-        any_model: section.any_model,
-        id,
-    })
-}
-
-fn model(section: &ModelSection, provider: &ProviderId) -> anyhow::Result<ModelDefinition> {
-    let unlisted = ModelDefinition::unlisted(ModelId::parse(&section.id)?, provider.clone());
-    let capabilities = match &section.capabilities {
-        None => unlisted.capabilities.clone(),
-        Some(names) => {
-            let mut capabilities = names
-                .iter()
-                .map(|name| named::<ModelCapability>("capabilities", name))
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            capabilities.sort();
-            capabilities.dedup();
-            capabilities
-        }
-    };
-    let tier = section
-        .required_tier
-        .as_deref()
-        .map(str::parse::<AccessTier>)
-        .transpose()?;
-    Ok(ModelDefinition {
-        name: section.name.clone().unwrap_or_else(|| section.id.clone()),
-        context_window: section.context_window.unwrap_or(unlisted.context_window),
-        max_output_tokens: section.max_output_tokens.unwrap_or(unlisted.max_output_tokens),
-        cost_per_1k_input: section.cost_per1k_input.unwrap_or(0.0),
-        cost_per_1k_output: section.cost_per1k_output.unwrap_or(0.0),
-        capabilities,
-        required_tier: tier.unwrap_or_default(),
-        ..unlisted
     })
 }

@@ -7,7 +7,7 @@
 use crate::error::{ReserveError, TokenBudgetExceededError};
 use crate::event::TokenBudgetWarning;
 use openclaw_core::{AccessTier, Clock, CorrelationId, EventContext, Platform, TenantId, Timestamp};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::time::Duration;
 pub const BUDGET_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 /// The least output a budget may cut an answer down to, in tokens; below it a turn is refused.
 pub const OUTPUT_FLOOR: u64 = 256;
+/// The account of all free tenants together. No tenant's account has such a name.
+pub const FREE_POOL: &str = "tier:free";
 /// Per cent of the limit at which a warning is published.
 const WARNING_PERCENT: u64 = 80;
 
@@ -51,6 +53,9 @@ pub struct TokenBudgetConfig {
     pub limits: TierLimits,
     /// Who shares one.
     pub scope: BudgetScope,
+    /// Tokens all accounts of `free` together may use within 24 h, so that many newcomers cannot cost without a bound.
+    /// `None` is no limit.
+    pub free_total: Option<u64>,
     /// Accounts in memory. At the bound all that are idle and stored are forgotten, to be primed again when they are
     /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many.
     pub max_accounts: usize,
@@ -88,6 +93,8 @@ pub struct Reservation {
     shared: Arc<Shared>,
     account: Arc<str>,
     window_started_at: Timestamp,
+    /// What is taken of the account of all free tenants, too.
+    pool: Option<PoolShare>,
     limit: Option<u64>,
     tokens: u64,
     input_estimate: u64,
@@ -96,6 +103,13 @@ pub struct Reservation {
     floor: u64,
     correlation_id: Option<CorrelationId>,
     settled: bool,
+}
+
+/// A reservation's part of the account of all free tenants.
+#[derive(Clone, Copy, Debug)]
+struct PoolShare {
+    window_started_at: Timestamp,
+    limit: u64,
 }
 
 /// What a turn has cost, to be stored.
@@ -107,6 +121,38 @@ pub struct Settlement {
     pub window_started_at: Timestamp,
     /// Tokens.
     pub tokens: u64,
+    /// The window of the account of all free tenants that they count for too, where there is such a ceiling.
+    pub pool_window: Option<Timestamp>,
+}
+
+/// What a store knows of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredUsage {
+    /// When its window began.
+    pub window_started_at: Timestamp,
+    /// Tokens settled in it.
+    pub used: u64,
+    /// Turns and calls settled in it.
+    pub settled: u64,
+}
+
+/// What is known of an account beyond its sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetDetails {
+    /// The sums.
+    #[serde(flatten)]
+    pub usage: BudgetUsage,
+    /// When the window began: at the first use in it.
+    pub window_started_at: Option<Timestamp>,
+    /// Turns and calls under way that hold a reservation.
+    pub outstanding: u32,
+    /// When the oldest of these began; `None` when there is none.
+    pub reserved_since: Option<Timestamp>,
+    /// Turns and calls settled in the window.
+    pub settled: u64,
+    /// Tokens the least turn takes: an input of nothing and the smallest answer worth having.
+    pub least_turn: u64,
 }
 
 /// What an account has used and what is left. An unlimited account has `null` for limit and remaining.
@@ -127,7 +173,7 @@ pub struct BudgetUsage {
 
 #[derive(Debug)]
 struct Shared {
-    config: TokenBudgetConfig,
+    config: RwLock<TokenBudgetConfig>,
     clock: Arc<dyn Clock>,
     events: EventContext,
     /// Guards all accounts; held for one decision, never while publishing.
@@ -149,6 +195,10 @@ struct Account {
     reserved: u64,
     /// Reservations under way, of any window.
     outstanding: u32,
+    /// When the first of these was made since there was none.
+    reserved_since: Option<Timestamp>,
+    /// Settlements in this window.
+    settled: u64,
     /// Settlements that are not known to be stored.
     unstored: u32,
     warned: bool,
@@ -187,6 +237,7 @@ impl Default for TokenBudgetConfig {
         Self {
             limits: TierLimits::default(),
             scope: BudgetScope::default(),
+            free_total: None,
             max_accounts: 100_000,
         }
     }
@@ -203,7 +254,7 @@ impl TokenBudget {
                     by_name: HashMap::new(),
                     sweep_at: config.max_accounts.max(1),
                 }),
-                config,
+                config: RwLock::new(config),
                 clock,
                 events: events.for_source(crate::SOURCE),
             }),
@@ -213,16 +264,33 @@ impl TokenBudget {
     /// The budget a tenant draws on. For the API it is always the user's, whatever the scope: a caller could buy
     /// fresh budgets by changing a field of the request otherwise.
     pub fn account_for(&self, tenant: &TenantId) -> String {
-        if self.shared.config.scope == BudgetScope::User || tenant.platform() == Platform::Api {
+        if self.shared.config.read().scope == BudgetScope::User || tenant.platform() == Platform::Api {
             format!("user:{}:{}", tenant.platform(), tenant.user())
         } else {
             tenant.to_string()
         }
     }
 
+    /// Other limits from now on. Reservations under way keep what they have.
+    pub fn configure(&self, config: TokenBudgetConfig) {
+        *self.shared.config.write() = config;
+    }
+
+    /// The account that all tenants of a tier draw on beside their own, where there is a ceiling for them. It is loaded
+    /// and stored like any other.
+    pub fn pool_of(&self, tier: AccessTier) -> Option<&'static str> {
+        (tier == AccessTier::Free && self.shared.config.read().free_total.is_some()).then_some(FREE_POOL)
+    }
+
+    /// What all accounts of `free` have used together, where there is a ceiling for them.
+    pub fn free_usage(&self) -> Option<BudgetUsage> {
+        let limit = self.shared.config.read().free_total?;
+        Some(self.usage_within(FREE_POOL, Some(limit)))
+    }
+
     /// A tier's limit.
     pub fn limit(&self, tier: AccessTier) -> Option<u64> {
-        self.shared.config.limits.of(tier)
+        self.shared.config.read().limits.of(tier)
     }
 
     /// Whether an account is in memory.
@@ -230,22 +298,21 @@ impl TokenBudget {
         self.shared.accounts.lock().by_name.contains_key(account)
     }
 
-    /// Takes what the store knows of an account: when its window began and what was used in it; `None` when it knows
-    /// nothing. Does nothing when the account is in memory, which is then the truth.
-    pub fn prime(&self, account: &str, stored: Option<(Timestamp, u64)>) {
+    /// Takes what the store knows of an account; `None` when it knows nothing. Does nothing when the account is in memory, which is then the truth.
+    pub fn prime(&self, account: &str, stored: Option<StoredUsage>) {
         let mut accounts = self.shared.accounts.lock();
         if accounts.by_name.contains_key(account) {
             return;
         }
-        accounts.make_room(self.shared.config.max_accounts);
-        let (window_started_at, used) = match stored {
-            Some((started, used)) => (Some(started), used),
-            None => (None, 0),
-        };
-        let fresh = Account {
-            window_started_at,
-            used,
-            ..Account::default()
+        accounts.make_room(self.shared.config.read().max_accounts);
+        let fresh = match stored {
+            Some(stored) => Account {
+                window_started_at: Some(stored.window_started_at),
+                used: stored.used,
+                settled: stored.settled,
+                ..Account::default()
+            },
+            None => Account::default(),
         };
         accounts.by_name.insert(Arc::from(account), fresh);
     }
@@ -253,52 +320,51 @@ impl TokenBudget {
     /// Sets tokens aside: the input estimate and the output that is allowed, which is the least of what is asked,
     /// what the model can give and what the budget has left after the input.
     pub fn reserve(&self, request: &ReserveRequest<'_>) -> Result<Reservation, ReserveError> {
-        let limit = self.limit(request.tier);
+        let config = *self.shared.config.read();
+        let limit = config.limits.of(request.tier);
+        let ceiling = config.free_total.filter(|_| request.tier == AccessTier::Free);
         let now = self.shared.clock.now();
         let mut accounts = self.shared.accounts.lock();
+        // Both are looked at before anything is taken of either.
+        let pool_room = match ceiling {
+            None => u64::MAX,
+            Some(ceiling) => {
+                let (_, pool) = accounts.get_mut(FREE_POOL).ok_or(ReserveError::NotLoaded)?;
+                pool.roll(now);
+                pool.note_primed(Some(ceiling));
+                pool.remaining(ceiling)
+            }
+        };
         let Some((name, account)) = accounts.get_mut(request.account) else {
             return Err(ReserveError::NotLoaded);
         };
         account.roll(now);
         account.note_primed(limit);
         let asked = request.wanted_output.min(request.model_limit);
-        let remaining = limit.map_or(u64::MAX, |limit| account.remaining(limit));
-        let fitted = fit(remaining, request.input_estimate, asked, request.floor);
-        let Some(output_allowed) = fitted else {
-            let limit = limit.unwrap_or(u64::MAX);
-            let error = TokenBudgetExceededError {
-                limit,
-                used: account.used.saturating_add(account.reserved),
-                requested: request.input_estimate.saturating_add(asked),
-                resets_at: account.window_started_at.unwrap_or(now) + BUDGET_WINDOW,
+        let own_room = limit.map_or(u64::MAX, |limit| account.remaining(limit));
+        let fits = |room| fit(room, request.input_estimate, asked, request.floor);
+        let Some(output_allowed) = fits(own_room.min(pool_room)) else {
+            let (blamed, limit) = match ceiling {
+                Some(ceiling) if fits(own_room).is_some() => (FREE_POOL, ceiling),
+                Some(_) | None => (request.account, limit.unwrap_or(u64::MAX)),
             };
-            // Only what is settled can be said to be used up; a reservation may still come back.
-            let room = limit.saturating_sub(account.used);
-            let spent = fit(room, request.input_estimate, asked, request.floor).is_none() && account.used > 0;
-            let warn = spent && !std::mem::replace(&mut account.exhausted, true);
-            let used = account.used;
-            drop(accounts);
-            if warn {
-                self.shared.warn(
-                    request.account,
-                    100,
-                    used,
-                    limit,
-                    error.resets_at,
-                    request.correlation_id,
-                );
-            }
-            return Err(error.into());
+            return Err(self.refuse(accounts, request, blamed, limit, now));
         };
         let tokens = request.input_estimate.saturating_add(output_allowed);
-        let window_started_at = *account.window_started_at.get_or_insert(now);
-        account.reserved = account.reserved.saturating_add(tokens);
-        account.outstanding = account.outstanding.saturating_add(1);
+        let window_started_at = account.take(tokens, now);
+        let pool = ceiling.and_then(|limit| {
+            let (_, pool) = accounts.get_mut(FREE_POOL)?;
+            Some(PoolShare {
+                window_started_at: pool.take(tokens, now),
+                limit,
+            })
+        });
         drop(accounts);
         Ok(Reservation {
             shared: Arc::clone(&self.shared),
             account: name,
             window_started_at,
+            pool,
             limit,
             tokens,
             input_estimate: request.input_estimate,
@@ -310,32 +376,82 @@ impl TokenBudget {
         })
     }
 
+    /// The refusal of an account that has no room, and the warning that goes with it once a window.
+    fn refuse(
+        &self,
+        mut accounts: MutexGuard<'_, Accounts>,
+        request: &ReserveRequest<'_>,
+        blamed: &str,
+        limit: u64,
+        now: Timestamp,
+    ) -> ReserveError {
+        let Some((_, account)) = accounts.get_mut(blamed) else {
+            return ReserveError::NotLoaded;
+        };
+        let asked = request.wanted_output.min(request.model_limit);
+        let error = TokenBudgetExceededError {
+            limit,
+            used: account.used.saturating_add(account.reserved),
+            requested: request.input_estimate.saturating_add(asked),
+            resets_at: account.window_started_at.unwrap_or(now) + BUDGET_WINDOW,
+        };
+        // Only what is settled can be said to be used up; a reservation may still come back.
+        let room = limit.saturating_sub(account.used);
+        let spent = fit(room, request.input_estimate, asked, request.floor).is_none() && account.used > 0;
+        let warn = spent && !std::mem::replace(&mut account.exhausted, true);
+        let used = account.used;
+        drop(accounts);
+        if warn {
+            self.shared
+                .warn(blamed, 100, used, limit, error.resets_at, request.correlation_id);
+        }
+        error.into()
+    }
+
     /// What an account has used. An account that is not in memory has used nothing as far as is known here: prime it
     /// first.
     pub fn usage(&self, account: &str, tier: AccessTier) -> BudgetUsage {
+        self.usage_within(account, self.limit(tier))
+    }
+
+    fn usage_within(&self, account: &str, limit: Option<u64>) -> BudgetUsage {
+        let now = self.shared.clock.now();
+        self.look(account, now, |account| account.usage(limit))
+    }
+
+    /// The same with what an operator asks next: since when, by how many, and how much a turn takes.
+    pub fn details(&self, account: &str, tier: AccessTier) -> BudgetDetails {
         let limit = self.limit(tier);
         let now = self.shared.clock.now();
+        self.look(account, now, |account| BudgetDetails {
+            usage: account.usage(limit),
+            window_started_at: account.window_started_at,
+            outstanding: account.outstanding,
+            reserved_since: account.reserved_since,
+            settled: account.settled,
+            least_turn: OUTPUT_FLOOR,
+        })
+    }
+
+    fn look<T>(&self, name: &str, now: Timestamp, look: impl FnOnce(&Account) -> T) -> T {
         let mut accounts = self.shared.accounts.lock();
         let mut unknown = Account::default();
-        let account = match accounts.by_name.get_mut(account) {
+        let account = match accounts.by_name.get_mut(name) {
             Some(account) => account,
             None => &mut unknown,
         };
         account.roll(now);
-        BudgetUsage {
-            used: account.used,
-            limit,
-            remaining: limit.map(|limit| account.remaining(limit)),
-            reserved: account.reserved,
-            resets_at: account.window_started_at.map(|started| started + BUDGET_WINDOW),
-        }
+        look(account)
     }
 
     /// The settlement is stored: the account may be forgotten when it is idle.
     pub fn stored(&self, settlement: &Settlement) {
         let mut accounts = self.shared.accounts.lock();
-        if let Some(account) = accounts.by_name.get_mut(settlement.account.as_str()) {
-            account.unstored = account.unstored.saturating_sub(1);
+        let pool = settlement.pool_window.map(|_| FREE_POOL);
+        for name in std::iter::once(settlement.account.as_str()).chain(pool) {
+            if let Some(account) = accounts.by_name.get_mut(name) {
+                account.unstored = account.unstored.saturating_sub(1);
+            }
         }
     }
 
@@ -409,27 +525,38 @@ impl Reservation {
     /// is. The truth may be more than was reserved.
     pub fn settle(mut self, actual: u64) -> Settlement {
         self.settled = true;
-        let resets_at = self.window_started_at + BUDGET_WINDOW;
-        let mut warnings = (None, 0);
-        if let Some(account) = self.shared.accounts.lock().by_name.get_mut(&self.account) {
-            account.release(self.window_started_at, self.tokens);
-            account.unstored = account.unstored.saturating_add(1);
-            if account.window_started_at == Some(self.window_started_at) {
-                account.used = account.used.saturating_add(actual);
-                warnings = (account.crossed(self.limit), account.used);
+        let mut warnings = Vec::new();
+        {
+            let mut accounts = self.shared.accounts.lock();
+            for (name, window_started_at, limit) in self.shares() {
+                let Some(account) = accounts.by_name.get_mut(name) else {
+                    continue;
+                };
+                let crossed = account.settle(window_started_at, self.tokens, actual, limit);
+                if let (Some(percent), Some(limit)) = (crossed, limit) {
+                    let resets_at = window_started_at + BUDGET_WINDOW;
+                    warnings.push((name, percent, account.used, limit, resets_at));
+                }
             }
-            account.close_if_unused();
         }
-        if let ((Some(percent), used), Some(limit)) = (warnings, self.limit) {
-            let correlation_id = self.correlation_id;
+        for (name, percent, used, limit, resets_at) in warnings {
             self.shared
-                .warn(&self.account, percent, used, limit, resets_at, correlation_id);
+                .warn(name, percent, used, limit, resets_at, self.correlation_id);
         }
         Settlement {
             account: self.account.to_string(),
             window_started_at: self.window_started_at,
             tokens: actual,
+            pool_window: self.pool.map(|pool| pool.window_started_at),
         }
+    }
+
+    /// The accounts it is taken from: name, window, limit.
+    fn shares(&self) -> impl Iterator<Item = (&str, Timestamp, Option<u64>)> {
+        let pool = self
+            .pool
+            .map(|pool| (FREE_POOL, pool.window_started_at, Some(pool.limit)));
+        std::iter::once((&*self.account, self.window_started_at, self.limit)).chain(pool)
     }
 }
 
@@ -438,9 +565,12 @@ impl Drop for Reservation {
         if self.settled {
             return;
         }
-        if let Some(account) = self.shared.accounts.lock().by_name.get_mut(&self.account) {
-            account.release(self.window_started_at, self.tokens);
-            account.close_if_unused();
+        let mut accounts = self.shared.accounts.lock();
+        for (name, window_started_at, _) in self.shares() {
+            if let Some(account) = accounts.by_name.get_mut(name) {
+                account.release(window_started_at, self.tokens);
+                account.close_if_unused();
+            }
         }
     }
 }
@@ -491,6 +621,45 @@ impl Accounts {
 // === impl Account ===
 
 impl Account {
+    fn usage(&self, limit: Option<u64>) -> BudgetUsage {
+        BudgetUsage {
+            used: self.used,
+            limit,
+            remaining: limit.map(|limit| self.remaining(limit)),
+            reserved: self.reserved,
+            resets_at: self.window_started_at.map(|started| started + BUDGET_WINDOW),
+        }
+    }
+
+    /// Sets tokens aside; the window they are taken from, which begins now if none has.
+    fn take(&mut self, tokens: u64, now: Timestamp) -> Timestamp {
+        let window_started_at = *self.window_started_at.get_or_insert(now);
+        self.reserved = self.reserved.saturating_add(tokens);
+        self.outstanding = self.outstanding.saturating_add(1);
+        self.reserved_since.get_or_insert(now);
+        window_started_at
+    }
+
+    /// Replaces what was set aside by what was used; the threshold that this has reached.
+    fn settle(
+        &mut self,
+        window_started_at: Timestamp,
+        reserved: u64,
+        actual: u64,
+        limit: Option<u64>,
+    ) -> Option<u8> {
+        self.release(window_started_at, reserved);
+        self.unstored = self.unstored.saturating_add(1);
+        let mut crossed = None;
+        if self.window_started_at == Some(window_started_at) {
+            self.used = self.used.saturating_add(actual);
+            self.settled = self.settled.saturating_add(1);
+            crossed = self.crossed(limit);
+        }
+        self.close_if_unused();
+        crossed
+    }
+
     fn remaining(&self, limit: u64) -> u64 {
         limit.saturating_sub(self.used).saturating_sub(self.reserved)
     }
@@ -508,6 +677,7 @@ impl Account {
     fn close_window(&mut self) {
         self.window_started_at = None;
         self.used = 0;
+        self.settled = 0;
         self.reserved = 0;
         self.warned = false;
         self.exhausted = false;
@@ -522,6 +692,9 @@ impl Account {
 
     fn release(&mut self, window_started_at: Timestamp, tokens: u64) {
         self.outstanding = self.outstanding.saturating_sub(1);
+        if self.outstanding == 0 {
+            self.reserved_since = None;
+        }
         if self.window_started_at == Some(window_started_at) {
             self.reserved = self.reserved.saturating_sub(tokens);
         }

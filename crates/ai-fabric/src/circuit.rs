@@ -6,7 +6,7 @@
 use crate::error::ModelError;
 use crate::event::{CircuitClosed, CircuitOpened};
 use openclaw_core::{Clock, CorrelationId, EventContext, ModelId, Monotonic, ProviderId};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ type Key = (ProviderId, ModelId);
 
 #[derive(Debug)]
 struct Shared {
-    config: CircuitConfig,
+    config: RwLock<CircuitConfig>,
     clock: Arc<dyn Clock>,
     events: EventContext,
     /// Guards all circuits; held for one decision, never while publishing.
@@ -120,12 +120,17 @@ impl CircuitBreakers {
     pub fn new(config: CircuitConfig, clock: Arc<dyn Clock>, events: &EventContext) -> Self {
         Self {
             shared: Arc::new(Shared {
-                config,
+                config: RwLock::new(config),
                 clock,
                 events: events.for_source(crate::SOURCE),
                 circuits: Mutex::default(),
             }),
         }
+    }
+
+    /// Other thresholds from now on; circuits that are open stay so for as long as they were to.
+    pub fn configure(&self, config: CircuitConfig) {
+        *self.shared.config.write() = config;
     }
 
     /// Asks for one call of the model. `Err` says when the circuit will be probed; a circuit that is being probed
@@ -153,7 +158,7 @@ impl CircuitBreakers {
                         circuit.probes = circuit.probes.wrapping_add(1);
                         circuit.state = State::Probing {
                             probe: circuit.probes,
-                            until: now + self.shared.config.open_for,
+                            until: now + self.shared.config.read().open_for,
                         };
                         Some(circuit.probes)
                     }
@@ -255,11 +260,12 @@ impl CircuitPass {
             | ModelError::BadRequest { .. }
             | ModelError::ContextTooLong
             | ModelError::ContentRefused
+            | ModelError::Refused { .. }
             | ModelError::CircuitOpen { .. }
             | ModelError::RetryBudget => return,
         };
         self.spent = true;
-        let config = self.shared.config;
+        let config = *self.shared.config.read();
         let open_for = if bench { config.bench_for } else { config.open_for };
         let now = self.shared.clock.monotonic();
         let opened = {

@@ -143,6 +143,8 @@ pub struct RawTokenBudget {
     pub premium: Option<i64>,
     /// Tokens of `admin` in 24 h.
     pub admin: Option<i64>,
+    /// Tokens of all accounts of `free` together in 24 h; unlimited when left out.
+    pub free_total: Option<i64>,
     /// Who shares one.
     pub scope: BudgetScope,
     /// Accounts kept in memory.
@@ -377,6 +379,7 @@ impl RawTokenBudget {
             premium: limit("premium", self.premium, defaults.limits.premium),
             admin: limit("admin", self.admin, defaults.limits.admin),
         };
+        let free_total = limit("freeTotal", self.free_total, defaults.free_total);
         if self.max_accounts == Some(0) {
             faults.push(Violation::new("maxAccounts", 0, "must be at least 1"));
         }
@@ -384,6 +387,7 @@ impl RawTokenBudget {
         Ok(TokenBudgetConfig {
             limits,
             scope: self.scope,
+            free_total,
             max_accounts: self.max_accounts.unwrap_or(defaults.max_accounts),
         })
     }

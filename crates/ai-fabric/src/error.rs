@@ -106,6 +106,12 @@ pub enum ModelError {
         /// The provider's text.
         message: String,
     },
+    /// The model says that it cannot answer this, and that asking again does not help. Nothing is held against it.
+    #[error("refused: {message}")]
+    Refused {
+        /// The model's text.
+        message: String,
+    },
     /// Not called: its circuit is open.
     #[error("circuit open")]
     CircuitOpen {
@@ -269,6 +275,7 @@ impl ModelError {
             | Self::BadRequest { .. }
             | Self::ContextTooLong
             | Self::ContentRefused
+            | Self::Refused { .. }
             | Self::CircuitOpen { .. }
             | Self::RetryBudget => false,
         }
@@ -293,6 +300,7 @@ impl CodedError for ModelError {
             Self::Cut => "MODEL_CUT",
             Self::Malformed { .. } => "MODEL_MALFORMED",
             Self::InStream { .. } => "MODEL_IN_STREAM",
+            Self::Refused { .. } => "MODEL_REFUSED",
             Self::CircuitOpen { .. } => "MODEL_CIRCUIT_OPEN",
             Self::RetryBudget => "MODEL_RETRY_BUDGET",
         }
@@ -320,6 +328,7 @@ impl CodedError for ModelError {
             | Self::Cut
             | Self::Malformed { .. }
             | Self::InStream { .. }
+            | Self::Refused { .. }
             | Self::RetryBudget => None,
         }
     }

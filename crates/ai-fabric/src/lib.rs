@@ -63,8 +63,8 @@ pub mod retry_budget;
 pub mod selector;
 
 pub use budget::{
-    BudgetScope, BudgetUsage, OUTPUT_FLOOR, Reservation, ReserveRequest, Settlement, TierLimits, TokenBudget,
-    TokenBudgetConfig,
+    BudgetDetails, BudgetScope, BudgetUsage, FREE_POOL, OUTPUT_FLOOR, Reservation, ReserveRequest,
+    Settlement, StoredUsage, TierLimits, TokenBudget, TokenBudgetConfig,
 };
 pub use chat::{AnswerForm, ChatRequest, ToolSpec};
 pub use circuit::{CircuitBreakers, CircuitConfig, CircuitState, CircuitView};

@@ -34,6 +34,12 @@ pub trait ModelPort: Send + Sync + fmt::Debug {
         correlation_id: CorrelationId,
     ) -> Result<ModelStream, ModelError>;
 
+    /// Whether answers come in pieces also where one in one piece is asked for. The deadline for the first token holds
+    /// for them then; without that, nothing is heard before the answer is complete.
+    fn always_streams(&self) -> bool {
+        false
+    }
+
     /// The models the provider says it has, where it can say; `None` where it cannot.
     async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
         Ok(None)

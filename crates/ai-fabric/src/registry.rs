@@ -83,6 +83,17 @@ impl ProviderRegistry {
         Ok(replaced)
     }
 
+    /// Puts these providers in the place of all there were, in one step. Calls under way keep the provider they began
+    /// with. On an error nothing has changed.
+    pub fn replace_all(&self, all: Vec<(ModelProvider, Arc<dyn ModelPort>)>) -> Result<(), RegistryError> {
+        let next = Self::new();
+        for (provider, port) in all {
+            next.register(provider, port)?;
+        }
+        *self.providers.write() = next.snapshot();
+        Ok(())
+    }
+
     /// Removes a provider and gives it back. Calls under way go on.
     pub fn unregister(&self, id: &ProviderId) -> Option<Arc<ModelProvider>> {
         let mut current = self.providers.write();

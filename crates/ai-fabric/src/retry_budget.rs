@@ -11,17 +11,17 @@ const WINDOW_SECONDS: u64 = 60;
 /// are at most a share of the requests.
 #[derive(Debug)]
 pub struct RetryBudget {
-    /// Retries a minute that are always allowed.
-    floor: u64,
-    /// Per cent of the requests beyond that.
-    percent: u64,
-    /// Guards the counts; held for one decision.
+    /// Guards rule and counts; held for one decision.
     window: Mutex<Window>,
 }
 
 /// One count for each second; a second counts as within the window until the whole of it has left.
 #[derive(Debug)]
 struct Window {
+    /// Retries a minute that are always allowed.
+    floor: u64,
+    /// Per cent of the requests beyond that.
+    percent: u64,
     /// The second the newest count is of.
     newest: u64,
     counts: [(u64, u64); WINDOW_SECONDS as usize + 1],
@@ -35,15 +35,22 @@ impl RetryBudget {
     /// Allows `floor` retries a minute, and beyond these `percent` of the requests.
     pub fn new(floor: u64, percent: u64) -> Self {
         Self {
-            floor,
-            percent,
             window: Mutex::new(Window {
+                floor,
+                percent,
                 newest: 0,
                 counts: [(0, 0); WINDOW_SECONDS as usize + 1],
                 requests: 0,
                 retries: 0,
             }),
         }
+    }
+
+    /// Another rule from now on; what was counted stays.
+    pub fn configure(&self, floor: u64, percent: u64) {
+        let mut window = self.window.lock();
+        window.floor = floor;
+        window.percent = percent;
     }
 
     /// Counts a request: the first call made for it.
@@ -60,8 +67,8 @@ impl RetryBudget {
         let mut window = self.window.lock();
         window.advance(now.since_origin());
         let next = window.retries.saturating_add(1);
-        let share = window.requests.saturating_mul(self.percent) / 100;
-        if next > self.floor.max(share) {
+        let share = window.requests.saturating_mul(window.percent) / 100;
+        if next > window.floor.max(share) {
             return false;
         }
         window.retries = next;

@@ -47,7 +47,7 @@ impl Backpressure {
     pub fn suggest_worker_count(self, config: &ConcurrencyConfig) -> usize {
         let range = config.max_workers.saturating_sub(config.min_workers);
         let slope = ((self.level() - CALM) / (FULL - CALM)).clamp(0.0, 1.0);
-        let more = (slope * range as f64 - SLACK * range as f64).ceil();
+        let more = (slope * range as f64 - SLACK).ceil();
         // At most `range`; what is below zero becomes zero. The cast loses nothing.
         config.min_workers.saturating_add(more as usize)
     }

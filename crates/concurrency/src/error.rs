@@ -125,6 +125,9 @@ pub enum RequestError {
     /// It was cancelled before it reached a worker.
     #[error("the request was cancelled")]
     Cancelled,
+    /// An operator took it out of the queue before it reached a worker.
+    #[error("an operator dropped the request from the queue")]
+    Dropped,
     /// The pool shut down before it ended.
     #[error("the pool shut down before the request ended")]
     ShuttingDown,
@@ -303,12 +306,13 @@ impl CodedError for RequestError {
             Self::Killed { .. } => "WORKER_KILLED",
             Self::Expired { .. } => "REQUEST_EXPIRED",
             Self::Cancelled => "REQUEST_CANCELLED",
+            Self::Dropped => "REQUEST_DROPPED",
             Self::ShuttingDown => "SHUTTING_DOWN",
         }
     }
 
     fn recoverable(&self) -> bool {
-        !matches!(self, Self::Cancelled)
+        !matches!(self, Self::Cancelled | Self::Dropped)
     }
 
     fn user_message(&self, language: Language) -> Cow<'static, str> {
@@ -333,6 +337,14 @@ impl CodedError for RequestError {
             }
             (Self::Cancelled, Language::En) => "Stopped.",
             (Self::Cancelled, Language::Ru) => "Остановлено.",
+            (Self::Dropped, Language::En) => {
+                "The operator of this service took your message out of the queue, so it will not be answered. You can \
+                 send it again later."
+            }
+            (Self::Dropped, Language::Ru) => {
+                "Администратор сервиса снял ваше сообщение с очереди, поэтому ответа на него не будет. Вы можете \
+                 отправить его ещё раз позже."
+            }
             (Self::ShuttingDown, Language::En) => "The server is restarting. Please try again shortly.",
             (Self::ShuttingDown, Language::Ru) => "Сервер перезапускается. Попробуйте чуть позже.",
         })

@@ -12,7 +12,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 use std::sync::Arc;
 
-const ITERATIONS: usize = 1_000;
+const ITERATIONS: usize = 500;
 /// How many forced switches PCT looks for.
 const DEPTH: usize = 3;
 

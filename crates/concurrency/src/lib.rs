@@ -72,12 +72,12 @@ pub use error::{
 };
 pub use lifecycle::{RecycleReason, WorkerId, WorkerInfo, WorkerLifecycle, WorkerState};
 pub use metrics::{ConcurrencyMetrics, PoolTotals};
-pub use pool::{Admission, Canceller, ShutdownReport, Ticket, WorkerPool};
+pub use pool::{Admission, Canceller, ShutdownReport, Ticket, Waiting, WorkerPool};
 pub use ports::{
     MemoryInUse, SessionGuard, SessionLocks, WorkerExit, WorkerHandle, WorkerLink, WorkerReports,
     WorkerRuntime,
 };
 pub use priority::Priority;
-pub use scheduler::{Dequeued, EntryId, PriorityScheduler, Rejected, Scheduled};
+pub use scheduler::{Dequeued, EntryId, PriorityScheduler, Queued, Rejected, Scheduled};
 pub use session_mutex::SessionMutex;
 pub use work::{Assignment, RunId, Submission, WorkContext};

@@ -4,10 +4,11 @@
 
 use crate::error::{IllegalTransition, LifecycleError};
 use crate::ports::MemoryInUse;
-use openclaw_core::Monotonic;
+use openclaw_core::{CorrelationId, Monotonic};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A worker's number. Never given twice by one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,8 +46,7 @@ pub enum RecycleReason {
 }
 
 /// One worker, as it is listed to people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorkerInfo {
     /// The worker.
     pub id: WorkerId,
@@ -54,10 +54,16 @@ pub struct WorkerInfo {
     pub state: WorkerState,
     /// How long it lives, in milliseconds.
     pub age_ms: u64,
+    /// How long it is in its state, in milliseconds.
+    pub since_ms: u64,
     /// The time since its last heartbeat in milliseconds; none while it has nothing to do.
     pub silent_ms: Option<u64>,
     /// How long its request runs, in milliseconds.
     pub running_ms: Option<u64>,
+    /// Whose its request is.
+    pub tenant: Option<Arc<str>>,
+    /// Which message its request belongs to.
+    pub correlation_id: Option<CorrelationId>,
     /// Requests it has ended.
     pub requests: u64,
     /// Memory in use.

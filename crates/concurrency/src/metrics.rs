@@ -39,7 +39,7 @@ pub struct PoolTotals {
     pub refusals: u64,
     /// Requests taken.
     pub submitted: u64,
-    /// Requests cancelled by whoever asked, waiting or running.
+    /// Requests cancelled by whoever asked, waiting or running, or dropped from the queue by an operator.
     pub cancelled: u64,
     /// Requests whose deadline passed while they waited.
     pub expired: u64,

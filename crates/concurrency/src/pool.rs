@@ -12,6 +12,7 @@ mod shared;
 mod state;
 mod step;
 mod ticket;
+mod waiting;
 
 use self::shared::Shared;
 use self::state::State;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use self::ticket::{Admission, Canceller, Ticket};
+pub use self::waiting::Waiting;
 
 /// A pool of workers that take requests of type `R` and give answers of type `T`.
 ///
@@ -221,6 +223,7 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
             .ids()
             .map(|id| {
                 let slot = state.slots.get(&id);
+                let run = slot.and_then(|slot| slot.run.as_ref());
                 let since = |point: Monotonic| step::millis(now.saturating_since(point));
                 let worker_state = state.lifecycle.state(id).unwrap_or(WorkerState::Dead);
                 WorkerInfo {
@@ -230,9 +233,10 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
                     silent_ms: (worker_state != WorkerState::Idle)
                         .then(|| state.lifecycle.last_heartbeat(id).map(since))
                         .flatten(),
-                    running_ms: slot
-                        .and_then(|slot| slot.run.as_ref())
-                        .map(|run| since(run.started_at)),
+                    since_ms: state.lifecycle.since(id).map_or(0, since),
+                    running_ms: run.map(|run| since(run.started_at)),
+                    tenant: run.map(|run| Arc::clone(&run.tenant)),
+                    correlation_id: run.and_then(|run| run.correlation_id),
                     requests: state.lifecycle.requests(id),
                     memory: slot.map_or(MemoryInUse::Unreadable, |slot| slot.handle.memory()),
                 }

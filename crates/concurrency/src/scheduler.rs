@@ -92,6 +92,17 @@ pub struct Scheduled<R> {
     pub submission: Submission<R>,
 }
 
+/// An entry that waits, looked at where it stands.
+#[derive(Debug)]
+pub struct Queued<'a, R> {
+    /// Its name.
+    pub id: EntryId,
+    /// What was enqueued.
+    pub submission: &'a Submission<R>,
+    /// Whether it could be served now. Otherwise it waits for its key.
+    pub ready: bool,
+}
+
 /// What a dequeue gives.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Dequeued<R> {
@@ -287,6 +298,15 @@ impl<R> PriorityScheduler<R> {
             drained.push(entry.submission);
         }
         drained
+    }
+
+    /// Everything that waits, in no order. Costs a look at every slot the queue has had at once lately.
+    pub fn queued(&self) -> impl Iterator<Item = Queued<'_, R>> {
+        self.entries.queued().map(|(slot, submission)| Queued {
+            id: self.entries.id(slot),
+            submission,
+            ready: self.entries.place(slot).lane != NONE,
+        })
     }
 
     /// Whether an entry could be served now.

@@ -6,8 +6,10 @@
 
 use crate::error::Refusal;
 use crate::job::{Job, JobEnd, TurnJob};
+use crate::ledger::row_of_lost_call;
 use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
 use crate::purse::Purse;
+use crate::queue::WaitingEntry;
 use crate::services::Services;
 use crate::turn::parts_in_place;
 use crate::words;
@@ -15,13 +17,14 @@ use openclaw_concurrency::{
     Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, RequestError,
     Scheduled, Submission, Ticket, WorkerPool,
 };
-use openclaw_core::{CodedError, Monotonic, TenantId};
+use openclaw_core::{CodedError, Monotonic, TenantId, TokenUsage};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -143,6 +146,11 @@ impl Admission {
         self.tasks.spawn_on(work, &self.services.runtime);
     }
 
+    /// The same, for a caller that waits for its end.
+    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.tasks.spawn_on(work, &self.services.runtime)
+    }
+
     /// Lets an entry wait for a worker. Its age counts from when it was accepted, its deadline from now.
     pub(crate) fn enter(self: &Arc<Self>, entry: OpenEntry) {
         let tenant = entry.tenant.tenant_id.clone();
@@ -194,7 +202,8 @@ impl Admission {
     /// Moves entries into the pool while it takes them.
     pub(crate) fn feed(self: &Arc<Self>) {
         loop {
-            if !self.room.lock().scheduler.has_ready() {
+            // In a paused pool an entry would wait without its deadline.
+            if self.pool.is_paused() || !self.room.lock().scheduler.has_ready() {
                 return;
             }
             // Asking first: a refusal would be counted and published as one, and nobody has been refused.
@@ -238,7 +247,7 @@ impl Admission {
     pub(crate) async fn keep_feeding(self: Arc<Self>) {
         loop {
             self.waiting.notified().await;
-            while self.room.lock().scheduler.has_ready() {
+            while !self.pool.is_paused() && self.room.lock().scheduler.has_ready() {
                 if self.pool.admissible().await.is_err() {
                     // Shutting down: what waits stays in the inbox.
                     return;
@@ -294,6 +303,11 @@ impl Admission {
             }
             Err(RequestError::Cancelled) => {
                 self.end(&job, Outcome::Stopped, None).await;
+                true
+            }
+            Err(error @ RequestError::Dropped) => {
+                self.end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
+                    .await;
                 true
             }
             Err(error) => {
@@ -408,6 +422,25 @@ impl Admission {
             let words = text.unwrap_or_default();
             return self.close_until_stored(entry, outcome, &words, refusal).await;
         };
+        let spent = match (&ending.reservation, &ending.asked) {
+            (Some(reservation), Some(model)) => {
+                let usage = TokenUsage {
+                    input_tokens: reservation.input_estimate(),
+                    output_tokens: ending.said.tokens(),
+                    estimated: true,
+                };
+                let tenant = &entry.tenant;
+                let now = services.clock.now();
+                vec![row_of_lost_call(
+                    model,
+                    usage,
+                    &tenant.tenant_id,
+                    tenant.tier,
+                    now,
+                )]
+            }
+            (Some(_) | None, _) => Vec::new(),
+        };
         let settlement = ending.reservation.map(|reservation| {
             let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
             reservation.settle(spent)
@@ -422,7 +455,8 @@ impl Admission {
             now: services.clock.now(),
             outcome,
             history: Vec::new(),
-            usage: settlement.as_ref().map(Purse::delta),
+            usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
+            spent,
             outbox,
             session_ttl: services.config.session_ttl,
         };
@@ -454,7 +488,7 @@ impl Admission {
             }
             Err(error) => {
                 if let Some(settlement) = &settlement {
-                    services.purse.store_later(settlement);
+                    services.purse.store_later(settlement, commit.spent);
                 }
                 if !matches!(error, StoreError::Stale) {
                     lost(entry.id, &error);
@@ -474,8 +508,13 @@ impl Admission {
     }
 
     async fn refuse_late(&self, entry: OpenEntry) {
-        let words = words::too_busy(entry.message.language());
-        tracing::warn!(correlation_id = %entry.correlation_id, "no place in the pool within the admission deadline");
+        let paused = self.pool.is_paused();
+        let words = if paused {
+            words::paused(entry.message.language())
+        } else {
+            words::too_busy(entry.message.language())
+        };
+        tracing::warn!(correlation_id = %entry.correlation_id, paused, "no place in the pool within the admission deadline");
         self.close_entry(&entry, Outcome::Refused, words, None).await;
     }
 
@@ -537,6 +576,30 @@ impl Admission {
             .collect();
         futures::future::join_all(ends).await;
         anything
+    }
+
+    /// Looks at everything in the waiting room, in no order. `look` runs under the room's lock and must be quick.
+    pub(crate) fn waiting<X>(&self, mut look: impl FnMut(&OpenEntry, &WaitingEntry<'_>) -> X) -> Vec<X> {
+        let room = self.room.lock();
+        room.scheduler
+            .queued()
+            .map(|queued| look(&queued.submission.request, &WaitingEntry::of(&queued)))
+            .collect()
+    }
+
+    /// Takes the first entry out of the waiting room that `choose` gives something for. Whoever has it must end it.
+    pub(crate) fn take_out<X>(
+        &self,
+        mut choose: impl FnMut(&OpenEntry, &WaitingEntry<'_>) -> Option<X>,
+    ) -> Option<(X, OpenEntry)> {
+        let mut room = self.room.lock();
+        let (id, chosen) = room.scheduler.queued().find_map(|queued| {
+            let chosen = choose(&queued.submission.request, &WaitingEntry::of(&queued))?;
+            Some((queued.id, chosen))
+        })?;
+        let scheduled = room.scheduler.remove(id)?;
+        room.left(&scheduled);
+        Some((chosen, scheduled.submission.request))
     }
 
     /// Shows the people who wait that they are not forgotten. Call it every few seconds.

@@ -3,6 +3,7 @@
 
 use crate::error::Refusal;
 use crate::job::JobEnd;
+use crate::ledger::rows_of;
 use crate::purse::Want;
 use crate::services::{Needs, Services};
 use futures::StreamExt;
@@ -274,6 +275,8 @@ impl CompletionRunner {
             services: Arc::clone(services),
             reservation: Some(reservation),
             stream: None,
+            tenant: request.tenant.clone(),
+            tier: request.tier,
         };
         let stream = spending.stream.insert(services.router.route(RoutedRequest {
             chat: request.chat,
@@ -400,16 +403,23 @@ struct Spending {
     services: Arc<Services>,
     reservation: Option<Reservation>,
     stream: Option<RoutedStream>,
+    tenant: TenantId,
+    tier: AccessTier,
 }
 
 // === impl Spending ===
 
 impl Spending {
     fn settle(&mut self) {
-        let spent = self.stream.as_ref().map_or(0, |stream| stream.spent().total());
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
+        let spent = stream.spent().total();
+        let attempts = stream.finish();
         if let (Some(reservation), true) = (self.reservation.take(), spent > 0) {
             let settlement = reservation.settle(spent);
-            self.services.purse.store_later(&settlement);
+            let rows = rows_of(&attempts, &self.tenant, self.tier, self.services.clock.now());
+            self.services.purse.store_later(&settlement, rows);
         }
     }
 }

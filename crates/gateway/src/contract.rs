@@ -15,6 +15,7 @@ mod fixture;
 pub mod delivery;
 pub mod directory;
 pub mod inbox;
+pub mod ledger;
 pub mod remembering;
 pub mod turns;
 
@@ -23,13 +24,13 @@ pub use fixture::{
     part, said, t, tenant_of,
 };
 
-use crate::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore};
+use crate::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
 use async_trait::async_trait;
 
 /// All stores in one, as the server wires them.
-pub trait Store: TurnStore + TenantDirectory + KeyStore + MetaStore {}
+pub trait Store: TurnStore + TenantDirectory + UsageLedger + KeyStore + MetaStore {}
 
-impl<S: TurnStore + TenantDirectory + KeyStore + MetaStore> Store for S {}
+impl<S: TurnStore + TenantDirectory + UsageLedger + KeyStore + MetaStore> Store for S {}
 
 /// A store with whatever it lives in.
 #[async_trait]
@@ -73,6 +74,7 @@ macro_rules! store_contract {
             a_released_turn_is_not_counted_and_can_begin_again,
             a_crashed_turn_stays_counted_until_there_were_too_many,
             a_crash_settles_reservations_at_the_input_estimate,
+            a_crash_is_charged_to_the_window_of_its_reservation,
             a_crash_keeps_fences_growing,
             a_crash_keeps_what_was_shown,
             a_turn_that_is_taken_over_is_charged_its_estimate,
@@ -94,6 +96,13 @@ macro_rules! store_contract {
             a_newer_window_replaces_and_an_older_adds_nothing,
             sums_of_usage_saturate,
             old_messages_are_swept,
+        );
+        $crate::store_contract!(@ $under_test, ledger:
+            what_was_spent_is_added_up_by_tenant_tier_model_and_day,
+            a_turn_is_written_into_the_ledger_with_its_end,
+            a_deleted_tenants_sums_stay_without_its_name,
+            old_days_of_the_ledger_are_swept,
+            a_budget_that_is_reset_is_not_known,
         );
         $crate::store_contract!(@ $under_test, delivery:
             the_outbox_is_written_with_the_end_of_the_turn,

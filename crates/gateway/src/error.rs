@@ -68,6 +68,9 @@ pub enum Refusal {
     Store(#[from] StoreError),
 }
 
+/// The pool's own code for a request past its time: nobody can tell, and nobody needs to, which clock struck first.
+const OUT_OF_TIME: &str = "WORKER_TIMEOUT";
+
 impl Refusal {
     /// The token budget is used up, as of `now`.
     pub fn budget(error: TokenBudgetExceededError, now: Timestamp) -> Self {
@@ -86,6 +89,7 @@ impl CodedError for Refusal {
             Self::TooLong { .. } => "MODEL_CONTEXT_TOO_LONG",
             Self::CancelledByPlugin { .. } => "MESSAGE_BLOCKED",
             Self::Selection(error) => error.code(),
+            Self::Route(error) if ran_out_of_time(error) => OUT_OF_TIME,
             Self::Route(error) => decisive(error).map_or_else(|| error.code(), CodedError::code),
             Self::Worker(error) => error.code(),
             Self::Store(_) => "STORE_UNAVAILABLE",

@@ -9,10 +9,10 @@ use crate::job::{Job, JobEnd};
 use crate::outbox::{Outbox, OutboxCounts};
 use crate::ports::{Accepted, EntryId, NewEntry, OpenEntry, Outcome, StoreError, Sweep};
 use crate::purse::Purse;
-use crate::services::{GatewayParts, Services};
+use crate::services::{GatewayParts, Needs, Retries, Routing, Services};
 use crate::turn::TurnRunner;
 use crate::words;
-use openclaw_ai_fabric::BudgetUsage;
+use openclaw_ai_fabric::{BudgetDetails, BudgetUsage, FallbackChain, SelectionRequest};
 use openclaw_concurrency::{Priority, ShutdownReport, Submission, WorkContext};
 use openclaw_core::{
     AccessTier, BotId, ChatId, CorrelationId, IncomingKind, IncomingMessage, Monotonic, Platform, TenantId,
@@ -21,7 +21,7 @@ use openclaw_messenger::MessageReceived;
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use openclaw_session::TenantSession;
 use openclaw_session::event::{SessionExpired, TenantCreated};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,8 +111,10 @@ impl JobRunner {
             config: parts.config,
             streaming: parts.streaming,
             show: parts.show,
-            default_chain: parts.default_chain,
-            retries: parts.retries,
+            routing: RwLock::new(Arc::new(Routing {
+                default_chain: parts.default_chain,
+                retries: parts.retries,
+            })),
             store: parts.store,
             selector: parts.selector,
             router: parts.router,
@@ -473,6 +475,56 @@ impl Gateway {
         self.inner.admission.stop(tenant).await
     }
 
+    /// Another chain and other retries, for requests that are chosen a model from now on.
+    pub fn set_routing(&self, default_chain: Option<FallbackChain>, retries: Retries) {
+        *self.inner.services.routing.write() = Arc::new(Routing {
+            default_chain,
+            retries,
+        });
+    }
+
+    /// The chain of requests that name no model, where there is one.
+    pub fn default_chain(&self) -> Option<FallbackChain> {
+        self.inner.services.routing.read().default_chain.clone()
+    }
+
+    /// The models a request of this kind would ask, in order.
+    pub fn would_ask(&self, request: &SelectionRequest) -> Result<FallbackChain, Refusal> {
+        let needs = Needs {
+            model: request.model.clone(),
+            capabilities: request.capabilities.clone(),
+            tier: request.tier,
+            input_tokens: request.input_tokens,
+            output_tokens: request.output_tokens,
+        };
+        self.inner.services.choose(&needs).map(|(_, chain)| chain)
+    }
+
+    /// Output tokens a chat asks the model for.
+    pub fn max_reply_tokens(&self) -> u64 {
+        self.inner.services.config.max_reply_tokens
+    }
+
+    /// The budget a tenant draws on.
+    pub fn account_of(&self, tenant: &TenantId) -> String {
+        self.inner.services.budget.account_for(tenant)
+    }
+
+    /// What a budget has used and who holds what of it.
+    pub async fn budget_details(&self, account: &str, tier: AccessTier) -> Result<BudgetDetails, Refusal> {
+        Ok(self.inner.services.purse.details(account, tier).await?)
+    }
+
+    /// Starts a budget over, in memory and in the store. Turns under way are charged to the window that is over.
+    pub async fn reset_budget(&self, account: &str) -> Result<(), Refusal> {
+        Ok(self.inner.services.purse.reset(account).await?)
+    }
+
+    /// Stores at once what calls have used and the store does not know yet.
+    pub async fn flush_usage(&self) -> Result<(), Refusal> {
+        Ok(self.inner.services.purse.flush().await?)
+    }
+
     /// What the tenant's budget has used and has left.
     pub async fn usage(&self, tenant: &TenantId, tier: AccessTier) -> Result<BudgetUsage, Refusal> {
         let account = self.inner.services.budget.account_for(tenant);
@@ -487,6 +539,11 @@ impl Gateway {
     /// What the use cases share.
     pub(crate) fn services(&self) -> &Arc<Services> {
         &self.inner.services
+    }
+
+    /// Where accepted messages wait.
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.inner.admission
     }
 
     /// The feeds of web and API chats.

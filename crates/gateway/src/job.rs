@@ -2,7 +2,7 @@
 
 use crate::completion::CompletionJob;
 use crate::ports::{Fence, OpenEntry};
-use openclaw_ai_fabric::{Reservation, TextMeter};
+use openclaw_ai_fabric::{ModelDefinition, Reservation, TextMeter};
 use openclaw_core::MessageId;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(crate) struct Progress {
     pub(crate) fence: Option<Fence>,
     /// What the turn may spend. Settled by whoever ends it.
     pub(crate) reservation: Option<Reservation>,
+    /// The model that was chosen, which is charged for what nobody has heard the end of.
+    pub(crate) asked: Option<Arc<ModelDefinition>>,
     /// What the model has said so far, counted.
     pub(crate) said: TextMeter,
     /// Messages of the reply that stand in the chat: part and id.
@@ -57,6 +59,7 @@ pub(crate) struct Progress {
 pub(crate) struct Ending {
     pub(crate) fence: Fence,
     pub(crate) reservation: Option<Reservation>,
+    pub(crate) asked: Option<Arc<ModelDefinition>>,
     pub(crate) said: TextMeter,
     pub(crate) shown: Vec<(u32, MessageId)>,
 }
@@ -98,6 +101,7 @@ impl TurnProgress {
         Some(Ending {
             fence,
             reservation: state.reservation.take(),
+            asked: state.asked.take(),
             said: std::mem::take(&mut state.said),
             // Not taken: when the end cannot be stored, the next turn of the entry must know what stands in the chat.
             shown: state.shown.clone(),

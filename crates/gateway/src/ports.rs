@@ -13,6 +13,7 @@
 //! - **Errors**: [`StoreError::Unavailable`] promises that nothing was changed. [`StoreError::Unknown`] promises
 //!   nothing: the change may or may not be there after a restart, and the store accepts no further writes.
 
+use crate::ledger::{Spent, SpentQuery, SpentRow};
 use async_trait::async_trait;
 use openclaw_core::{
     AccessTier, BotId, ChatMessage, CorrelationId, IncomingMessage, MessageId, ModelId, OutgoingMessage,
@@ -111,6 +112,8 @@ pub struct ReservationRecord {
     pub tokens: u64,
     /// How many of them the request itself is estimated to cost: what a crash is charged.
     pub input_estimate: u64,
+    /// The window they are taken from, into which a crash is charged.
+    pub window_started_at: Timestamp,
 }
 
 /// What a budget has used in its window.
@@ -123,6 +126,8 @@ pub struct AccountUsage {
     pub window_started_at: Timestamp,
     /// Tokens settled in the window.
     pub used: u64,
+    /// Turns and calls settled in the window.
+    pub settled: u64,
 }
 
 /// Tokens to be added to a budget.
@@ -135,6 +140,8 @@ pub struct UsageDelta {
     pub window_started_at: Timestamp,
     /// How many.
     pub tokens: u64,
+    /// Of how many turns and calls.
+    pub settled: u64,
 }
 
 /// A turn to be begun.
@@ -195,7 +202,8 @@ pub enum Outcome {
     Answered,
     /// A command was carried out.
     Command,
-    /// Refused with words: suspended, budget, too long, or no place within the admission deadline.
+    /// Refused with words: suspended, budget, too long, no place within the admission deadline, or dropped from the
+    /// queue by an operator.
     Refused,
     /// Cancelled by a plugin.
     Cancelled,
@@ -311,8 +319,10 @@ pub struct CommitTurn {
     pub outcome: Outcome,
     /// What is to be remembered, in order. Empty when texts are not stored or nothing was said.
     pub history: Vec<NewHistoryMessage>,
-    /// What it cost; takes the place of the reservation.
-    pub usage: Option<UsageDelta>,
+    /// What it cost, by budget; takes the place of the reservation.
+    pub usage: Vec<UsageDelta>,
+    /// What that was spent on.
+    pub spent: Vec<Spent>,
     /// What is still to be delivered. Parts that already stand in the chat as they should are left out.
     pub outbox: Vec<NewOutboxPart>,
     /// The time to live added to the session by activity.
@@ -482,8 +492,11 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// What a budget has used.
     async fn usage(&self, account: &str) -> Result<Option<AccountUsage>, StoreError>;
 
-    /// Adds usage that belongs to no turn.
-    async fn add_usage(&self, deltas: Vec<UsageDelta>) -> Result<(), StoreError>;
+    /// Adds usage that belongs to no turn, and what it was spent on.
+    async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError>;
+
+    /// Starts a budget over: its window has not begun. Nothing happens to one that is not known.
+    async fn reset_usage(&self, account: &str) -> Result<(), StoreError>;
 
     /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
     /// sessions past their time and without a running turn. Generations and fences stay. To be called again while [`Swept::more`].
@@ -559,6 +572,15 @@ pub trait TenantDirectory: Send + Sync + fmt::Debug {
     /// Removes a tenant with its sessions, history, inbox, outbox. Its open entries end without an answer. Returns
     /// whether there was one.
     async fn delete(&self, key: TenantKey) -> Result<bool, StoreError>;
+}
+
+/// What calls of models have cost, for operators. Written with turns and usage by [`TurnStore`]; [`TurnStore::sweep`]
+/// forgets what is older than [`LEDGER_DAYS`](crate::ledger::LEDGER_DAYS). Deleting a tenant leaves its sums under
+/// [`FORGOTTEN_PAYER`](crate::ledger::FORGOTTEN_PAYER).
+#[async_trait]
+pub trait UsageLedger: Send + Sync + fmt::Debug {
+    /// Sums of the ledger, the most tokens first; equal ones by key.
+    async fn spent(&self, query: SpentQuery) -> Result<Vec<SpentRow>, StoreError>;
 }
 
 /// An API key as stored: never the key itself.

@@ -2,9 +2,11 @@
 //! stored with the turn or, for calls that belong to no turn, gathered and stored shortly after.
 
 use crate::error::Refusal;
+use crate::ledger::Spent;
 use crate::ports::{StoreError, TurnStore, UsageDelta};
 use openclaw_ai_fabric::{
-    BudgetUsage, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest, Settlement, TokenBudget,
+    BudgetDetails, BudgetUsage, FREE_POOL, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest,
+    Settlement, StoredUsage, TokenBudget,
 };
 use openclaw_core::{AccessTier, Clock, CorrelationId, Timestamp};
 use parking_lot::Mutex;
@@ -28,16 +30,24 @@ pub(crate) struct Purse {
     budget: Arc<TokenBudget>,
     store: Arc<dyn TurnStore>,
     clock: Arc<dyn Clock>,
-    /// Usage that is settled in memory and not yet in the store, by account and window. Bounded by the accounts that
-    /// were used since the last flush.
-    unstored: Mutex<HashMap<(String, Timestamp), Unstored>>,
+    /// What is settled in memory and not yet in the store. Bounded by the accounts and models that were used since the
+    /// last flush.
+    unstored: Mutex<Unstored>,
 }
 
-/// Settlements of one account in one window that wait to be stored.
-#[derive(Clone, Copy, Debug, Default)]
+/// Settlements that wait to be stored, and what they were spent on.
+#[derive(Debug, Default)]
 struct Unstored {
+    /// By account and window.
+    usage: HashMap<(String, Timestamp), Sum>,
+    spent: Vec<Spent>,
+}
+
+/// Settlements of one account in one window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
     tokens: u64,
-    settlements: u32,
+    settled: u64,
 }
 
 // === impl Purse ===
@@ -90,20 +100,52 @@ impl Purse {
         Ok(self.budget.usage(account, tier))
     }
 
+    /// The same with what an operator asks next.
+    pub(crate) async fn details(&self, account: &str, tier: AccessTier) -> Result<BudgetDetails, StoreError> {
+        if !self.budget.is_loaded(account) {
+            self.load(account).await?;
+        }
+        Ok(self.budget.details(account, tier))
+    }
+
+    /// Starts a budget over, in memory and in the store. What waits to be stored belongs to the window that is over.
+    pub(crate) async fn reset(&self, account: &str) -> Result<(), StoreError> {
+        // What was settled before must not come back with the next flush.
+        self.flush().await?;
+        self.store.reset_usage(account).await?;
+        self.budget.reset(account);
+        Ok(())
+    }
+
+    /// Loads the account, and the one it shares with others of its tier.
     async fn load(&self, account: &str) -> Result<(), StoreError> {
-        let stored = self.store.usage(account).await?;
-        self.budget
-            .prime(account, stored.map(|usage| (usage.window_started_at, usage.used)));
+        let pool = self.budget.pool_of(AccessTier::Free);
+        for name in std::iter::once(account).chain(pool) {
+            if self.budget.is_loaded(name) {
+                continue;
+            }
+            let stored = self.store.usage(name).await?;
+            let known = stored.map(|usage| StoredUsage {
+                window_started_at: usage.window_started_at,
+                used: usage.used,
+                settled: usage.settled,
+            });
+            self.budget.prime(name, known);
+        }
         Ok(())
     }
 
     /// The settlement in the form the store takes with a turn.
-    pub(crate) fn delta(settlement: &Settlement) -> UsageDelta {
-        UsageDelta {
-            account: settlement.account.clone(),
-            window_started_at: settlement.window_started_at,
+    pub(crate) fn deltas(settlement: &Settlement) -> Vec<UsageDelta> {
+        let delta = |account: &str, window_started_at| UsageDelta {
+            account: account.to_owned(),
+            window_started_at,
             tokens: settlement.tokens,
-        }
+            settled: 1,
+        };
+        let own = delta(&settlement.account, settlement.window_started_at);
+        let pool = settlement.pool_window.map(|window| delta(FREE_POOL, window));
+        std::iter::once(own).chain(pool).collect()
     }
 
     /// The settlement is in the store.
@@ -111,46 +153,53 @@ impl Purse {
         self.budget.stored(settlement);
     }
 
-    /// Remembers a settlement for the next flush.
-    pub(crate) fn store_later(&self, settlement: &Settlement) {
-        let key = (settlement.account.clone(), settlement.window_started_at);
-        self.add(
-            key,
-            Unstored {
-                tokens: settlement.tokens,
-                settlements: 1,
-            },
-        );
+    /// Remembers a settlement, and what it was spent on, for the next flush.
+    pub(crate) fn store_later(&self, settlement: &Settlement, spent: Vec<Spent>) {
+        self.add(Self::deltas(settlement), spent);
     }
 
-    fn add(&self, key: (String, Timestamp), more: Unstored) {
+    fn add(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) {
         let mut unstored = self.unstored.lock();
-        let entry = unstored.entry(key).or_default();
-        entry.tokens = entry.tokens.saturating_add(more.tokens);
-        entry.settlements = entry.settlements.saturating_add(more.settlements);
+        for delta in deltas {
+            let key = (delta.account, delta.window_started_at);
+            let sum = unstored.usage.entry(key).or_default();
+            sum.tokens = sum.tokens.saturating_add(delta.tokens);
+            sum.settled = sum.settled.saturating_add(delta.settled);
+        }
+        for row in spent {
+            match unstored.spent.iter_mut().find(|known| known.is_same_row(&row)) {
+                Some(known) => known.sums.add(&row.sums),
+                None => unstored.spent.push(row),
+            }
+        }
     }
 
     /// Stores what was settled since the last flush. On failure it is kept for the next.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         let taken = std::mem::take(&mut *self.unstored.lock());
-        if taken.is_empty() {
+        if taken.usage.is_empty() && taken.spent.is_empty() {
             return Ok(());
         }
-        let delta =
-            |((account, window_started_at), unstored): (&(String, Timestamp), &Unstored)| UsageDelta {
-                account: account.clone(),
-                window_started_at: *window_started_at,
-                tokens: unstored.tokens,
-            };
-        match self.store.add_usage(taken.iter().map(delta).collect()).await {
+        let deltas: Vec<UsageDelta> = taken
+            .usage
+            .into_iter()
+            .map(|((account, window_started_at), sum)| UsageDelta {
+                account,
+                window_started_at,
+                tokens: sum.tokens,
+                settled: sum.settled,
+            })
+            .collect();
+        match self.store.add_usage(deltas.clone(), taken.spent.clone()).await {
             Ok(()) => {
-                for ((account, window_started_at), unstored) in taken {
+                for delta in deltas {
                     let settlement = Settlement {
-                        account,
-                        window_started_at,
+                        account: delta.account,
+                        window_started_at: delta.window_started_at,
                         tokens: 0,
+                        pool_window: None,
                     };
-                    for _ in 0..unstored.settlements {
+                    for _ in 0..delta.settled {
                         self.budget.stored(&settlement);
                     }
                 }
@@ -158,9 +207,7 @@ impl Purse {
             }
             Err(error) => {
                 if !matches!(error, StoreError::Unknown { .. }) {
-                    for (key, unstored) in taken {
-                        self.add(key, unstored);
-                    }
+                    self.add(deltas, taken.spent);
                 }
                 Err(error)
             }

@@ -14,6 +14,7 @@ use openclaw_core::{AccessTier, BotId, Clock, EventContext, ModelId, Platform, R
 use openclaw_messenger::MessageDispatcher;
 use openclaw_plugins::HookDispatcher;
 use openclaw_streaming::StreamConfig;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,14 +77,21 @@ pub struct Retries {
     pub retry_delay: Duration,
 }
 
+/// Which models are tried, and how often.
+#[derive(Clone, Debug)]
+pub(crate) struct Routing {
+    pub(crate) default_chain: Option<FallbackChain>,
+    pub(crate) retries: Retries,
+}
+
 /// The same, as the use cases share it.
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) config: GatewayConfig,
     pub(crate) streaming: HashMap<Platform, StreamConfig>,
     pub(crate) show: HashMap<Platform, ShowMode>,
-    pub(crate) default_chain: Option<FallbackChain>,
-    pub(crate) retries: Retries,
+    /// Replaced as a whole by a reload; a request reads it once.
+    pub(crate) routing: RwLock<Arc<Routing>>,
     pub(crate) store: Arc<dyn TurnStore>,
     pub(crate) selector: Arc<ModelSelector>,
     pub(crate) router: Arc<FallbackRouter>,
@@ -118,47 +126,9 @@ pub(crate) struct Needs {
 /// How many other models stand in when the selector chooses.
 const STAND_INS: usize = 2;
 
-impl Services {
-    /// Chooses the model and who stands in for it. A model asked for by name has nobody to stand in: its caller wanted
-    /// that one. Of a configured chain the first that can serve the request leads.
-    pub(crate) fn choose(&self, needs: &Needs) -> Result<(FoundModel, FallbackChain), Refusal> {
-        let request = |model: Option<ModelId>| SelectionRequest {
-            capabilities: needs.capabilities.clone(),
-            input_tokens: needs.input_tokens,
-            output_tokens: needs.output_tokens,
-            tier: needs.tier,
-            model,
-        };
-        if let Some(model) = &needs.model {
-            let chosen = self.selector.select(&request(Some(model.clone())))?.chosen;
-            return Ok((chosen, self.chain_of(model.clone(), Vec::new())));
-        }
-        let Some(configured) = &self.default_chain else {
-            let selection = self.selector.select(&request(None))?;
-            let chosen = selection.chosen.model.id.clone();
-            let others = selection.explanation.candidates.into_iter().filter(|candidate| {
-                candidate.model != chosen && matches!(candidate.verdict, Verdict::Scored { .. })
-            });
-            let fallbacks = others.take(STAND_INS).map(|candidate| candidate.model).collect();
-            return Ok((selection.chosen, self.chain_of(chosen, fallbacks)));
-        };
-        let mut first_error = None;
-        let mut index = 0;
-        while let Some(model) = configured.model(index) {
-            match self.selector.select(&request(Some(model.clone()))) {
-                Ok(selection) => {
-                    let rest = configured.fallbacks.iter().skip(index).cloned().collect();
-                    return Ok((selection.chosen, self.chain_of(model.clone(), rest)));
-                }
-                Err(error) => {
-                    first_error.get_or_insert(error);
-                }
-            }
-            index += 1;
-        }
-        Err(first_error.unwrap_or(SelectionError::NoneSuitable).into())
-    }
+// === impl Routing ===
 
+impl Routing {
     fn chain_of(&self, primary_model: ModelId, fallbacks: Vec<ModelId>) -> FallbackChain {
         let Retries {
             max_retries,
@@ -170,6 +140,51 @@ impl Services {
             max_retries,
             retry_delay,
         }
+    }
+}
+
+// === impl Services ===
+
+impl Services {
+    /// Chooses the model and who stands in for it. A model asked for by name has nobody to stand in: its caller wanted
+    /// that one. Of a configured chain the first that can serve the request leads.
+    pub(crate) fn choose(&self, needs: &Needs) -> Result<(FoundModel, FallbackChain), Refusal> {
+        let routing = Arc::clone(&self.routing.read());
+        let request = |model: Option<ModelId>| SelectionRequest {
+            capabilities: needs.capabilities.clone(),
+            input_tokens: needs.input_tokens,
+            output_tokens: needs.output_tokens,
+            tier: needs.tier,
+            model,
+        };
+        if let Some(model) = &needs.model {
+            let chosen = self.selector.select(&request(Some(model.clone())))?.chosen;
+            return Ok((chosen, routing.chain_of(model.clone(), Vec::new())));
+        }
+        let Some(configured) = &routing.default_chain else {
+            let selection = self.selector.select(&request(None))?;
+            let chosen = selection.chosen.model.id.clone();
+            let others = selection.explanation.candidates.into_iter().filter(|candidate| {
+                candidate.model != chosen && matches!(candidate.verdict, Verdict::Scored { .. })
+            });
+            let fallbacks = others.take(STAND_INS).map(|candidate| candidate.model).collect();
+            return Ok((selection.chosen, routing.chain_of(chosen, fallbacks)));
+        };
+        let mut first_error = None;
+        let mut index = 0;
+        while let Some(model) = configured.model(index) {
+            match self.selector.select(&request(Some(model.clone()))) {
+                Ok(selection) => {
+                    let rest = configured.fallbacks.iter().skip(index).cloned().collect();
+                    return Ok((selection.chosen, routing.chain_of(model.clone(), rest)));
+                }
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+            index += 1;
+        }
+        Err(first_error.unwrap_or(SelectionError::NoneSuitable).into())
     }
 
     /// How answers are shown on a platform.

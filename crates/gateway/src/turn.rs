@@ -8,6 +8,7 @@
 use crate::error::Refusal;
 use crate::gateway::expired;
 use crate::job::{JobEnd, TurnJob, TurnProgress};
+use crate::ledger::{self, Spent};
 use crate::ports::{
     BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome,
     ReservationRecord, StoreError, TurnGrant,
@@ -59,6 +60,8 @@ struct Answer {
     finish_reason: &'static str,
     closing: Closing,
     usage: TokenUsage,
+    /// What that was spent on.
+    spent: Vec<Spent>,
     /// What the model said, to be remembered.
     said: Vec<NewHistoryMessage>,
     refusal: Option<Refusal>,
@@ -134,6 +137,7 @@ impl TurnRunner {
         progress.update(|progress| {
             progress.fence = Some(grant.fence);
             progress.reservation = Some(reservation);
+            progress.asked = Some(Arc::clone(&plan.model.model));
             progress.shown = entry
                 .shown
                 .iter()
@@ -248,6 +252,7 @@ impl TurnRunner {
                 account: plan.reservation.account().to_owned(),
                 tokens: plan.reservation.tokens(),
                 input_estimate: plan.reservation.input_estimate(),
+                window_started_at: plan.reservation.window_started_at(),
             }),
             max_attempts: self.services.config.max_attempts,
         }
@@ -329,11 +334,13 @@ impl TurnRunner {
                 finish_reason: "cancelled",
                 closing,
                 usage: TokenUsage::default(),
+                spent: Vec::new(),
                 said: Vec::new(),
                 refusal: Some(refusal),
             });
         }
         let mut spent = TokenUsage::default();
+        let mut rows = Vec::new();
         let mut said = Vec::new();
         let mut finish_reason = StopReason::EndTurn.as_openai();
         let mut outcome = Outcome::Answered;
@@ -350,7 +357,12 @@ impl TurnRunner {
             let followed = reply.follow(&mut stream, &mut step, context).await;
             // Failed attempts cost as well: what counts is everything the providers were asked for.
             let usage = stream.spent();
-            drop(stream);
+            rows.extend(ledger::rows_of(
+                &stream.finish(),
+                &entry.tenant.tenant_id,
+                entry.tenant.tier,
+                services.clock.now(),
+            ));
             spent.input_tokens = spent.input_tokens.saturating_add(usage.input_tokens);
             spent.output_tokens = spent.output_tokens.saturating_add(usage.output_tokens);
             spent.estimated |= usage.estimated;
@@ -416,6 +428,7 @@ impl TurnRunner {
             finish_reason,
             closing,
             usage: spent,
+            spent: rows,
             said,
             refusal,
         })
@@ -551,7 +564,8 @@ impl TurnRunner {
                     now: services.clock.now(),
                     outcome: answer.outcome,
                     history,
-                    usage: settlement.as_ref().map(Purse::delta),
+                    usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
+                    spent: answer.spent.clone(),
                     outbox: answer.closing.outbox,
                     session_ttl: services.config.session_ttl,
                 })
@@ -575,7 +589,7 @@ impl TurnRunner {
                 Err(error) => {
                     // The tokens are spent whatever the store says; they are stored with the next usage.
                     if let Some(settlement) = &settlement {
-                        services.purse.store_later(settlement);
+                        services.purse.store_later(settlement, answer.spent);
                     }
                     if matches!(error, StoreError::Stale) {
                         Ok(())

@@ -154,6 +154,18 @@ pub(crate) fn too_busy(language: Language) -> &'static str {
     }
 }
 
+/// The same while the operator has stopped the queue.
+pub(crate) fn paused(language: Language) -> &'static str {
+    match language {
+        Language::En => {
+            "The operator of this service has paused answering, and I could not get to your message. Please send it again later."
+        }
+        Language::Ru => {
+            "Администратор сервиса приостановил ответы, и до вашего сообщения очередь не дошла. Пожалуйста, отправьте его ещё раз позже."
+        }
+    }
+}
+
 /// The message was too old when the server came back.
 pub(crate) fn too_late(language: Language) -> &'static str {
     match language {

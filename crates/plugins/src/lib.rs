@@ -77,7 +77,7 @@
 mod dispatcher;
 pub mod error;
 pub mod event;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guarded;
 pub mod hook;

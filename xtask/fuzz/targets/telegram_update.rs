@@ -24,6 +24,7 @@ fuzz_target!(|body: &[u8]| {
                     assert!(!message.update_key.is_empty());
                 }
             }
+            Ok(Parsed::Migrated { from, to }) => assert!(!from.as_str().is_empty() && !to.as_str().is_empty()),
             Ok(Parsed::Ignored { kind }) => assert!(!kind.is_empty()),
             Err(error) => assert!(!error.to_string().is_empty()),
         }

@@ -10,8 +10,8 @@ use openclaw_process_runtime::fuzzing::read;
 fuzz_target!(|data: &[u8]| {
     let cut = Cut::read(data);
     for longest in [48, 1 << 20] {
-        let whole = block_on(read(Pipe::new(Box::pin(cut.whole())), longest));
-        let pieces = block_on(read(Pipe::new(Box::pin(cut.pieces())), longest));
+        let whole = block_on(read(Pipe::new(Box::new(cut.whole())), longest));
+        let pieces = block_on(read(Pipe::new(Box::new(cut.pieces())), longest));
         assert_eq!(pieces, whole);
     }
 });

@@ -245,6 +245,8 @@ impl ServerProcess {
         command
             .env("HOME", self.scratch.path())
             .env("PORT", "0")
+            // Nothing listens there: a developer's own Ollama is not to be found.
+            .env("OPENCLAW__AI_FABRIC__LOCAL_OLLAMA", "http://127.0.0.1:1")
             .env("OPENCLAW_DATA_DIR", &self.data_dir)
             .envs(self.setup.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.scratch.path())

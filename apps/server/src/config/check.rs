@@ -1,29 +1,19 @@
 //! What no single value can show: rules that join fields, and secrets that must be readable.
 
+use super::check_providers;
 use super::environment::Environment;
 use super::fault::Fault;
 use super::schema;
-use super::secrets::{self, SecretRef, Secrets};
-use super::sections::{ProviderKind, Sections};
+use super::secrets::{self, ProviderSecrets, SecretRef, Secrets};
+use super::sections::Sections;
 use super::tree::Tree;
 use crate::wire::BrokenRule;
 use openclaw_core::Secret;
-use std::collections::BTreeSet;
-
-/// What a model can be said to be able to do.
-const CAPABILITIES: &[&str] = &[
-    "chat",
-    "code",
-    "vision",
-    "tool_use",
-    "streaming",
-    "function_calling",
-];
 
 /// Checks the sections against each other and reads the secrets. Faults go to the tree.
 pub(super) fn check(tree: &mut Tree, sections: &Sections, environment: &dyn Environment) -> Secrets {
-    let secrets = read_secrets(tree, sections, environment);
-    providers(tree, sections);
+    let mut secrets = read_secrets(tree, sections, environment);
+    check_providers::check(tree, sections, environment, &mut secrets);
     listening(tree, sections);
     concurrency(tree, sections);
     secrets
@@ -90,10 +80,24 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
         ..Secrets::default()
     };
     for (index, provider) in sections.ai_fabric.providers.iter().enumerate() {
-        let path = format!("ai-fabric.providers[{index}].apiKey");
-        if let Some(secret) = read(&path, &provider.api_key, Rule::Visible) {
-            secrets.providers.insert(provider.id.clone(), secret);
+        let path = |field: &str| format!("ai-fabric.providers[{index}].{field}");
+        let mut own = ProviderSecrets {
+            api_key: read(&path("apiKey"), &provider.api_key, Rule::Visible),
+            ..ProviderSecrets::default()
+        };
+        for (name, reference) in &provider.secret_headers {
+            let path = path(&format!("secretHeaders.{name}"));
+            if let Some(secret) = read(&path, &Some(reference.clone()), Rule::Line) {
+                own.headers.insert(name.clone(), secret);
+            }
         }
+        for (name, reference) in &provider.secret_environment {
+            let path = path(&format!("secretEnvironment.{name}"));
+            if let Some(secret) = read(&path, &Some(reference.clone()), Rule::Any) {
+                own.environment.insert(name.clone(), secret);
+            }
+        }
+        secrets.providers.insert(provider.id.clone(), own);
     }
     let keys = [
         ("server.apiKey", &secrets.api_key),
@@ -120,6 +124,9 @@ enum Rule {
     Visible,
     Webhook,
     BotToken,
+    /// Anything a header can carry.
+    Line,
+    Any,
 }
 
 impl Rule {
@@ -145,68 +152,11 @@ impl Rule {
                     secrets::BOT_TOKEN_CHARS
                 )
             }),
-        }
-    }
-}
-
-fn providers(tree: &mut Tree, sections: &Sections) {
-    let mut ids = BTreeSet::new();
-    for (index, provider) in sections.ai_fabric.providers.iter().enumerate() {
-        let path = format!("ai-fabric.providers[{index}]");
-        let mut fault = |field: &str, message: String| {
-            let path = format!("{path}{field}");
-            let origin = tree.origin(&path);
-            tree.fault(Fault::new(origin, path, message));
-        };
-        if let Err(error) = openclaw_core::ProviderId::parse(&provider.id) {
-            fault(".id", error.to_string());
-        }
-        if !ids.insert(provider.id.as_str()) {
-            fault(".id", format!("\"{}\" names two providers", provider.id));
-        }
-        if provider.kind == ProviderKind::Openai && provider.models.is_empty() && !provider.any_model {
-            fault(
-                "",
-                "it has no models; list them or set anyModel = true".to_owned(),
-            );
-        }
-        for header in provider.headers.keys() {
-            let lower = header.to_ascii_lowercase();
-            if http::HeaderName::try_from(header.as_str()).is_err() {
-                fault(".headers", format!("\"{header}\" is not a header's name"));
-            } else if ["authorization", "key", "token", "secret", "cookie"]
-                .iter()
-                .any(|word| lower.contains(word))
-            {
-                fault(
-                    ".headers",
-                    format!("{header} carries a secret; use apiKey, by reference"),
-                );
-            }
-        }
-        let mut models = BTreeSet::new();
-        for (number, model) in provider.models.iter().enumerate() {
-            if let Err(error) = openclaw_core::ModelId::parse(&model.id) {
-                fault(&format!(".models[{number}].id"), error.to_string());
-            }
-            if !models.insert(model.id.as_str()) {
-                fault(
-                    &format!(".models[{number}].id"),
-                    format!("\"{}\" is listed twice", model.id),
-                );
-            }
-            for capability in model.capabilities.iter().flatten() {
-                if !CAPABILITIES.contains(&capability.as_str()) {
-                    let message = format!("\"{capability}\"; expected some of {}", CAPABILITIES.join(", "));
-                    fault(&format!(".models[{number}].capabilities"), message);
-                }
-            }
-            if let (Some(window), Some(output)) = (model.context_window, model.max_output_tokens)
-                && output > window
-            {
-                let message = format!("{output} is more than contextWindow, {window}");
-                fault(&format!(".models[{number}].maxOutputTokens"), message);
-            }
+            Self::Line => unless(
+                http::HeaderValue::from_str(secret.expose()).is_ok(),
+                "has characters that no header can carry",
+            ),
+            Self::Any => None,
         }
     }
 }
@@ -229,6 +179,13 @@ pub(super) fn parts(tree: &mut Tree, broken: Vec<BrokenRule>) {
             }
         }
         add(tree, path, rule.message);
+    }
+}
+
+/// What is allowed and yet unwise, or set and without effect.
+pub(super) fn advise(tree: &mut Tree, advice: Vec<BrokenRule>) {
+    for BrokenRule { path, message } in advice {
+        tree.notices.push(Fault::new(tree.origin(&path), path, message));
     }
 }
 

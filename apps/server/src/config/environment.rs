@@ -1,5 +1,6 @@
 //! The environment as the configuration sees it: variables and the files that secrets lie in.
 
+use crate::machine::MachineFacts;
 #[cfg(any(test, fuzzing))]
 use std::collections::BTreeMap;
 use std::io;
@@ -15,6 +16,9 @@ pub(crate) trait Environment {
 
     /// A file that a reference points to.
     fn read_file(&self, path: &Path) -> io::Result<String>;
+
+    /// The machine.
+    fn machine(&self) -> MachineFacts;
 }
 
 /// The process's environment.
@@ -29,6 +33,8 @@ pub(crate) struct FixedEnvironment {
     pub(crate) vars: BTreeMap<String, String>,
     /// Files by path.
     pub(crate) files: BTreeMap<String, String>,
+    /// The machine; one of which nothing is known when a test does not say.
+    pub(crate) machine: MachineFacts,
 }
 
 impl Environment for ProcessEnvironment {
@@ -45,6 +51,10 @@ impl Environment for ProcessEnvironment {
     fn read_file(&self, path: &Path) -> io::Result<String> {
         std::fs::read_to_string(path)
     }
+
+    fn machine(&self) -> MachineFacts {
+        MachineFacts::here()
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +66,7 @@ impl FixedEnvironment {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            files: BTreeMap::new(),
+            ..Self::default()
         }
     }
 }
@@ -76,5 +86,9 @@ impl Environment for FixedEnvironment {
             .and_then(|path| self.files.get(path))
             .cloned()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn machine(&self) -> MachineFacts {
+        self.machine
     }
 }

@@ -59,10 +59,14 @@ fn of_field(settings: &Settings, field: &Field, path: &str) -> String {
         "change",
         match field.reload {
             Reload::Restart => "needs a restart",
-            Reload::Now if field.path.starts_with("logging.level") => "takes effect at once after SIGHUP",
-            // What each will mean once a running server can read its configuration again.
+            Reload::Now | Reload::NewConversations | Reload::Reconnect
+                if schema::applies_at_once(field.path) =>
+            {
+                "takes effect at once after openclaw config reload"
+            }
+            // What each will mean once a running server can change it.
             Reload::Now | Reload::NewConversations | Reload::Reconnect => {
-                "needs a restart; this version reads only log levels again"
+                "needs a restart; this version changes models, budgets and log levels while it runs"
             }
         },
     );

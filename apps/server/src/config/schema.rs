@@ -73,6 +73,7 @@ pub(crate) enum Reload {
     Restart,
 }
 
+use super::presets::PRESET_NAMES;
 use Initial::{Owned, Required, Unset, Value};
 use Kind::{Addresses, Choice, Flag, Integer, Levels, Number, Secret, Size, Socket, Text, Texts, Url};
 use Reload::{NewConversations, Now, Reconnect, Restart};
@@ -130,6 +131,10 @@ pub(crate) const FIELDS: &[Field] = &[
     field("storage.textRetentionDays", Integer(1, 36_500), Value("30"), Now, "Days that texts of conversations are kept."),
 
     field("concurrency.preset", Choice(&["custom", "small", "medium", "large", "xlarge"]), Owned("\"custom\""), Now, "Pool size by expected load: small < 10 rps, medium 10-50, large 50-200, xlarge > 200; single fields override it."),
+    field("concurrency.runtime", Choice(&["task", "process"]), Value("\"task\""), Restart, "What a worker is: a task of the server, which asks a model, or a process of yours, which answers in a model's place."),
+    field("concurrency.command", Texts, Unset("none; needed where runtime is process"), Restart, "The program a worker process runs and its arguments, such as [\"python3\", \"/srv/worker.py\"]."),
+    field("concurrency.directory", Text, Unset("the server's own"), Restart, "The directory worker processes run in."),
+    field("concurrency.env", Texts, Unset("none"), Restart, "Names of variables that worker processes get from the server's environment, beside PATH, HOME and the like."),
     field("concurrency.minWorkers", COUNT_OR_NONE, Owned("1"), Now, "Workers kept alive even when idle."),
     field("concurrency.maxWorkers", COUNT, Owned("4"), Now, "Upper bound of the pool."),
     field("concurrency.maxQueueSize", COUNT, Owned("32"), Now, "Waiting requests, all priorities together."),
@@ -185,31 +190,57 @@ pub(crate) const FIELDS: &[Field] = &[
     field("messenger.web.enabled", Flag, Value("true"), Restart, "Whether the chat page is served."),
     field("messenger.web.apiKey", Secret, Unset("no such key"), Restart, "A key of the web platform, for sites that speak for their visitors."),
 
-    field("ai-fabric.budgetScope", Choice(&["tenant", "user"]), Owned("\"tenant\""), Restart, "Whose tokens are counted together: one chat's, or all chats' of one person."),
+    field("ai-fabric.budgetScope", Choice(&["tenant", "user"]), Owned("\"tenant\""), Now, "Whose tokens are counted together: one chat's, or all chats' of one person."),
+    field("ai-fabric.localOllama", Url, Value("\"http://127.0.0.1:11434\""), Now, "Where an Ollama is looked for when no provider is configured or named by the environment; a short look at start."),
     field("ai-fabric.budgets.free", Integer(-1, i64::MAX), Owned("10_000"), Now, "Tokens per 24 h; -1 is unlimited."),
     field("ai-fabric.budgets.standard", Integer(-1, i64::MAX), Owned("100_000"), Now, "Tokens per 24 h; -1 is unlimited."),
     field("ai-fabric.budgets.premium", Integer(-1, i64::MAX), Owned("1_000_000"), Now, "Tokens per 24 h; -1 is unlimited."),
     field("ai-fabric.budgets.admin", Integer(-1, i64::MAX), Owned("-1"), Now, "Tokens per 24 h; -1 is unlimited."),
+    field("ai-fabric.budgets.freeTotal", Integer(-1, i64::MAX), Owned("-1"), Now, "Tokens per 24 h of all free accounts together; -1 is unlimited."),
     field("ai-fabric.firstTokenTimeoutMs", MS, Owned("30_000"), Now, "How long a model may take to say its first word."),
+    field("ai-fabric.idleTimeoutMs", MS, Owned("30_000"), Now, "How long a model may be silent in the middle of an answer."),
+    field("ai-fabric.limitWaitMs", MS_OR_OFF, Owned("1_000"), Now, "How long a request waits for its provider's limit while another model could be asked."),
     field("ai-fabric.fallback.primaryModel", Text, Unset("chosen by the selector"), Now, "The model a request asks first."),
     field("ai-fabric.fallback.fallbacks", Texts, Owned("[]"), Now, "The models asked when it fails, in order."),
     field("ai-fabric.fallback.maxRetries", Integer(0, 20), Owned("2"), Now, "Retries of each model after its first attempt."),
     field("ai-fabric.fallback.retryDelayMs", MS_OR_OFF, Owned("1_000"), Now, "Delay before the first retry; it doubles."),
+    field("ai-fabric.fallback.retriesPerMinute", COUNT_OR_NONE, Owned("10"), Now, "Retries a minute that are always allowed, all requests together."),
+    field("ai-fabric.fallback.retryPercent", Integer(0, 100), Owned("20"), Now, "Retries and fallbacks beyond that, in per cent of the requests of the minute."),
     field("ai-fabric.circuit.failures", COUNT, Owned("5"), Now, "Failures in a row after which a model is left alone."),
     field("ai-fabric.circuit.openMs", MS, Owned("30_000"), Now, "How long it is left alone before one probe."),
+    field("ai-fabric.circuit.benchMs", MS, Owned("60_000"), Now, "How long it is left alone when a key was refused or a quota is used up."),
     field("ai-fabric.providers[].id", Text, Required, Now, "The provider's name in logs and metrics."),
-    field("ai-fabric.providers[].kind", Choice(&["openai", "demo"]), Required, Now, "What it speaks."),
+    field("ai-fabric.providers[].kind", Choice(&["openai", "anthropic", "gigachat", "ollama", "command", "demo"]), Unset("openai, where there is a preset"), Now, "What it speaks."),
+    field("ai-fabric.providers[].preset", Choice(PRESET_NAMES), Unset("none"), Now, "Whose OpenAI-compatible API it is: fills in the address and what it does not take."),
     field("ai-fabric.providers[].name", Text, Unset("the id"), Now, "The provider's name for people."),
-    field("ai-fabric.providers[].baseUrl", Url, Unset("OpenAI's own address"), Now, "Where its API begins, such as https://llm.example.net/v1."),
-    field("ai-fabric.providers[].apiKey", Secret, Unset("no key is sent"), Now, "Its key, by reference."),
+    field("ai-fabric.providers[].baseUrl", Url, Unset("the address of the kind or preset"), Now, "Where its API begins, such as https://llm.example.net/v1."),
+    field("ai-fabric.providers[].apiKey", Secret, Unset("no key is sent"), Now, "Its key, by reference; of GigaChat the authorization key."),
+    field("ai-fabric.providers[].folder", Text, Unset("none"), Now, "The cloud folder that YandexGPT's models belong to."),
+    field("ai-fabric.providers[].scope", Choice(&["GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"]), Owned("\"GIGACHAT_API_PERS\""), Now, "On whose behalf GigaChat is called: a person, or a company that pays before or after."),
+    field("ai-fabric.providers[].authUrl", Url, Unset("GigaChat's own address"), Now, "Where GigaChat's key is exchanged for a token."),
+    field("ai-fabric.providers[].rootCertificate", Text, Unset("the system's roots alone"), Now, "A PEM file with certificates that are trusted beside the system's."),
+    field("ai-fabric.providers[].proxy", Url, Unset("none"), Now, "The proxy its calls go through."),
+    field("ai-fabric.providers[].streamUsage", Flag, Unset("true, unless the preset knows better"), Now, "Whether usage is asked for with stream_options; a few servers refuse what they do not know."),
+    field("ai-fabric.providers[].maxTokensField", Choice(&["auto", "max_tokens", "max_completion_tokens"]), Unset("auto, unless the preset knows better"), Now, "The field that holds the longest answer; auto: by the model's name."),
+    field("ai-fabric.providers[].contextTokens", COUNT, Unset("Ollama's own, which is small"), Now, "The context an Ollama loads its models with."),
+    field("ai-fabric.providers[].keepAlive", Text, Unset("Ollama's own"), Now, "How long an Ollama keeps a model loaded, in its words: 10m, -1."),
+    field("ai-fabric.providers[].program", Text, Unset("none"), Now, "The program that answers: a path, or a name of PATH. No shell reads it."),
+    field("ai-fabric.providers[].args", Texts, Owned("[]"), Now, "Its arguments, each as it stands; {model} and {correlationId} are filled in."),
+    field("ai-fabric.providers[].directory", Text, Unset("where the server runs"), Now, "Where the program runs."),
+    field("ai-fabric.providers[].output", Choice(&["text", "jsonLines"]), Owned("\"text\""), Now, "How the program writes its answer."),
+    field("ai-fabric.providers[].maxOutputBytes", Size, Owned("\"8MiB\""), Now, "The most the program may write."),
+    field("ai-fabric.providers[].environment.*", Text, Unset("none"), Now, "A variable of the program's environment."),
+    field("ai-fabric.providers[].secretEnvironment.*", Secret, Unset("none"), Now, "A variable of the program's environment that is a secret, by reference."),
     field("ai-fabric.providers[].priority", Integer(-1_000_000, 1_000_000), Owned("0"), Now, "Breaks ties between models; higher is preferred."),
     field("ai-fabric.providers[].anyModel", Flag, Value("false"), Now, "Whether models that are not listed may be named too."),
     field("ai-fabric.providers[].headers.*", Text, Unset("none"), Now, "A header sent with every call."),
+    field("ai-fabric.providers[].secretHeaders.*", Secret, Unset("none"), Now, "A header sent with every call that is a secret, by reference."),
     field("ai-fabric.providers[].wordDelayMs", MS_OR_OFF, Owned("15"), Now, "The pause between words of the demo provider."),
     field("ai-fabric.providers[].rateLimit.requestsPerMinute", COUNT, Unset("not limited"), Now, "Requests in any 60 s."),
     field("ai-fabric.providers[].rateLimit.tokensPerMinute", COUNT, Unset("not limited"), Now, "Tokens in any 60 s."),
     field("ai-fabric.providers[].rateLimit.concurrentRequests", COUNT, Unset("not limited"), Now, "Requests at once."),
     field("ai-fabric.providers[].models[].id", Text, Required, Now, "The model, as the provider names it."),
+    field("ai-fabric.providers[].models[].aliases", Texts, Owned("[]"), Now, "Other names it is asked for by."),
     field("ai-fabric.providers[].models[].name", Text, Unset("the id"), Now, "The model's name for people."),
     field("ai-fabric.providers[].models[].contextWindow", COUNT, Owned("128_000"), Now, "Tokens it can hold."),
     field("ai-fabric.providers[].models[].maxOutputTokens", COUNT, Owned("16_384"), Now, "Tokens it can answer with."),
@@ -317,6 +348,12 @@ pub(crate) fn upper_snake(name: &str) -> String {
         }
     }
     upper
+}
+
+/// Whether a change of this path counts as soon as the server reads its configuration again. What is not here needs a
+/// restart, whatever its class promises for a later version.
+pub(crate) fn applies_at_once(path: &str) -> bool {
+    path == "logging.level" || path.starts_with("logging.levels.") || path.starts_with("ai-fabric.")
 }
 
 /// The field of a schema path.

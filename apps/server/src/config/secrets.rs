@@ -37,8 +37,21 @@ pub(crate) struct Secrets {
     pub(crate) telegram_secret: Option<Secret>,
     /// `messenger.web.apiKey`
     pub(crate) web_api_key: Option<Secret>,
-    /// `apiKey` of the providers that have one, by provider id.
-    pub(crate) providers: BTreeMap<String, Secret>,
+    /// Those of the providers that have any, by provider id.
+    pub(crate) providers: BTreeMap<String, ProviderSecrets>,
+}
+
+/// What belongs to a provider and does not stand in the file itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProviderSecrets {
+    /// `apiKey`
+    pub(crate) api_key: Option<Secret>,
+    /// `secretHeaders`
+    pub(crate) headers: BTreeMap<String, Secret>,
+    /// `secretEnvironment`
+    pub(crate) environment: BTreeMap<String, Secret>,
+    /// The content of `rootCertificate`; no secret, but read with them.
+    pub(crate) root_certificate: Option<String>,
 }
 
 /// Why a secret could not be read. Never holds the secret.
@@ -64,6 +77,30 @@ pub(crate) enum SecretError {
         /// The file.
         path: PathBuf,
     },
+}
+
+// === impl ProviderSecrets ===
+
+impl ProviderSecrets {
+    /// Whether both say the same. For a reload, which keeps what has not changed.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &Secret, b: &Secret| a.expose() == b.expose();
+        let all_same = |a: &BTreeMap<String, Secret>, b: &BTreeMap<String, Secret>| {
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|((name, one), (other_name, other))| name == other_name && same(one, other))
+        };
+        let same_key = match (&self.api_key, &other.api_key) {
+            (Some(one), Some(other)) => same(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_key
+            && self.root_certificate == other.root_certificate
+            && all_same(&self.headers, &other.headers)
+            && all_same(&self.environment, &other.environment)
+    }
 }
 
 // === impl SecretRef ===

@@ -4,6 +4,7 @@
 //! `ai-fabric` and `session`) are optional: what nobody set is decided by that crate, so that each default has one
 //! home. Fields of the server's own are always there; their defaults stand in the schema.
 
+use super::ai_fabric::AiFabricSection;
 use super::secrets::SecretRef;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
@@ -123,6 +124,13 @@ pub(crate) enum StorageKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct ConcurrencySection {
     pub(crate) preset: Option<String>,
+    pub(crate) runtime: RuntimeKind,
+    /// The program of worker processes and its arguments.
+    pub(crate) command: Option<Vec<String>>,
+    /// Where worker processes run.
+    pub(crate) directory: Option<PathBuf>,
+    /// Variables worker processes get, by name.
+    pub(crate) env: Option<Vec<String>>,
     pub(crate) min_workers: Option<u64>,
     pub(crate) max_workers: Option<u64>,
     pub(crate) max_queue_size: Option<u64>,
@@ -134,6 +142,17 @@ pub(crate) struct ConcurrencySection {
     pub(crate) stuck_threshold_ms: Option<u64>,
     pub(crate) starvation_limit_ms: Option<u64>,
     pub(crate) latency_window_ms: Option<u64>,
+}
+
+/// What a worker is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RuntimeKind {
+    /// A task of the server, which asks a model.
+    #[default]
+    Task,
+    /// A process, which answers in a model's place.
+    Process,
 }
 
 /// Streaming: for all platforms, and what differs on one.
@@ -265,107 +284,6 @@ pub(crate) struct WebSection {
     pub(crate) enabled: bool,
     /// A key of the web platform for sites that speak for their visitors.
     pub(crate) api_key: Option<SecretRef>,
-}
-
-/// Models. What is not set is the fabric's own default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct AiFabricSection {
-    /// `tenant` or `user`.
-    pub(crate) budget_scope: Option<String>,
-    /// Tokens per 24 h by tier; -1 is unlimited.
-    pub(crate) budgets: Budgets,
-    pub(crate) first_token_timeout_ms: Option<u64>,
-    pub(crate) fallback: FallbackSection,
-    pub(crate) circuit: CircuitSection,
-    /// In the order of the file. Empty: the server takes what it finds.
-    pub(crate) providers: Vec<ProviderSection>,
-}
-
-/// Tokens per 24 h by tier; -1 is unlimited.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Budgets {
-    pub(crate) free: Option<i64>,
-    pub(crate) standard: Option<i64>,
-    pub(crate) premium: Option<i64>,
-    pub(crate) admin: Option<i64>,
-}
-
-/// The chain that a request walks.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct FallbackSection {
-    pub(crate) primary_model: Option<String>,
-    pub(crate) fallbacks: Option<Vec<String>>,
-    pub(crate) max_retries: Option<u64>,
-    pub(crate) retry_delay_ms: Option<u64>,
-}
-
-/// When a failing model is left alone.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct CircuitSection {
-    pub(crate) failures: Option<u64>,
-    pub(crate) open_ms: Option<u64>,
-}
-
-/// A model provider.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ProviderSection {
-    pub(crate) id: String,
-    pub(crate) kind: ProviderKind,
-    pub(crate) name: Option<String>,
-    pub(crate) base_url: Option<String>,
-    pub(crate) api_key: Option<SecretRef>,
-    pub(crate) priority: Option<i64>,
-    /// Whether models that are not listed may be named too.
-    #[serde(default)]
-    pub(crate) any_model: bool,
-    /// Headers sent with every call, beside the key.
-    #[serde(default)]
-    pub(crate) headers: BTreeMap<String, String>,
-    /// The pause between words of `demo`.
-    pub(crate) word_delay_ms: Option<u64>,
-    #[serde(default)]
-    pub(crate) rate_limit: ProviderRateLimit,
-    #[serde(default)]
-    pub(crate) models: Vec<ModelSection>,
-}
-
-/// The providers of this build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ProviderKind {
-    /// Chat completions, as OpenAI and many others speak it.
-    Openai,
-    /// Built in, no network.
-    Demo,
-}
-
-/// What a provider lets us do. What is not set is not limited.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct ProviderRateLimit {
-    pub(crate) requests_per_minute: Option<u64>,
-    pub(crate) tokens_per_minute: Option<u64>,
-    pub(crate) concurrent_requests: Option<u64>,
-}
-
-/// A model.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct ModelSection {
-    pub(crate) id: String,
-    pub(crate) name: Option<String>,
-    pub(crate) context_window: Option<u64>,
-    pub(crate) max_output_tokens: Option<u64>,
-    pub(crate) cost_per1k_input: Option<f64>,
-    pub(crate) cost_per1k_output: Option<f64>,
-    pub(crate) capabilities: Option<Vec<String>>,
-    /// The lowest tier that may use it.
-    pub(crate) required_tier: Option<String>,
 }
 
 /// Conversations.

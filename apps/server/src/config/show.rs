@@ -79,6 +79,24 @@ impl Settings {
         }
     }
 
+    /// Adds a value that nobody set and that follows from one that somebody did, such as a preset's address.
+    pub(crate) fn derived(&mut self, path: String, value: String) {
+        if !self.entries.iter().any(|entry| entry.path == path) {
+            self.entries.push(Setting {
+                path,
+                value,
+                origin: Origin::Default,
+            });
+        }
+    }
+
+    /// Every path and its value.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.path.as_str(), entry.value.as_str()))
+    }
+
     /// The table for people: path, value, origin, aligned.
     pub(crate) fn to_table(&self) -> String {
         let width = |of: fn(&Setting) -> &str| {

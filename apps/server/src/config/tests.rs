@@ -4,6 +4,8 @@ use super::environment::FixedEnvironment;
 use super::fault::{ConfigError, Origin};
 use super::*;
 use crate::config::schema::{FIELDS, Field, Initial, Kind};
+use crate::config::sections::RuntimeKind;
+use crate::machine::MachineFacts;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -147,7 +149,14 @@ fn a_file_is_read_whole() {
         "info,concurrency=debug,ai-fabric=trace"
     );
     assert_eq!(loaded.secrets.telegram_token.unwrap().expose(), BOT_TOKEN);
-    assert_eq!(loaded.secrets.providers["main"].expose(), "sk-secret");
+    assert_eq!(
+        loaded.secrets.providers["main"]
+            .api_key
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "sk-secret"
+    );
     assert!(loaded.notices.is_empty());
 }
 
@@ -230,12 +239,12 @@ fn the_names_that_people_know_work() {
         secrets.web_api_key.as_ref().unwrap().expose(),
         "web-key-0123456789"
     );
-    assert_eq!(loaded.found.openai_api_key.as_ref().unwrap().expose(), "sk-1");
-    assert_eq!(
-        loaded.found.openai_base_url.as_deref(),
-        Some("http://127.0.0.1:9/v1")
-    );
-    assert_eq!(loaded.found.openai_model.as_deref(), Some("mock"));
+    let FoundProvider::Known(found) = &loaded.found else {
+        panic!("{:?}", loaded.found)
+    };
+    assert_eq!(found.secrets.api_key.as_ref().unwrap().expose(), "sk-1");
+    assert_eq!(found.section.base_url.as_deref(), Some("http://127.0.0.1:9/v1"));
+    assert_eq!(found.section.models[0].id, "mock");
     let telegram = &sections.messenger.telegram;
     assert_eq!(telegram.base_url, "http://127.0.0.1:8");
     assert_eq!(telegram.mode, sections::IntakeMode::Webhook);
@@ -466,7 +475,10 @@ fn a_list_can_be_given_by_the_environment_whole_or_piece_by_piece() {
     let loaded = pieces.unwrap();
     let provider = &loaded.sections.ai_fabric.providers[0];
     assert_eq!((provider.id.as_str(), provider.models[0].id.as_str()), ("a", "m"));
-    assert_eq!(loaded.secrets.providers["a"].expose(), "sk-9");
+    assert_eq!(
+        loaded.secrets.providers["a"].api_key.as_ref().unwrap().expose(),
+        "sk-9"
+    );
     assert_eq!(loaded.sections.logging.levels["ai-fabric"], "debug");
     assert_eq!(
         loaded.sections.server.trusted_proxies,
@@ -515,7 +527,7 @@ fn a_field_explains_itself() {
         "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
         "\"debug\" (environment LOG_LEVEL)",
         "\"info\"",
-        "after SIGHUP",
+        "at once after openclaw config reload",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -637,6 +649,34 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
     add("ai-fabric.budgets.standard", limit(budget.limits.standard));
     add("ai-fabric.budgets.premium", limit(budget.limits.premium));
     add("ai-fabric.budgets.admin", limit(budget.limits.admin));
+    add("ai-fabric.budgets.freeTotal", limit(budget.free_total));
+    let router = RouterConfig::default();
+    add("ai-fabric.idleTimeoutMs", millis(router.idle_timeout));
+    add("ai-fabric.limitWaitMs", millis(router.limit_wait));
+    add(
+        "ai-fabric.fallback.retriesPerMinute",
+        router.retries_per_minute.to_string(),
+    );
+    add(
+        "ai-fabric.fallback.retryPercent",
+        router.retry_percent.to_string(),
+    );
+    add(
+        "ai-fabric.circuit.benchMs",
+        millis(CircuitConfig::default().bench_for),
+    );
+    let program = openclaw_command::CommandConfig::new("p".parse().unwrap(), "x");
+    let of_provider = |field: &str| format!("ai-fabric.providers[].{field}");
+    add(&of_provider("args"), format!("{:?}", program.arguments));
+    let output = match program.output {
+        openclaw_command::OutputFormat::Text => "text",
+        openclaw_command::OutputFormat::JsonLines => "jsonLines",
+    };
+    add(&of_provider("output"), format!("\"{output}\""));
+    let mebibytes = program.max_output_bytes >> 20;
+    add(&of_provider("maxOutputBytes"), format!("\"{mebibytes}MiB\""));
+    let scope = openclaw_gigachat::Scope::default().as_str();
+    add(&of_provider("scope"), format!("\"{scope}\""));
     add(
         "ai-fabric.budgetScope",
         serde_json::to_string(&budget.scope).unwrap(),
@@ -662,6 +702,7 @@ fn decided_by_the_owners() -> Vec<(String, String)> {
     );
     let unlisted = ModelDefinition::unlisted(model, ProviderId::parse("p").unwrap());
     let of_model = |field: &str| format!("ai-fabric.providers[].models[].{field}");
+    add(&of_model("aliases"), format!("{:?}", unlisted.aliases));
     add(&of_model("contextWindow"), unlisted.context_window.to_string());
     add(
         &of_model("maxOutputTokens"),
@@ -777,7 +818,12 @@ fn every_choice_of_the_table_is_one_that_the_parts_take() {
         }
         for choice in choices {
             let flag = format!("{}={choice}", field.path);
-            let loaded = load(None, &FixedEnvironment::default(), &sets([&flag]));
+            // Workers that are processes need a program.
+            let loaded = load(
+                None,
+                &FixedEnvironment::default(),
+                &sets([flag.as_str(), "concurrency.command=sh"]),
+            );
             assert!(loaded.is_ok(), "{flag}: {:?}", loaded.err());
         }
     }
@@ -803,6 +849,73 @@ fn what_the_parts_would_refuse_is_told_with_all_other_faults() {
         );
     }
     assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn worker_processes_need_a_program_that_is_there() {
+    let found = faults(from_file("[concurrency]\nruntime = 'process'\n"));
+    assert_eq!(
+        found,
+        [
+            "default: concurrency.command: nothing; it must name a program, because concurrency.runtime is process"
+        ]
+    );
+    let found = faults(from_file(
+        "[concurrency]\nruntime = 'process'\ncommand = ['/nowhere/worker', 'x']\ndirectory = '/nowhere'\n",
+    ));
+    assert_eq!(
+        found,
+        [
+            "file 3:11: concurrency.command: /nowhere/worker; it must be a program that exists and may be run",
+            "file 4:13: concurrency.directory: /nowhere; it must be a directory that exists",
+        ]
+    );
+    let loaded =
+        from_file("[concurrency]\nruntime = 'process'\ncommand = ['sh', '-c', 'x']\nenv = ['KEY']\n")
+            .unwrap();
+    let section = loaded.sections.concurrency;
+    assert_eq!(section.runtime, RuntimeKind::Process);
+    assert_eq!(section.command.unwrap(), ["sh", "-c", "x"]);
+    assert_eq!(section.env.unwrap(), ["KEY"]);
+}
+
+#[test]
+fn what_a_machine_cannot_carry_and_what_has_no_effect_is_advised_upon() {
+    let environment = FixedEnvironment {
+        machine: MachineFacts {
+            cores: Some(2),
+            memory_mb: Some(2_048),
+        },
+        ..FixedEnvironment::default()
+    };
+    let notices = |text: &str| -> Vec<String> {
+        let loaded = load(Some(text), &environment, &[]).unwrap();
+        loaded.notices.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        notices("[concurrency]\nruntime = 'process'\ncommand = ['sh']\nmaxWorkers = 4\n"),
+        [
+            "default: concurrency.memoryLimitMb: 512; 4 workers may use 2048 MB together, more than 80 % of the machine's \
+             2048 MB",
+            "file 4:14: concurrency.maxWorkers: 4; one worker per core is advised; the machine has 2",
+        ]
+    );
+    assert_eq!(
+        notices("[concurrency]\ncommand = ['sh']\nmaxQueueSize = 65\n"),
+        [
+            "file 3:16: concurrency.maxQueueSize: 65; 4 to 16 times maxWorkers is advised",
+            "file 2:11: concurrency.command: has no effect: concurrency.runtime is task",
+        ]
+    );
+    let idle = notices(
+        "[concurrency]\nruntime = 'process'\ncommand = ['sh']\nmaxWorkers = 1\nmaxQueueSize = 8\n[[ai-fabric.providers]]\nid = \
+         'a'\nkind = 'demo'\n",
+    );
+    assert!(
+        idle.len() == 1 && idle[0].contains("ai-fabric.providers: has no effect"),
+        "{idle:#?}"
+    );
+    assert!(notices("").is_empty(), "the defaults are wise everywhere");
 }
 
 #[test]
@@ -960,6 +1073,146 @@ fn no_two_fields_share_a_name_in_the_environment() {
     for (_, path) in schema::SHORT_NAMES {
         assert!(schema::find(path).is_some(), "{path}");
     }
+}
+
+#[test]
+fn every_fault_of_a_provider_is_found_where_it_stands() {
+    let mut environment = FixedEnvironment::of([("KEY", "k")]);
+    environment
+        .files
+        .insert("/ca.pem".into(), "no certificate".into());
+    let text = r#"
+[[ai-fabric.providers]]
+id = "nameless"
+anyModel = true
+[[ai-fabric.providers]]
+id = "giga"
+kind = "gigachat"
+scope = "GIGACHAT_API_XXL"
+rootCertificate = "/absent.pem"
+anyModel = true
+[[ai-fabric.providers]]
+id = "claude"
+kind = "anthropic"
+preset = "openai"
+contextTokens = 5
+rootCertificate = "/ca.pem"
+[[ai-fabric.providers]]
+id = "yandex"
+preset = "yandex"
+anyModel = true
+[[ai-fabric.providers]]
+id = "deep"
+preset = "deepseek"
+folder = "f"
+anyModel = true
+[[ai-fabric.providers]]
+id = "agent"
+kind = "command"
+apiKey = { env = "KEY" }
+[[ai-fabric.providers]]
+id = "compatible"
+kind = "openai"
+secretHeaders = { "bad header" = { env = "KEY" }, x-token = { env = "ABSENT" } }
+models = [{ id = "m", aliases = ["m"] }]
+[ai-fabric.fallback]
+primaryModel = "m"
+fallbacks = ["nobody's"]
+"#;
+    let found = faults(load(Some(text), &environment, &[]));
+    for expected in [
+        "providers[0].kind: it is missing; one of openai, anthropic",
+        "providers[1].scope: \"GIGACHAT_API_XXL\"; expected one of",
+        "providers[1].apiKey: it is missing; GigaChat needs",
+        "providers[1].rootCertificate: the file /absent.pem cannot be read",
+        "providers[2].preset: it is for kind openai; this one is anthropic",
+        "providers[2].contextTokens: it is for kind ollama; this one is anthropic",
+        "providers[2]: it has no models",
+        "providers[2].rootCertificate: the file /ca.pem holds no certificate in PEM",
+        "providers[3].folder: it is missing; the models of yandex belong to a folder",
+        "providers[3].apiKey: it is missing; yandex answers nobody without a key",
+        "providers[4].folder: preset deepseek has no folders",
+        "providers[5].program: it is missing",
+        "providers[5].apiKey: it is for kind openai, anthropic, gigachat, ollama; this one is command",
+        "providers[6].secretHeaders: \"bad header\" is not a header's name",
+        "providers[6].secretHeaders.x-token: the variable ABSENT is not set",
+        "providers[6].models[0].aliases: \"m\" is listed twice",
+    ] {
+        assert!(
+            found.iter().any(|fault| fault.contains(expected)),
+            "missing: {expected}\nin: {found:#?}"
+        );
+    }
+    // Somebody serves any model here, so the chain has no fault; where nobody does, it has.
+    assert!(found.iter().all(|fault| !fault.contains("no provider lists")));
+    let closed = "[[ai-fabric.providers]]\nid='p'\nkind='openai'\nmodels=[{id='m',aliases=['n']}]\n\
+                  [ai-fabric.fallback]\nprimaryModel='n'\nfallbacks=['p/m','q/m']\n";
+    let found = faults(from_file(closed));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].contains("\"q/m\" is a model that no provider lists"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn what_a_preset_fills_in_is_shown_and_what_is_set_beside_it_is_stronger() {
+    let environment = FixedEnvironment::of([("KEY", "k")]);
+    let text = "[[ai-fabric.providers]]\nid='p'\npreset='mistral'\napiKey={env='KEY'}\nstreamUsage=true\nanyModel=true\n";
+    let loaded = load(Some(text), &environment, &[]).unwrap();
+    let value = |path: &str| origin(&loaded, &format!("ai-fabric.providers[0].{path}"));
+    assert_eq!(value("baseUrl").0, "\"https://api.mistral.ai/v1\"");
+    assert_eq!(value("kind").0, "\"openai\"");
+    assert_eq!(value("streamUsage"), ("true".into(), "file 5:13".into()));
+    // Only who names a model gets an answer here, and that is said.
+    assert!(
+        loaded
+            .notices
+            .iter()
+            .any(|notice| notice.message.contains("only callers who name a model"))
+    );
+}
+
+#[test]
+fn the_first_provider_of_the_environment_is_taken() {
+    let all = [
+        ("ANTHROPIC_API_KEY", "k1"),
+        ("OPENAI_API_KEY", "k2"),
+        ("GIGACHAT_CREDENTIALS", "k3"),
+        ("YANDEX_API_KEY", "k4"),
+        ("YANDEX_FOLDER_ID", "f"),
+        ("OLLAMA_HOST", "box"),
+    ];
+    let found = |skip: usize| {
+        let mut environment = FixedEnvironment::default();
+        for (name, value) in all.iter().skip(skip) {
+            environment.vars.insert((*name).into(), (*value).into());
+        }
+        match load(None, &environment, &[]).unwrap().found {
+            FoundProvider::Known(found) => found.by.to_owned(),
+            FoundProvider::Ollama { base_url, .. } => base_url,
+            FoundProvider::Nothing => String::new(),
+        }
+    };
+    let order: Vec<String> = [0, 1, 2, 3, 5, 6].into_iter().map(found).collect();
+    assert_eq!(
+        order,
+        [
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "GIGACHAT_CREDENTIALS",
+            "YANDEX_API_KEY",
+            "http://box:11434",
+            ""
+        ]
+    );
+    // A configured provider is stronger than all of them, and their faults are nobody's then.
+    let environment = FixedEnvironment::of([("ANTHROPIC_API_KEY_FILE", "/absent")]);
+    let demo = "[[ai-fabric.providers]]\nid='d'\nkind='demo'\n";
+    let loaded = load(Some(demo), &environment, &[]).unwrap();
+    assert!(matches!(loaded.found, FoundProvider::Nothing));
+    let alone = faults(load(None, &environment, &[]));
+    assert!(alone[0].contains("/absent cannot be read"), "{alone:#?}");
 }
 
 proptest! {

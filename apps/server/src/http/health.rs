@@ -3,6 +3,7 @@
 use super::native::is_local;
 use super::{App, is_admin};
 use crate::problem::Problem;
+use crate::prometheus::fabric::write_gauges;
 use crate::prometheus::{Exposition, PoolSnapshot};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -33,7 +34,12 @@ pub(super) fn not_ready(app: &App) -> Vec<String> {
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let reasons = not_ready(&app);
     if reasons.is_empty() {
-        return "ready\n".into_response();
+        // Messages are taken; that nobody answers them for now is the operator's will.
+        return if app.gateway.pool().is_paused() {
+            "ready\npaused: nothing is handed to workers\n".into_response()
+        } else {
+            "ready\n".into_response()
+        };
     }
     let mut text = String::from("not ready\n");
     for reason in reasons {
@@ -54,11 +60,23 @@ pub(crate) async fn metrics(
     let mut out = Exposition::default();
     snapshot(&app).write(&mut out);
     app.counters.write(&mut out);
+    let fabric = &app.facts.fabric;
+    write_gauges(&mut out, &app.registry, &fabric.limiter, &fabric.circuits);
     let totals = app.gateway.pool().totals();
     out.counter(
         "openclaw_pool_refusals_total",
         "Requests the pool refused.",
         totals.refusals,
+    );
+    out.gauge(
+        "openclaw_pool_abandoned_workers",
+        "Threads or processes that were killed and are not gone.",
+        totals.abandoned as f64,
+    );
+    out.gauge(
+        "openclaw_pool_paused",
+        "1 while an operator has stopped handing work to workers.",
+        f64::from(u8::from(app.gateway.pool().is_paused())),
     );
     out.gauge(
         "openclaw_inbox_open_entries",

@@ -1,8 +1,11 @@
 //! The rules of the parts, asked while the configuration is checked: what a part would refuse at start is a fault of the
 //! configuration, told with all others.
 
-use super::{concurrency, dispatch_limits, provider, rate, streaming_options};
-use crate::config::sections::{IntakeMode, Sections};
+use super::providers::provider;
+use super::{Workers, concurrency, dispatch_limits, rate, streaming_options};
+use crate::config::sections::{IntakeMode, RuntimeKind, Sections};
+use crate::machine::MachineFacts;
+use openclaw_concurrency::Machine;
 use openclaw_core::{Platform, ValidationError};
 use openclaw_messenger::RateLimits;
 use std::collections::BTreeSet;
@@ -38,6 +41,7 @@ pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
         }
     };
     ask("concurrency", concurrency(&sections.concurrency).map(drop));
+    ask("concurrency", Workers::of(&sections.concurrency).map(drop));
     for platform in Platform::ALL {
         let resolved =
             streaming_options(&sections.streaming).and_then(|options| Ok(options.resolve(platform)?));
@@ -74,7 +78,11 @@ fn strangers_of_the_chain(sections: &Sections) -> Vec<BrokenRule> {
         .iter()
         .filter_map(|own| Some((own, provider(own).ok()?)))
         .flat_map(|(own, provider)| {
-            let names = provider.models.into_iter().map(|model| model.id.to_string());
+            let names = provider
+                .models
+                .into_iter()
+                .flat_map(|model| std::iter::once(model.id).chain(model.aliases))
+                .map(|name| name.to_string());
             names
                 .flat_map(|model| [format!("{}/{model}", own.id), model])
                 .collect::<Vec<_>>()
@@ -109,6 +117,61 @@ fn webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
                   A-Z a-z 0-9 _ -, or messenger.telegram.mode to polling"
             .to_owned(),
     })
+}
+
+/// What is allowed and yet unwise on this machine, and what is set and has no effect.
+pub(crate) fn advice(sections: &Sections, machine: MachineFacts) -> Vec<BrokenRule> {
+    let section = &sections.concurrency;
+    let processes = section.runtime == RuntimeKind::Process;
+    let mut advice = Vec::new();
+    if let Ok(pool) = concurrency(section) {
+        let machine = Machine {
+            cores: machine.cores.unwrap_or(usize::MAX),
+            memory_mb: machine.memory_mb.unwrap_or(u64::MAX),
+            process_workers: processes,
+            longest_turn: None,
+        };
+        advice.extend(pool.advice(machine).into_iter().map(|advice| BrokenRule {
+            path: path("concurrency", &advice.field),
+            message: format!("{}; {}", advice.value, advice.rule),
+        }));
+    }
+    let mut idle = |is_set: bool, path: &str, why: &str| {
+        if is_set {
+            advice.push(BrokenRule {
+                path: path.to_owned(),
+                message: why.to_owned(),
+            });
+        }
+    };
+    let fabric = &sections.ai_fabric;
+    let answered =
+        "has no effect: with concurrency.runtime = process the workers answer, and no model is asked";
+    idle(
+        processes && !fabric.providers.is_empty(),
+        "ai-fabric.providers",
+        answered,
+    );
+    let chain = fabric.fallback.primary_model.is_some();
+    idle(processes && chain, "ai-fabric.fallback.primaryModel", answered);
+    idle(
+        processes && fabric.first_token_timeout_ms.is_some(),
+        "ai-fabric.firstTokenTimeoutMs",
+        "has no effect: with concurrency.runtime = process a worker's heartbeats say whether it still works",
+    );
+    let tasks = "has no effect: concurrency.runtime is task";
+    idle(
+        !processes && section.command.is_some(),
+        "concurrency.command",
+        tasks,
+    );
+    idle(
+        !processes && section.directory.is_some(),
+        "concurrency.directory",
+        tasks,
+    );
+    idle(!processes && section.env.is_some(), "concurrency.env", tasks);
+    advice
 }
 
 /// The configuration's name of a field that a part names in its own way.

@@ -4,12 +4,15 @@
 
 mod attack;
 mod cli;
+mod fabric;
 mod faults;
 mod first_path;
 mod kill;
 mod native;
 mod newcomer;
+mod operator;
 mod page;
+mod process_workers;
 mod refusals;
 mod sdk;
 mod setup;

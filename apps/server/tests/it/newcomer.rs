@@ -348,6 +348,20 @@ async fn a_token_that_cannot_be_one_is_told_at_the_start() {
 }
 
 #[tokio::test]
+async fn the_readmes_placeholder_of_a_provider_key_is_told_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run_with(dir.path(), &["serve"], &[("OPENAI_API_KEY", "sk-…")]).await;
+    check(
+        &ran,
+        78,
+        &[
+            "environment OPENAI_API_KEY  error  the key has",
+            "next  mend OPENAI_API_KEY, or unset it",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn a_bot_api_that_cannot_be_reached_is_named_with_the_reason() {
     let token = "700700:nobody-must-read-0123456789abcdefgh";
     let address = format!("http://{}", nobody().await);

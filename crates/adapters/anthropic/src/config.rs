@@ -51,6 +51,11 @@ impl AnthropicConfig {
         }
     }
 
+    /// Finds every fault without building anything; none shows a key or an address.
+    pub fn check(&self) -> Result<(), ValidationError> {
+        self.clone().validate().map(drop)
+    }
+
     pub(crate) fn validate(self) -> Result<Endpoint, ValidationError> {
         let mut faults = Vec::new();
         let base = self.base_url.trim_end_matches('/');

@@ -262,7 +262,7 @@ fn stop_reason(reason: &str) -> StopReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_http_client::testing::{at_places, place_of_difference};
+    use openclaw_http_client::testing::{LONG_ANSWER, at_places, most_held, place_of_difference};
     use proptest::prelude::*;
 
     /// Text, thinking, a call in pieces and one without arguments, in the documented shapes.
@@ -387,6 +387,15 @@ mod tests {
             panic!("{said:?}");
         };
         assert!(!error.to_string().contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
+        let payload = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"слово 🙂\"}}\n\n";
+        let (short, _) = most_held(decoder(None), payload, 1 << 20);
+        let (long, events) = most_held(decoder(None), payload, LONG_ANSWER);
+        assert_eq!(long, short, "the most that was held, in bytes");
+        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
     }
 
     proptest! {

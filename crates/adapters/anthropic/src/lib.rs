@@ -31,7 +31,7 @@
 
 mod config;
 mod decode;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod model;
 mod quota;

@@ -111,6 +111,10 @@ impl ModelPort for AnthropicModel {
         )))
     }
 
+    fn always_streams(&self) -> bool {
+        true
+    }
+
     async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
         let response = self
             .client

@@ -49,6 +49,11 @@ impl CommandConfig {
         }
     }
 
+    /// Finds every fault without running anything; none shows a variable's value.
+    pub fn check(&self) -> Result<(), ValidationError> {
+        self.validate()
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ValidationError> {
         let mut faults = Vec::new();
         let program = self.program.as_os_str();

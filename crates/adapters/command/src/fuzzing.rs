@@ -1,4 +1,4 @@
-//! What the fuzz targets see of this crate. Compiled under `--cfg fuzzing`, which they alone set.
+//! What the fuzz targets see of this crate. Compiled for them (`--cfg fuzzing`), and with the tests so that it keeps up.
 
 use crate::config::OutputFormat;
 use crate::decode::Decoder;

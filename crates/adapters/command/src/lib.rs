@@ -50,7 +50,7 @@
 
 mod config;
 mod decode;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod model;
 mod process;

@@ -110,4 +110,8 @@ impl ModelPort for CommandModel {
         );
         Ok(Box::pin(Running::new(child, line, decoder)))
     }
+
+    fn always_streams(&self) -> bool {
+        true
+    }
 }

@@ -109,6 +109,11 @@ impl GigaChatConfig {
         }
     }
 
+    /// Finds every fault without building anything; none shows a key or an address.
+    pub fn check(&self) -> Result<(), ValidationError> {
+        self.clone().validate().map(drop)
+    }
+
     pub(crate) fn validate(self) -> Result<Endpoint, ValidationError> {
         let rule = "must be an http or https address without a password";
         let mut faults = Vec::new();

@@ -198,7 +198,7 @@ fn in_stream(said: &str) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_http_client::testing::{at_places, place_of_difference};
+    use openclaw_http_client::testing::{LONG_ANSWER, at_places, most_held, place_of_difference};
     use proptest::prelude::*;
 
     /// Text and a call, in the documented shapes.
@@ -296,6 +296,15 @@ mod tests {
             };
             assert_eq!(decode(&[stream.as_bytes()]), [Err(expected)]);
         }
+    }
+
+    #[test]
+    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
+        let payload = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"слово 🙂\"}}]}\n\n";
+        let (short, _) = most_held(decoder("call_x".into()), payload, 1 << 20);
+        let (long, events) = most_held(decoder("call_x".into()), payload, LONG_ANSWER);
+        assert_eq!(long, short, "the most that was held, in bytes");
+        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
     }
 
     proptest! {

@@ -153,6 +153,10 @@ impl ModelPort for GigaChatModel {
         )))
     }
 
+    fn always_streams(&self) -> bool {
+        true
+    }
+
     async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
         let call = Call {
             url: self.endpoint.models.clone(),

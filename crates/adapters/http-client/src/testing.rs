@@ -1,7 +1,13 @@
 //! Decoders without a network, for the tests of those who implement [`BodyDecoder`].
 
+use crate::answer::{AnswerDecoder, AnswerFormat};
 use crate::body::{BodyDecoder, Step};
 use bytes::Bytes;
+
+/// As long an answer as a test of memory reads: a gigabyte in optimised builds, in the others enough to see growth.
+pub const LONG_ANSWER: usize = if cfg!(debug_assertions) { 2 << 20 } else { 1 << 30 };
+/// About what one read from a socket returns; no multiple of an event's length.
+const CHUNK: usize = 8 * 1024 - 1;
 
 /// Everything a decoder makes of a body that comes in these chunks and then ends.
 pub fn decode<D: BodyDecoder>(mut decoder: D, chunks: &[&[u8]]) -> Vec<Result<D::Item, D::Error>> {
@@ -46,4 +52,29 @@ where
         return Some(0);
     }
     (1..bytes.len()).find(|place| differs(&at_places(bytes, &[*place])))
+}
+
+/// The most bytes a decoder held while it read the same payload again and again, and how many events it made of so many
+/// bytes. Stops where the decoder does.
+pub fn most_held<F: AnswerFormat>(
+    mut decoder: AnswerDecoder<F>,
+    payload: &str,
+    length: usize,
+) -> (usize, usize) {
+    // Enough repetitions that any slice of a chunk's length, at any phase of the payload, lies within.
+    let source = Bytes::from(payload.repeat(CHUNK / payload.len().max(1) + 2));
+    let (mut phase, mut most, mut events) = (0, 0, 0);
+    for _ in 0..length.div_ceil(CHUNK) {
+        decoder.push(source.slice(phase..phase + CHUNK));
+        phase = (phase + CHUNK) % payload.len().max(1);
+        loop {
+            match decoder.step() {
+                Step::Item(_) => events += 1,
+                Step::More => break,
+                Step::Done | Step::Failed(_) => return (most, events),
+            }
+        }
+        most = most.max(decoder.held_bytes());
+    }
+    (most, events)
 }

@@ -100,6 +100,7 @@ impl TenantDirectory for MemoryStore {
         let Some(row) = state.tenants.remove(&key) else {
             return Ok(false);
         };
+        state.forget_payer(&row.tenant.tenant_id);
         state.addresses.remove(&(row.bot, row.tenant.tenant_id));
         let entries: Vec<EntryId> = state
             .inbox

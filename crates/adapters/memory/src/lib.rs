@@ -29,6 +29,7 @@
 
 mod directory;
 mod keys;
+mod ledger;
 mod state;
 mod turn;
 

@@ -3,6 +3,7 @@
 use openclaw_core::{
     BotId, ChatMessage, CorrelationId, IncomingMessage, Platform, SessionId, TenantId, Timestamp,
 };
+use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     AccountUsage, ApiKeyRecord, EntryId, Fence, HistoryMessage, NewOutboxPart, OpenEntry, OutboxId,
     OutboxPart, Outcome, Recovery, ReservationRecord, ShownPart, StoreError, StoredTenant, UsageDelta,
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) updates: HashMap<UpdateKey, EntryId>,
     pub(crate) outbox: BTreeMap<OutboxId, OutboxPart>,
     pub(crate) usage: HashMap<String, AccountUsage>,
+    /// One row for each day, payer, tier and model.
+    pub(crate) ledger: Vec<Spent>,
     pub(crate) keys: Vec<ApiKeyRecord>,
     pub(crate) meta: HashMap<String, String>,
     last_tenant: i64,
@@ -52,7 +55,6 @@ pub(crate) struct TenantRow {
 pub(crate) struct Running {
     pub(crate) entry: EntryId,
     pub(crate) generation: u64,
-    pub(crate) begun_at: Timestamp,
     pub(crate) reservation: Option<ReservationRecord>,
 }
 
@@ -183,25 +185,25 @@ impl State {
                 account: delta.account.clone(),
                 window_started_at: delta.window_started_at,
                 used: 0,
+                settled: 0,
             });
         if delta.window_started_at > usage.window_started_at {
             usage.window_started_at = delta.window_started_at;
             usage.used = delta.tokens;
+            usage.settled = delta.settled;
         } else if delta.window_started_at == usage.window_started_at {
             usage.used = usage.used.saturating_add(delta.tokens);
+            usage.settled = usage.settled.saturating_add(delta.settled);
         }
     }
 
-    /// Charges what a turn that did not end had set aside, into the window that is open.
-    pub(crate) fn charge_interrupted(&mut self, reservation: &ReservationRecord, begun_at: Timestamp) {
-        let window_started_at = self
-            .usage
-            .get(&reservation.account)
-            .map_or(begun_at, |usage| usage.window_started_at);
+    /// Charges what a turn that did not end had set aside, into the window it was taken from.
+    pub(crate) fn charge_interrupted(&mut self, reservation: &ReservationRecord) {
         self.add_usage(&UsageDelta {
             account: reservation.account.clone(),
-            window_started_at,
+            window_started_at: reservation.window_started_at,
             tokens: reservation.input_estimate,
+            settled: 1,
         });
     }
 
@@ -209,7 +211,7 @@ impl State {
     pub(crate) fn interrupt(&mut self, key: TenantKey) -> Option<Running> {
         let running = self.tenants.get_mut(&key)?.running.take()?;
         if let Some(reservation) = &running.reservation {
-            self.charge_interrupted(reservation, running.begun_at);
+            self.charge_interrupted(reservation);
         }
         Some(running)
     }

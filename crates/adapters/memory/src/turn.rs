@@ -4,6 +4,7 @@ use crate::MemoryStore;
 use crate::state::{EntryRow, Running, State};
 use async_trait::async_trait;
 use openclaw_core::Timestamp;
+use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId, Fence,
     HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, ShownPart, StoreDepths, StoreError,
@@ -84,7 +85,6 @@ impl TurnStore for MemoryStore {
         tenant.running = Some(Running {
             entry: begin.entry,
             generation: entered.session.generation,
-            begun_at: begin.now,
             reservation: begin.reservation,
         });
         Ok(TurnGrant {
@@ -125,8 +125,11 @@ impl TurnStore for MemoryStore {
                 tenant.remember(generation, said.message, said.tokens, said.model, commit.now);
             }
         }
-        if let Some(delta) = &commit.usage {
+        for delta in &commit.usage {
             state.add_usage(delta);
+        }
+        for spent in &commit.spent {
+            state.add_spent(spent);
         }
         Ok(state.add_parts(commit.entry, key, correlation_id, commit.outbox, commit.now))
     }
@@ -238,16 +241,25 @@ impl TurnStore for MemoryStore {
         Ok(self.open_state()?.usage.get(account).cloned())
     }
 
-    async fn add_usage(&self, deltas: Vec<UsageDelta>) -> Result<(), StoreError> {
+    async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError> {
         let mut state = self.open_state()?;
         for delta in &deltas {
             state.add_usage(delta);
         }
+        for spent in &spent {
+            state.add_spent(spent);
+        }
+        Ok(())
+    }
+
+    async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {
+        self.open_state()?.usage.remove(account);
         Ok(())
     }
 
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError> {
         let mut state = self.open_state()?;
+        state.sweep_ledger(sweep.now);
         Ok(sweep_state(&mut state, sweep))
     }
 

@@ -82,6 +82,11 @@ impl OllamaConfig {
         format!("http://{}{port}{path}", reachable(&authority))
     }
 
+    /// Finds every fault without building anything; none shows a key or an address.
+    pub fn check(&self) -> Result<(), ValidationError> {
+        self.clone().validate().map(drop)
+    }
+
     pub(crate) fn validate(self) -> Result<Endpoint, ValidationError> {
         let mut faults = Vec::new();
         let chat = address(&self.base_url, "/api/chat");

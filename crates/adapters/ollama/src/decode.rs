@@ -145,7 +145,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_http_client::testing::{at_places, place_of_difference};
+    use openclaw_http_client::testing::{LONG_ANSWER, at_places, most_held, place_of_difference};
     use proptest::prelude::*;
 
     /// Thinking, text and two calls, in the documented shapes.
@@ -237,6 +237,15 @@ mod tests {
             panic!("{said:?}");
         };
         assert!(!error.to_string().contains("hush"));
+    }
+
+    #[test]
+    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
+        let payload = "{\"message\":{\"role\":\"assistant\",\"content\":\"слово 🙂\"},\"done\":false}\n";
+        let (short, _) = most_held(decoder("call_x".into()), payload, 1 << 20);
+        let (long, events) = most_held(decoder("call_x".into()), payload, LONG_ANSWER);
+        assert_eq!(long, short, "the most that was held, in bytes");
+        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
     }
 
     proptest! {

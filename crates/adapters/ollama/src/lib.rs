@@ -33,7 +33,7 @@
 mod config;
 mod decode;
 mod discovery;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod model;
 mod refusal;

@@ -78,6 +78,10 @@ impl ModelPort for OllamaModel {
         )))
     }
 
+    fn always_streams(&self) -> bool {
+        true
+    }
+
     async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
         let response = self
             .client

@@ -4,6 +4,7 @@ use openclaw_core::{ProviderId, Secret, ValidationError, Violation};
 use openclaw_http_client::{address, insert_secret};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+use std::borrow::Cow;
 
 /// The field that holds the longest answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub struct OpenAiConfig {
     pub include_usage: bool,
     /// Where the longest answer is written.
     pub max_tokens_field: MaxTokensField,
+    /// Written before the names of models that have no scheme of their own, such as `gpt://folder/`; empty for nothing.
+    /// The names people use stay short.
+    pub model_prefix: String,
 }
 
 /// The same, checked.
@@ -46,6 +50,7 @@ pub(crate) struct Endpoint {
     pub(crate) key: Option<Secret>,
     pub(crate) include_usage: bool,
     pub(crate) max_tokens_field: MaxTokensField,
+    model_prefix: String,
 }
 
 // === impl OpenAiConfig ===
@@ -60,7 +65,13 @@ impl OpenAiConfig {
             headers: Vec::new(),
             include_usage: true,
             max_tokens_field: MaxTokensField::default(),
+            model_prefix: String::new(),
         }
+    }
+
+    /// Finds every fault without building anything; none shows a key or an address.
+    pub fn check(&self) -> Result<(), ValidationError> {
+        self.clone().validate().map(drop)
     }
 
     pub(crate) fn validate(self) -> Result<Endpoint, ValidationError> {
@@ -97,6 +108,7 @@ impl OpenAiConfig {
                 key: self.key,
                 include_usage: self.include_usage,
                 max_tokens_field: self.max_tokens_field,
+                model_prefix: self.model_prefix,
             }),
             _ => Err(ValidationError::one(
                 "baseUrl",
@@ -104,6 +116,24 @@ impl OpenAiConfig {
                 "must be an http or https address",
             )),
         }
+    }
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// The model's name as the provider wants it.
+    pub(crate) fn full_name<'a>(&self, model: &'a str) -> Cow<'a, str> {
+        if self.model_prefix.is_empty() || model.contains("://") {
+            Cow::Borrowed(model)
+        } else {
+            Cow::Owned(format!("{}{model}", self.model_prefix))
+        }
+    }
+
+    /// The name people use for a model that the provider names so.
+    pub(crate) fn short_name<'a>(&self, model: &'a str) -> &'a str {
+        model.strip_prefix(self.model_prefix.as_str()).unwrap_or(model)
     }
 }
 
@@ -127,5 +157,29 @@ impl MaxTokensField {
         } else {
             "max_tokens"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_written_before_names_without_a_scheme_and_taken_off_again() {
+        let mut config = OpenAiConfig::new("p".parse().unwrap(), "http://127.0.0.1:1/v1", None);
+        let plain = config.clone().validate().unwrap();
+        assert_eq!(plain.full_name("a/b"), "a/b");
+        assert_eq!(plain.short_name("gpt://f/a"), "gpt://f/a");
+        config.model_prefix = "gpt://folder/".into();
+        let endpoint = config.validate().unwrap();
+        assert_eq!(
+            endpoint.full_name("yandexgpt/latest"),
+            "gpt://folder/yandexgpt/latest"
+        );
+        assert_eq!(endpoint.full_name("gpt://other/m"), "gpt://other/m");
+        assert_eq!(
+            endpoint.short_name("gpt://folder/yandexgpt/latest"),
+            "yandexgpt/latest"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! What the fuzz targets see of this crate. Compiled under `--cfg fuzzing`, which they alone set.
+//! What the fuzz targets see of this crate. Compiled for them (`--cfg fuzzing`), and with the tests so that it keeps up.
 
 use crate::chunk::Decoder;
-use crate::stream::AnswerDecoder;
+use crate::stream::decoder;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::ModelEvent;
 use openclaw_http_client::BodyDecoder;
@@ -9,7 +9,7 @@ use openclaw_http_client::BodyDecoder;
 /// The decoder of a streamed answer.
 #[must_use]
 pub fn answer() -> impl BodyDecoder<Item = ModelEvent, Error = ModelError> {
-    AnswerDecoder::default()
+    decoder()
 }
 
 /// An answer in one piece.

@@ -30,7 +30,7 @@
 
 mod chunk;
 mod config;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod header;
 mod model;

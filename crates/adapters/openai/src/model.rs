@@ -179,7 +179,7 @@ impl ModelPort for OpenAiModel {
         Ok(Some(
             list.data
                 .iter()
-                .filter_map(|model| ModelId::parse(&model.id).ok())
+                .filter_map(|model| ModelId::parse(self.endpoint.short_name(&model.id)).ok())
                 .collect(),
         ))
     }

@@ -85,7 +85,7 @@ impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let request = self.request;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", self.model)?;
+        map.serialize_entry("model", self.endpoint.full_name(self.model.as_str()).as_ref())?;
         map.serialize_entry("messages", &Messages(&request.messages))?;
         let streamed = request.form == AnswerForm::Streamed;
         map.serialize_entry("stream", &streamed)?;

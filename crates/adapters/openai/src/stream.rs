@@ -42,7 +42,7 @@ impl AnswerFormat for Completions {
 mod tests {
     use super::*;
     use openclaw_core::{StopReason, TokenUsage};
-    use openclaw_http_client::testing::{at_places, decode, place_of_difference};
+    use openclaw_http_client::testing::{LONG_ANSWER, at_places, decode, most_held, place_of_difference};
     use proptest::prelude::*;
 
     /// Keep-alives, text, two calls that interleave and usage in a chunk of its own, in the documented shapes.
@@ -94,6 +94,15 @@ mod tests {
     #[test]
     fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
         assert_eq!(place_of_difference(RECORDED.as_bytes(), decoder), None);
+    }
+
+    #[test]
+    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
+        let payload = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"слово 🙂\"}}]}\n\n";
+        let (short, _) = most_held(decoder(), payload, 1 << 20);
+        let (long, events) = most_held(decoder(), payload, LONG_ANSWER);
+        assert_eq!(long, short, "the most that was held, in bytes");
+        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
     }
 
     proptest! {

@@ -57,6 +57,13 @@ impl ChildWorker {
         (Self { questions }, asked)
     }
 
+    /// Another hand on the same child, for whoever asks in the handler's name.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            questions: self.questions.clone(),
+        }
+    }
+
     /// Asks the child. One question at a time: an earlier answer that has not ended is cancelled first.
     pub async fn ask(&mut self, request: WorkerRequest) -> Answer {
         let (sender, events) = mpsc::channel(EVENTS);

@@ -70,12 +70,19 @@ impl WorkerCommand {
         if self.program.components().count() > 1 {
             let from = self.directory.as_deref().unwrap_or(Path::new(""));
             let file = from.join(&self.program);
-            return file.is_file().then_some(file);
+            return is_program(&file).then_some(file);
         }
         std::env::split_paths(path?)
             .map(|directory| directory.join(&self.program))
-            .find(|file| file.is_file())
+            .find(|file| is_program(file))
     }
+}
+
+/// Whether somebody may run it.
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 // === impl ProcessConfig ===
@@ -101,7 +108,7 @@ impl ProcessConfig {
     ///
     /// # Errors
     ///
-    /// When a rule is broken; all broken ones are named, as fields of `concurrency.process`.
+    /// When a rule is broken; all broken ones are named, as fields of `concurrency`.
     pub fn validate(&self) -> Result<(), ValidationError> {
         let mut violations = Vec::new();
         let mut rule = |holds: bool, field: &str, value: &dyn std::fmt::Display, rule: &str| {
@@ -115,7 +122,14 @@ impl ProcessConfig {
             found.is_some(),
             "command",
             &program,
-            "must be a program that exists",
+            "must be a program that exists and may be run",
+        );
+        let directory = self.command.directory.as_deref();
+        rule(
+            directory.is_none_or(Path::is_dir),
+            "directory",
+            &directory.unwrap_or(Path::new("")).display(),
+            "must be a directory that exists",
         );
         rule(self.threads > 0, "threads", &self.threads, "must not be 0");
         rule(

@@ -61,7 +61,9 @@
 //! is not found again: confine workers you do not trust with a container or a user of their own, which is also where a
 //! limit on the number of processes belongs. What hooks, budgets and replies do with an answer is the handler's.
 //!
-//! Reading order: `runtime`, `worker` (the task), `process` (the child), `frame` (the wire), `answer`.
+//! Where the handler's work is a turn that asks a model, [`WorkerModel`] puts the child in the model's place.
+//!
+//! Reading order: `runtime`, `worker` (the task), `process` (the child), `frame` (the wire), `answer`, `model`.
 
 #![forbid(unsafe_code)]
 
@@ -69,12 +71,13 @@ mod answer;
 mod config;
 mod fault;
 mod frame;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod leash;
 mod lines;
 mod memory;
 mod meter;
+mod model;
 mod process;
 mod runtime;
 mod stderr;
@@ -83,4 +86,5 @@ mod worker;
 pub use answer::{Answer, ChildWorker, WorkerRefusal};
 pub use config::{ProcessConfig, WorkerCommand};
 pub use frame::WorkerRequest;
+pub use model::WorkerModel;
 pub use runtime::ProcessRuntime;

@@ -251,9 +251,7 @@ where
         drop(questions);
         let answer = answer.map_err(|panic| Fault::HandlerPanicked(said(&*panic)))?;
         // The child must be free before the pool hands over the next request.
-        if let Err(fault) = self.desk.settle().await {
-            self.desk.replace_child(&fault).await;
-        }
+        self.desk.settle_or_replace().await;
         self.desk.link.finished(run, answer);
         Ok(())
     }
@@ -331,7 +329,11 @@ impl<T: 'static> Desk<T> {
             let frame = tokio::select! {
                 biased;
                 frame = process.next() => frame?,
-                () = question.events.closed() => return self.settle().await,
+                () = question.events.closed() => {
+                    // Nobody waits for this answer: what goes wrong with it costs the child and not the request.
+                    self.settle_or_replace().await;
+                    return Ok(());
+                }
             };
             self.link.heartbeat();
             self.unheard = false;
@@ -403,9 +405,18 @@ impl<T: 'static> Desk<T> {
         beating(sent, &link, &clock).await
     }
 
-    /// Brings a child whose answer is no longer wanted to its end.
+    /// Has a child without an answer afterwards: the one there is, or in time another.
+    async fn settle_or_replace(&mut self) {
+        let (link, clock) = (self.link.clone(), Arc::clone(&self.terms.clock));
+        if let Err(fault) = beating(self.settle(), &link, &clock).await {
+            self.replace_child(&fault).await;
+        }
+    }
+
+    /// Brings a child whose answer is no longer wanted to its end. Dropping the future leaves the question open, to be
+    /// settled by whoever comes next.
     async fn settle(&mut self) -> Result<(), Fault> {
-        let Some(id) = self.open.take() else {
+        let Some(id) = self.open.clone() else {
             return Ok(());
         };
         let grace = self.terms.config.cancel_grace;
@@ -420,7 +431,11 @@ impl<T: 'static> Desk<T> {
                 () = &mut patience => return Err(Fault::Unsettled(grace)),
             };
             match frame {
-                Frame::Done { id: of, .. } | Frame::Refused { id: of, .. } if of == id => return Ok(()),
+                Frame::Done { id: of, .. } | Frame::Refused { id: of, .. } if of == id => {
+                    self.open = None;
+                    process.answered();
+                    return Ok(());
+                }
                 Frame::Heartbeat
                 | Frame::Unknown
                 | Frame::Piece { .. }

@@ -3,6 +3,7 @@
 pub(crate) mod directory;
 pub(crate) mod inbox;
 pub(crate) mod keys;
+pub(crate) mod ledger;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 pub(crate) mod sweep;

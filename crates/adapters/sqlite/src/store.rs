@@ -1,14 +1,15 @@
 //! The ports, each method handed to the writer or to a reader.
 
 use crate::SqliteStore;
-use crate::ops::{directory, inbox, keys, memory, outbox, sweep, turn};
+use crate::ops::{directory, inbox, keys, ledger, memory, outbox, sweep, turn};
 use async_trait::async_trait;
 use openclaw_core::{BotId, Platform, TenantId, Timestamp, UserId};
+use openclaw_gateway::ledger::{Spent, SpentQuery, SpentRow};
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, ApiKeyRecord, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId,
     Fence, HistoryMessage, KeyStore, MetaStore, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery,
     ShownPart, StoreDepths, StoreError, StoredTenant, Sweep, Swept, TenantDirectory, TurnGrant, TurnStore,
-    UsageDelta,
+    UsageDelta, UsageLedger,
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 
@@ -91,13 +92,21 @@ impl TurnStore for SqliteStore {
         Ok(self.read(move |c| memory::usage(c, &account)).await?)
     }
 
-    async fn add_usage(&self, deltas: Vec<UsageDelta>) -> Result<(), StoreError> {
-        if deltas.is_empty() {
+    async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError> {
+        if deltas.is_empty() && spent.is_empty() {
             return Ok(());
         }
         Ok(self
-            .write(move |c| deltas.iter().try_for_each(|delta| memory::add_usage(c, delta)))
+            .write(move |c| {
+                deltas.iter().try_for_each(|delta| memory::add_usage(c, delta))?;
+                spent.iter().try_for_each(|spent| ledger::add(c, spent))
+            })
             .await?)
+    }
+
+    async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {
+        let account = account.to_owned();
+        Ok(self.write(move |c| memory::reset_usage(c, &account)).await?)
     }
 
     async fn sweep(&self, what: Sweep) -> Result<Swept, StoreError> {
@@ -184,5 +193,12 @@ impl MetaStore for SqliteStore {
     async fn put_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
         let (key, value) = (key.to_owned(), value.to_owned());
         Ok(self.write(move |c| keys::put_meta(c, &key, &value)).await?)
+    }
+}
+
+#[async_trait]
+impl UsageLedger for SqliteStore {
+    async fn spent(&self, query: SpentQuery) -> Result<Vec<SpentRow>, StoreError> {
+        Ok(self.read(move |c| ledger::spent(c, &query)).await?)
     }
 }

@@ -31,8 +31,10 @@
 //!
 //! What it cannot do: end code that blocks its thread and never yields. Killing such a worker answers its request and
 //! frees its place; the thread is abandoned and counted ([`WorkerRuntime::abandoned`](openclaw_concurrency::WorkerRuntime::abandoned)).
-//! When every thread of the workers is abandoned, new workers get new threads, up to
-//! [`TaskRuntimeConfig::max_abandoned`] in all. A worker's memory is the server's and its part cannot be told.
+//! When every thread is abandoned, or has been held by one task for longer than a heartbeat, workers that are handed
+//! something new get new threads, up to [`TaskRuntimeConfig::max_abandoned`] in all. A request that had begun on the
+//! held threads and waits there cannot be moved; it goes on when a thread comes back, or ends as its worker is declared
+//! stuck. A worker's memory is the server's and its part cannot be told.
 //!
 //! Reading order: [`TaskRuntime`], then the worker's task, then the threads.
 

@@ -1,7 +1,7 @@
 //! The runtime: what a worker's task is made of, and where it runs.
 
 use crate::threads::{Crew, OwnThreads, Threads};
-use crate::worker::{Presence, TaskHandle, Watched, work};
+use crate::worker::{Seats, TaskHandle};
 use futures::future::BoxFuture;
 use openclaw_concurrency::{SpawnError, WorkContext, WorkerHandle, WorkerLink, WorkerRuntime};
 use openclaw_core::Clock;
@@ -9,21 +9,20 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 /// How many threads workers have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskRuntimeConfig {
     /// Threads that workers share. At least 1.
     pub threads: usize,
-    /// Threads that may be lost to handlers that never yield, in all, before no more are started and with them no
+    /// Threads that may be held by handlers that do not yield, in all, before no more are started and with them no
     /// more workers.
     pub max_abandoned: usize,
 }
 
 /// Runs each worker as a task that calls one handler. Dropping it, after the pool, ends its threads without waiting.
 pub struct TaskRuntime<R, T, F> {
-    threads: Threads,
+    threads: Arc<Threads>,
     clock: Arc<dyn Clock>,
     handler: Arc<dyn Fn(R, WorkContext) -> F + Send + Sync>,
     answers: std::marker::PhantomData<fn() -> T>,
@@ -80,7 +79,7 @@ where
         handler: impl Fn(R, WorkContext) -> F + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
-            threads,
+            threads: Arc::new(threads),
             clock,
             handler: Arc::new(handler),
             answers: std::marker::PhantomData,
@@ -95,23 +94,13 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     fn spawn(&self, link: WorkerLink<T>) -> Result<Arc<dyn WorkerHandle<R>>, SpawnError> {
-        let (letters, letter_box) = mpsc::channel(1);
-        let mut presence = None;
-        let abort = self.threads.spawn(|crew| {
-            let own = Arc::new(Presence::new(crew));
-            presence = Some(Arc::clone(&own));
-            let task = work(
-                letter_box,
-                Arc::clone(&self.handler),
-                link.clone(),
-                Arc::clone(&self.clock),
-            );
-            Watched::new(task, own, link.clone())
-        })?;
-        let presence = presence
-            .filter(|presence| presence.born())
-            .ok_or_else(|| SpawnError::new("the runtime has ended"))?;
-        Ok(Arc::new(TaskHandle::new(letters, abort, presence, link)))
+        let seats = Seats {
+            threads: Arc::clone(&self.threads),
+            clock: Arc::clone(&self.clock),
+            handler: Arc::clone(&self.handler),
+            link,
+        };
+        Ok(Arc::new(TaskHandle::new(seats)?))
     }
 
     fn keep_house(&self, housekeeping: BoxFuture<'static, ()>) -> Result<(), SpawnError> {

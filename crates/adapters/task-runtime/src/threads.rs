@@ -1,12 +1,15 @@
-//! The threads workers run on, in generations: when every thread of one is held by a worker that was killed and
-//! never yields, the next workers get a new generation. Earlier ones live until their last worker is gone.
+//! The threads workers run on, in generations: when every thread of one is held by code that does not yield, workers
+//! that come next, and idle ones that were there, get a new generation. Earlier ones live until their last worker is
+//! gone.
 
 use openclaw_concurrency::SpawnError;
+use openclaw_core::Monotonic;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 
@@ -43,21 +46,35 @@ pub(crate) struct Crew {
     pub(crate) abandoned: AtomicUsize,
     /// Workers whose task is not gone yet.
     pub(crate) workers: AtomicUsize,
+    /// Since when each thread has been running one task without a pause, in milliseconds after the origin and never
+    /// [`FREE`] or [`LOST`]. Empty for threads that are somebody else's.
+    threads: Box<[AtomicU64]>,
 }
+
+/// A thread between two tasks.
+const FREE: u64 = 0;
+/// A thread that runs a worker which was killed.
+const LOST: u64 = u64::MAX;
 
 /// No thread could be had.
 #[derive(Debug, thiserror::Error)]
-#[error("{abandoned} threads are held by workers that never yield; no more than {limit} may be")]
-pub(crate) struct TooManyAbandoned {
-    abandoned: usize,
+#[error("{held} threads are held by workers that do not yield; no more than {limit} may be")]
+pub(crate) struct TooManyHeld {
+    held: usize,
     limit: usize,
 }
 
 // === impl Threads ===
 
 impl Threads {
-    /// Starts a worker's task.
-    pub(crate) fn spawn<F>(&self, task: impl FnOnce(Arc<Crew>) -> F) -> Result<AbortHandle, SpawnError>
+    /// Starts a worker's task, at the moment `now`. A thread that has not paused for longer than `patience` is not
+    /// counted on.
+    pub(crate) fn spawn<F>(
+        &self,
+        now: Monotonic,
+        patience: Duration,
+        task: impl FnOnce(Arc<Crew>) -> F,
+    ) -> Result<AbortHandle, SpawnError>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -65,7 +82,7 @@ impl Threads {
             Self::Shared { handle, abandoned } => {
                 Ok(handle.spawn(task(Arc::clone(abandoned))).abort_handle())
             }
-            Self::Own(own) => own.spawn(task),
+            Self::Own(own) => own.spawn(now, patience, task),
         }
     }
 
@@ -108,31 +125,38 @@ impl OwnThreads {
         })
     }
 
-    fn spawn<F>(&self, task: impl FnOnce(Arc<Crew>) -> F) -> Result<AbortHandle, SpawnError>
+    fn spawn<F>(
+        &self,
+        now: Monotonic,
+        patience: Duration,
+        task: impl FnOnce(Arc<Crew>) -> F,
+    ) -> Result<AbortHandle, SpawnError>
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let mut generations = self.generations.lock();
-        if generations
-            .last()
-            .is_none_or(|last| last.abandoned() >= self.per_generation)
-        {
-            let abandoned = generations.iter().map(Generation::abandoned).sum::<usize>();
-            if abandoned >= self.max_abandoned {
+        let open = |generation: &Generation| !generation.crew.is_held(now, patience);
+        if !generations.iter().any(open) {
+            let held: usize = generations
+                .iter()
+                .map(|generation| generation.crew.held(now, patience))
+                .sum();
+            if held >= self.max_abandoned {
                 let limit = self.max_abandoned;
-                return Err(SpawnError::new(TooManyAbandoned { abandoned, limit }));
+                return Err(SpawnError::new(TooManyHeld { held, limit }));
             }
             tracing::error!(
-                abandoned,
-                "all threads of the workers are held by code that never yields; new ones are started"
+                held,
+                "all threads of the workers are held by code that does not yield; new ones are started"
             );
             // Those whose last worker is gone have no further use; dropping them does not wait.
             generations.retain(|generation| !generation.is_deserted());
             generations.push(Generation::start(self.per_generation)?);
         }
         let Some((runtime, crew)) = generations
-            .last()
-            .and_then(|last| last.runtime.as_ref().map(|runtime| (runtime, &last.crew)))
+            .iter()
+            .rfind(|generation| open(generation))
+            .and_then(|open| open.runtime.as_ref().map(|runtime| (runtime, &open.crew)))
         else {
             return Err(SpawnError::new("the runtime has ended"));
         };
@@ -149,6 +173,61 @@ impl Drop for OwnThreads {
     }
 }
 
+// === impl Crew ===
+
+impl Crew {
+    fn of(threads: usize) -> Self {
+        Self {
+            threads: (0..threads).map(|_| AtomicU64::new(FREE)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Notes that a thread begins a task.
+    pub(crate) fn begins(&self, thread: usize, now: Monotonic) {
+        self.note(thread, millis(now));
+    }
+
+    /// Notes that the task a thread runs has been given up.
+    pub(crate) fn loses(&self, thread: usize) {
+        self.note(thread, LOST);
+    }
+
+    /// Notes that a thread is free again.
+    pub(crate) fn ends(&self, thread: usize) {
+        self.note(thread, FREE);
+    }
+
+    fn note(&self, thread: usize, what: u64) {
+        if let Some(since) = self.threads.get(thread) {
+            since.store(what, Ordering::Release);
+        }
+    }
+
+    /// Threads that are lost, or have not paused for longer than `patience`.
+    fn held(&self, now: Monotonic, patience: Duration) -> usize {
+        let longest = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let now = millis(now);
+        let held = |since: u64| since == LOST || (since != FREE && now.saturating_sub(since) > longest);
+        self.threads
+            .iter()
+            .filter(|since| held(since.load(Ordering::Acquire)))
+            .count()
+    }
+
+    /// Whether no thread is left that a task could count on.
+    pub(crate) fn is_held(&self, now: Monotonic, patience: Duration) -> bool {
+        !self.threads.is_empty() && self.held(now, patience) >= self.threads.len()
+    }
+}
+
+/// One is as early as zero, and is not [`FREE`].
+fn millis(now: Monotonic) -> u64 {
+    u64::try_from(now.since_origin().as_millis())
+        .unwrap_or(LOST)
+        .clamp(FREE + 1, LOST - 1)
+}
+
 // === impl Generation ===
 
 impl Generation {
@@ -161,7 +240,7 @@ impl Generation {
             .map_err(SpawnError::new)?;
         Ok(Self {
             runtime: Some(runtime),
-            crew: Arc::default(),
+            crew: Arc::new(Crew::of(threads)),
         })
     }
 

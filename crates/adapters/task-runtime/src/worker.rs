@@ -1,15 +1,20 @@
-//! One worker: a task with a letter box.
+//! One worker: a task with a letter box, and the seat it has on the threads.
+//!
+//! A worker that is handed a request while no thread of its generation can be counted on is given a new seat, on
+//! threads that can: it has no request yet, so that nothing of it is lost but an empty task.
 
-use crate::threads::Crew;
+use crate::threads::{Crew, Threads};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
-use openclaw_concurrency::{Assignment, MemoryInUse, WorkContext, WorkerExit, WorkerHandle, WorkerLink};
+use openclaw_concurrency::{
+    Assignment, MemoryInUse, SpawnError, WorkContext, WorkerExit, WorkerHandle, WorkerLink,
+};
 use openclaw_core::Clock;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,20 +24,44 @@ use tokio::task::AbortHandle;
 
 /// The pool's end of a worker.
 pub(crate) struct TaskHandle<R> {
+    /// Guards the seat; held to put a letter in or to change seats.
+    seat: Mutex<Seat<R>>,
+    seating: Box<dyn Seating<R>>,
+}
+
+/// A worker's task as it stands on some generation of threads.
+struct Seat<R> {
     /// Holds one request at most, since the pool hands over one at a time. Closed when the worker is to end.
-    letters: Mutex<Option<mpsc::Sender<Assignment<R>>>>,
+    letters: Option<mpsc::Sender<Assignment<R>>>,
     abort: AbortHandle,
     presence: Arc<Presence>,
-    /// Says `exited` for a worker that is gone already.
-    gone: Box<dyn Fn() + Send + Sync>,
+}
+
+/// What it takes to seat a worker, with the types of answer and handler left out.
+trait Seating<R>: Send + Sync {
+    fn seat(&self) -> Result<Seat<R>, SpawnError>;
+
+    /// Whether a task there would wait for threads that do not come back.
+    fn is_held(&self, crew: &Crew) -> bool;
+
+    /// Says that the worker is gone.
+    fn gone(&self, exit: WorkerExit);
+}
+
+/// Seats one worker.
+pub(crate) struct Seats<T, H: ?Sized> {
+    pub(crate) threads: Arc<Threads>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) handler: Arc<H>,
+    pub(crate) link: WorkerLink<T>,
 }
 
 /// Whether a worker's task is on a thread at this moment, and whether it was killed then.
-#[derive(Debug)]
 pub(crate) struct Presence {
     state: Mutex<On>,
     birth: Mutex<Birth>,
     crew: Arc<Crew>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A runtime that has ended drops a task while it is being spawned, and the pool must not be told from there.
@@ -41,22 +70,24 @@ enum Birth {
     Expected,
     Born,
     Stillborn,
+    /// The worker has another seat.
+    Disowned,
 }
 
+/// Which thread, where it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum On {
     /// Waiting; no thread is held.
     Nothing,
-    Thread,
+    Thread(Option<usize>),
     /// Killed while on a thread, which is lost until the task yields.
-    AbandonedThread,
+    AbandonedThread(Option<usize>),
 }
 
 /// A worker's task, watched from outside.
 pub(crate) struct Watched<T> {
-    task: Pin<Box<dyn Future<Output = ()> + Send>>,
+    task: Pin<Box<dyn Future<Output = WorkerExit> + Send>>,
     presence: Arc<Presence>,
-    /// How it ends when it is dropped before it has ended by itself.
     link: WorkerLink<T>,
     ended: bool,
 }
@@ -66,41 +97,55 @@ struct OnThread<'a>(&'a Presence);
 
 // === impl TaskHandle ===
 
-impl<R> TaskHandle<R> {
-    pub(crate) fn new<T: 'static>(
-        letters: mpsc::Sender<Assignment<R>>,
-        abort: AbortHandle,
-        presence: Arc<Presence>,
-        link: WorkerLink<T>,
-    ) -> Self {
-        Self {
-            letters: Mutex::new(Some(letters)),
-            abort,
-            presence,
-            gone: Box::new(move || link.exited(WorkerExit::Ended)),
+impl<R: Send + 'static> TaskHandle<R> {
+    pub(crate) fn new<T, H, F>(seats: Seats<T, H>) -> Result<Self, SpawnError>
+    where
+        T: Send + 'static,
+        H: Fn(R, WorkContext) -> F + Send + Sync + 'static + ?Sized,
+        F: Future<Output = T> + Send + 'static,
+    {
+        Ok(Self {
+            seat: Mutex::new(seats.seat()?),
+            seating: Box::new(seats),
+        })
+    }
+
+    /// Puts a request into the letter box, of another seat where this one is lost.
+    fn hand_over(&self, assignment: Assignment<R>) -> Result<(), WorkerExit> {
+        let mut seat = self.seat.lock();
+        if seat.letters.is_none() {
+            // Killed meanwhile: the pool has given up on it.
+            return Ok(());
         }
+        if self.seating.is_held(&seat.presence.crew) {
+            let new = self.seating.seat().map_err(|error| WorkerExit::Crashed {
+                reason: format!("no thread for it: {}", error.source),
+            })?;
+            let old = std::mem::replace(&mut *seat, new);
+            old.presence.disown();
+            old.abort.abort();
+        }
+        let letters = seat.letters.as_ref().ok_or(WorkerExit::Ended)?;
+        letters.try_send(assignment).map_err(|_| WorkerExit::Ended)
     }
 }
 
 impl<R: Send + 'static> WorkerHandle<R> for TaskHandle<R> {
     fn run(&self, assignment: Assignment<R>) {
-        let refused = match &*self.letters.lock() {
-            Some(letters) => letters.try_send(assignment).err(),
-            None => None,
-        };
-        if refused.is_some() {
-            (self.gone)();
+        if let Err(exit) = self.hand_over(assignment) {
+            self.seating.gone(exit);
         }
     }
 
     fn retire(&self) {
-        self.letters.lock().take();
+        self.seat.lock().letters.take();
     }
 
     fn kill(&self) {
-        self.letters.lock().take();
-        self.presence.kill();
-        self.abort.abort();
+        let mut seat = self.seat.lock();
+        seat.letters.take();
+        seat.presence.kill();
+        seat.abort.abort();
     }
 
     fn memory(&self) -> MemoryInUse {
@@ -111,25 +156,69 @@ impl<R: Send + 'static> WorkerHandle<R> for TaskHandle<R> {
 impl<R> fmt::Debug for TaskHandle<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskHandle")
-            .field("presence", &self.presence)
+            .field("presence", &self.seat.lock().presence)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Seats ===
+
+impl<R, T, H, F> Seating<R> for Seats<T, H>
+where
+    R: Send + 'static,
+    T: Send + 'static,
+    H: Fn(R, WorkContext) -> F + Send + Sync + 'static + ?Sized,
+    F: Future<Output = T> + Send + 'static,
+{
+    fn seat(&self) -> Result<Seat<R>, SpawnError> {
+        let (letters, letter_box) = mpsc::channel(1);
+        let mut presence = None;
+        let (now, patience) = (self.clock.monotonic(), self.link.heartbeat_interval());
+        let abort = self.threads.spawn(now, patience, |crew| {
+            let own = Arc::new(Presence::new(crew, Arc::clone(&self.clock)));
+            presence = Some(Arc::clone(&own));
+            let task = work(
+                letter_box,
+                Arc::clone(&self.handler),
+                self.link.clone(),
+                Arc::clone(&self.clock),
+            );
+            Watched::new(task, own, self.link.clone())
+        })?;
+        let presence = presence
+            .filter(|presence| presence.born())
+            .ok_or_else(|| SpawnError::new("the runtime has ended"))?;
+        Ok(Seat {
+            letters: Some(letters),
+            abort,
+            presence,
+        })
+    }
+
+    fn is_held(&self, crew: &Crew) -> bool {
+        crew.is_held(self.clock.monotonic(), self.link.heartbeat_interval())
+    }
+
+    fn gone(&self, exit: WorkerExit) {
+        self.link.exited(exit);
     }
 }
 
 // === impl Presence ===
 
 impl Presence {
-    pub(crate) fn new(crew: Arc<Crew>) -> Self {
+    fn new(crew: Arc<Crew>, clock: Arc<dyn Clock>) -> Self {
         crew.workers.fetch_add(1, Ordering::AcqRel);
         Self {
             state: Mutex::new(On::Nothing),
             birth: Mutex::new(Birth::Expected),
             crew,
+            clock,
         }
     }
 
     /// Called once the task is spawned; `false` when it was dropped meanwhile.
-    pub(crate) fn born(&self) -> bool {
+    fn born(&self) -> bool {
         let mut birth = self.birth.lock();
         if *birth == Birth::Expected {
             *birth = Birth::Born;
@@ -137,7 +226,12 @@ impl Presence {
         *birth == Birth::Born
     }
 
-    /// Called when the task is dropped; `true` when the pool is to be told.
+    /// From here on the task's end is no longer the worker's.
+    fn disown(&self) {
+        *self.birth.lock() = Birth::Disowned;
+    }
+
+    /// Called when the task ends; `true` when the pool is to be told.
     fn died(&self) -> bool {
         let mut birth = self.birth.lock();
         if *birth == Birth::Expected {
@@ -147,15 +241,22 @@ impl Presence {
     }
 
     fn enter(&self) -> OnThread<'_> {
-        *self.state.lock() = On::Thread;
+        let thread = tokio::runtime::worker_index();
+        *self.state.lock() = On::Thread(thread);
+        if let Some(thread) = thread {
+            self.crew.begins(thread, self.clock.monotonic());
+        }
         OnThread(self)
     }
 
     fn kill(&self) {
         let mut state = self.state.lock();
-        if *state == On::Thread {
-            *state = On::AbandonedThread;
+        if let On::Thread(thread) = *state {
+            *state = On::AbandonedThread(thread);
             self.crew.abandoned.fetch_add(1, Ordering::AcqRel);
+            if let Some(thread) = thread {
+                self.crew.loses(thread);
+            }
         }
     }
 }
@@ -166,11 +267,23 @@ impl Drop for Presence {
     }
 }
 
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence")
+            .field("state", &*self.state.lock())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for OnThread<'_> {
     fn drop(&mut self) {
-        let was = std::mem::replace(&mut *self.0.state.lock(), On::Nothing);
-        if was == On::AbandonedThread {
+        let mut state = self.0.state.lock();
+        let was = std::mem::replace(&mut *state, On::Nothing);
+        if matches!(was, On::AbandonedThread(_)) {
             self.0.crew.abandoned.fetch_sub(1, Ordering::AcqRel);
+        }
+        if let On::Thread(Some(thread)) | On::AbandonedThread(Some(thread)) = was {
+            self.0.crew.ends(thread);
         }
     }
 }
@@ -178,8 +291,8 @@ impl Drop for OnThread<'_> {
 // === impl Watched ===
 
 impl<T: Send + 'static> Watched<T> {
-    pub(crate) fn new(
-        task: impl Future<Output = ()> + Send + 'static,
+    fn new(
+        task: impl Future<Output = WorkerExit> + Send + 'static,
         presence: Arc<Presence>,
         link: WorkerLink<T>,
     ) -> Self {
@@ -192,38 +305,52 @@ impl<T: Send + 'static> Watched<T> {
     }
 }
 
+impl<T> Watched<T> {
+    fn end(&mut self, exit: WorkerExit) {
+        if !std::mem::replace(&mut self.ended, true) && self.presence.died() {
+            self.link.exited(exit);
+        }
+    }
+}
+
 impl<T> Future for Watched<T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let _on_thread = this.presence.enter();
-        let polled = this.task.as_mut().poll(context);
-        this.ended = polled.is_ready();
-        polled
+        let polled = {
+            let _on_thread = this.presence.enter();
+            this.task.as_mut().poll(context)
+        };
+        polled.map(|exit| this.end(exit))
     }
 }
 
 impl<T> Drop for Watched<T> {
     fn drop(&mut self) {
-        // The handler's future goes first: only then is the worker really gone.
-        self.task = Box::pin(std::future::ready(()));
-        if self.presence.died() && !self.ended {
-            self.link.exited(WorkerExit::Ended);
+        // The handler's future goes first: only then is the worker really gone. Its drop is the handler's code, which
+        // may panic and must not keep the pool from being told.
+        let task = std::mem::replace(&mut self.task, Box::pin(std::future::ready(WorkerExit::Ended)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+        self.end(WorkerExit::Ended);
+        if let Err(panic) = dropped {
+            discard(panic);
         }
     }
 }
 
 /// The life of a worker: one request after the other until the letter box is closed. Ends with the first panic, which
 /// may have left anything behind.
-pub(crate) async fn work<R, T, F>(
+async fn work<R, T, H, F>(
     mut letters: mpsc::Receiver<Assignment<R>>,
-    handler: Arc<dyn Fn(R, WorkContext) -> F + Send + Sync>,
+    handler: Arc<H>,
     link: WorkerLink<T>,
     clock: Arc<dyn Clock>,
-) where
+) -> WorkerExit
+where
     R: Send + 'static,
     T: Send + 'static,
+    H: Fn(R, WorkContext) -> F + Send + Sync + 'static + ?Sized,
     F: Future<Output = T> + Send + 'static,
 {
     // One timer serves many requests: setting one for each would cost more than most hand-overs, and a beat that
@@ -237,13 +364,22 @@ pub(crate) async fn work<R, T, F>(
             Ok(answer) => link.finished(run, answer),
             Err(panic) => {
                 let reason = format!("the handler panicked: {}", said(&*panic));
-                drop(panic);
-                link.exited(WorkerExit::Crashed { reason });
-                return;
+                discard(panic);
+                return WorkerExit::Crashed { reason };
             }
         }
+        // Ending a request may have woken another worker, and the one woken last waits for this very thread where no
+        // other can take it. A next handler that blocked would hold it up.
+        tokio::task::yield_now().await;
     }
-    link.exited(WorkerExit::Ended);
+    WorkerExit::Ended
+}
+
+/// Drops what a panic carried. That is the handler's code again, and may panic in its turn.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        Box::leak(another);
+    }
 }
 
 /// Runs `work` and gives a sign of life whenever the interval has passed, from the same task.

@@ -136,7 +136,10 @@ impl Call {
             || self.reported.is_some()
             || matches!(
                 error,
-                ModelError::Timeout { .. } | ModelError::Cut | ModelError::InStream { .. }
+                ModelError::Timeout { .. }
+                    | ModelError::Cut
+                    | ModelError::InStream { .. }
+                    | ModelError::Refused { .. }
             );
         let usage = if charged {
             self.spent()

@@ -9,6 +9,7 @@ use crate::rate_limiter::RateLimiter;
 use crate::registry::ProviderRegistry;
 use crate::retry_budget::RetryBudget;
 use openclaw_core::{Clock, EventContext, Random};
+use parking_lot::RwLock;
 use std::sync::Arc;
 
 /// Walks fallback chains. Cheap to clone; clones share.
@@ -39,9 +40,18 @@ pub struct RouterDeps {
 /// What routed answers keep of their router.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) config: RouterConfig,
+    /// Read where a decision is made, so that a change counts for calls that follow it.
+    config: RwLock<RouterConfig>,
     pub(super) deps: RouterDeps,
     pub(super) retries: RetryBudget,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(super) fn config(&self) -> RouterConfig {
+        *self.config.read()
+    }
 }
 
 // === impl FallbackRouter ===
@@ -53,10 +63,18 @@ impl FallbackRouter {
         Self {
             shared: Arc::new(Shared {
                 retries: RetryBudget::new(config.retries_per_minute, config.retry_percent),
-                config,
+                config: RwLock::new(config),
                 deps: RouterDeps { events, ..deps },
             }),
         }
+    }
+
+    /// Other deadlines and retries from now on, for requests under way as well.
+    pub fn configure(&self, config: RouterConfig) {
+        *self.shared.config.write() = config;
+        self.shared
+            .retries
+            .configure(config.retries_per_minute, config.retry_percent);
     }
 
     /// Offers the request to its chain. Nothing happens before the stream is polled; dropping it ends the call under

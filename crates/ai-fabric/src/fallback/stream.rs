@@ -70,6 +70,13 @@ impl RoutedStream {
         self.attempts.lock().clone()
     }
 
+    /// Ends what is still under way and tells everything that was tried, with what each has cost.
+    pub fn finish(mut self) -> Vec<Attempt> {
+        // A call that is dropped records itself as one whose reader has left.
+        self.phase = Phase::Done;
+        std::mem::take(&mut *self.attempts.lock())
+    }
+
     /// What all of it has cost so far: the attempts that have ended and the answer under way.
     pub fn spent(&self) -> TokenUsage {
         let under_way = match &self.phase {
@@ -103,7 +110,7 @@ impl RoutedStream {
         self.queue.push_back(RoutedEvent::Event(first));
         let clock = &walk.router.deps.clock;
         let last = clock.monotonic();
-        let timer = clock.sleep_until((last + walk.router.config.idle_timeout).min(walk.request.deadline));
+        let timer = clock.sleep_until((last + walk.router.config().idle_timeout).min(walk.request.deadline));
         self.phase = Phase::Answering(Box::new(Answering {
             walk,
             call,
@@ -242,7 +249,7 @@ impl Answering {
             let clock = &self.walk.router.deps.clock;
             let now = clock.monotonic();
             let deadline = self.walk.request.deadline;
-            let idle_due = self.last + self.walk.router.config.idle_timeout;
+            let idle_due = self.last + self.walk.router.config().idle_timeout;
             if now >= deadline {
                 return Poll::Ready(TimeoutPhase::Whole);
             }

@@ -199,7 +199,7 @@ impl Walk {
             Err(refused) => {
                 self.publish_limit(&refused);
                 let patience = if self.has_next() {
-                    (self.now() + self.router.config.limit_wait).min(self.request.deadline)
+                    (self.now() + self.router.config().limit_wait).min(self.request.deadline)
                 } else {
                     self.request.deadline
                 };
@@ -243,9 +243,9 @@ impl Walk {
         self.announce(&found);
         let chat = fitted(&self.request.chat, self.output_allowed(&found));
         let clock = Arc::clone(&self.router.deps.clock);
-        // Of an answer in one piece nothing comes before all of it.
-        let streamed = self.request.chat.form == AnswerForm::Streamed;
-        let first_due = clock.monotonic() + self.router.config.first_token_timeout;
+        // Of an answer in one piece nothing comes before all of it, unless its provider cannot help streaming.
+        let streamed = self.request.chat.form == AnswerForm::Streamed || found.port.always_streams();
+        let first_due = clock.monotonic() + self.router.config().first_token_timeout;
         let due = if streamed {
             first_due.min(self.request.deadline)
         } else {

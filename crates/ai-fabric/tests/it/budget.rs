@@ -4,7 +4,7 @@ use openclaw_ai_fabric::budget::BUDGET_WINDOW;
 use openclaw_ai_fabric::event::TokenBudgetWarning;
 use openclaw_ai_fabric::{
     BudgetScope, ChatRequest, Estimator, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest,
-    TokenBudget, TokenBudgetConfig,
+    StoredUsage, TokenBudget, TokenBudgetConfig,
 };
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{
@@ -208,7 +208,14 @@ fn the_store_is_believed_only_about_accounts_that_are_not_in_memory() {
         bank.budget.reserve(&free("t", 1, 300)),
         Err(ReserveError::NotLoaded)
     ));
-    bank.budget.prime("t", Some((bank.clock.now(), 9_000)));
+    bank.budget.prime(
+        "t",
+        Some(StoredUsage {
+            window_started_at: bank.clock.now(),
+            used: 9_000,
+            settled: 1,
+        }),
+    );
     bank.budget.prime("t", None);
     assert!(bank.budget.is_loaded("t"));
     assert_eq!(bank.budget.usage("t", AccessTier::Free).used, 9_000);
@@ -322,4 +329,37 @@ proptest! {
         drop(held);
         prop_assert_eq!(bank.budget.usage("t", AccessTier::Free).reserved, 0);
     }
+}
+
+#[test]
+fn other_limits_count_for_what_follows_and_leave_reservations_alone() {
+    let bank = loaded();
+    let held = reserve(&bank, 0, 9_000).unwrap();
+    let mut config = TokenBudgetConfig::default();
+    config.limits.free = Some(5_000);
+    bank.budget.configure(config);
+    assert!(reserve(&bank, 0, 256).is_err());
+    assert_eq!(held.output_allowed(), 9_000);
+    held.settle(1_000);
+    let usage = bank.budget.usage("t", AccessTier::Free);
+    assert_eq!((usage.limit, usage.remaining), (Some(5_000), Some(4_000)));
+}
+
+#[test]
+fn details_tell_since_when_and_for_how_many_turns_tokens_are_set_aside() {
+    let bank = loaded();
+    let began = bank.clock.now();
+    let first = reserve(&bank, 0, 300).unwrap();
+    bank.clock.advance(Duration::from_secs(5));
+    let second = reserve(&bank, 0, 300).unwrap();
+    let details = bank.budget.details("t", AccessTier::Free);
+    assert_eq!((details.outstanding, details.reserved_since), (2, Some(began)));
+    assert_eq!(details.window_started_at, Some(began));
+    first.settle(10);
+    drop(second);
+    let details = bank.budget.details("t", AccessTier::Free);
+    assert_eq!(
+        (details.outstanding, details.reserved_since, details.settled),
+        (0, None, 1)
+    );
 }

@@ -8,6 +8,7 @@
 mod budget;
 mod circuit;
 mod limiter;
+mod manual;
 mod router;
 mod selection;
 mod support;

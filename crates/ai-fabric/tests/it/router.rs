@@ -4,14 +4,15 @@ use crate::support::{Ending, Turn, World, answer, at, correlation_id, model, ser
 use futures::{FutureExt, StreamExt};
 use openclaw_ai_fabric::event::FallbackTriggered;
 use openclaw_ai_fabric::{
-    AttemptOutcome, ChatRequest, CircuitConfig, FallbackChain, ModelError, ProviderRateLimit, RouteError,
-    RoutedEvent, RoutedRequest, RoutedStream, RouterConfig, TimeoutPhase,
+    AnswerForm, AttemptOutcome, ChatRequest, CircuitConfig, FallbackChain, ModelError, ProviderRateLimit,
+    RouteError, RoutedEvent, RoutedRequest, RoutedStream, RouterConfig, TimeoutPhase,
 };
 use openclaw_core::{ChatMessage, Clock, CodedError, ModelEvent, Role, StopReason, TokenUsage};
 use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-fn request(fallbacks: &[&str]) -> RoutedRequest {
+pub(crate) fn request(fallbacks: &[&str]) -> RoutedRequest {
     RoutedRequest {
         chat: ChatRequest::new(vec![ChatMessage::text(Role::User, "hello there")], 100),
         chain: FallbackChain {
@@ -25,7 +26,10 @@ fn request(fallbacks: &[&str]) -> RoutedRequest {
 }
 
 /// Drives the stream to its end, moving the clock by a millisecond whenever everything rests.
-fn run(world: &World, mut stream: RoutedStream) -> (Vec<RoutedEvent>, Option<RouteError>, RoutedStream) {
+pub(crate) fn run(
+    world: &World,
+    mut stream: RoutedStream,
+) -> (Vec<RoutedEvent>, Option<RouteError>, RoutedStream) {
     let mut events = Vec::new();
     for _ in 0..1_000_000 {
         match stream.next().now_or_never() {
@@ -52,7 +56,7 @@ fn said(events: &[RoutedEvent]) -> String {
     })
 }
 
-fn errors(error: Option<RouteError>) -> Vec<ModelError> {
+pub(crate) fn errors(error: Option<RouteError>) -> Vec<ModelError> {
     match error {
         Some(RouteError::AllModelsFailed(error)) => error
             .attempts
@@ -313,6 +317,25 @@ fn silence_is_ended_by_three_deadlines() {
     );
     assert_eq!(phases(begun, 10_000), (timeout(TimeoutPhase::Whole), at(10_000)));
     assert_eq!(phases(mute, 10_000), (timeout(TimeoutPhase::Whole), at(10_000)));
+}
+
+#[test]
+fn an_answer_in_one_piece_has_a_deadline_for_its_first_token_where_its_provider_streams_all_the_same() {
+    for (always_streams, phase, ended) in [
+        (true, TimeoutPhase::FirstToken, at(30_000)),
+        (false, TimeoutPhase::Whole, at(100_000)),
+    ] {
+        let world = World::new();
+        world.port.always_streams.store(always_streams, Ordering::Relaxed);
+        world.port.script([Turn::Say(Vec::new(), Ending::Silence)]);
+        let mut request = request(&[]);
+        request.chat.form = AnswerForm::Whole;
+        request.chain.max_retries = 0;
+        request.deadline = at(100_000);
+        let (_, error, _) = run(&world, world.router.route(request));
+        assert_eq!(errors(error), [ModelError::Timeout { phase }]);
+        assert_eq!(world.clock.monotonic(), ended);
+    }
 }
 
 #[test]

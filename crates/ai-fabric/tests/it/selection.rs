@@ -191,3 +191,23 @@ fn health_breaks_a_tie() {
     pass.failed(&openclaw_ai_fabric::ModelError::Cut);
     assert_eq!(selector.select(&chat()).unwrap().chosen.model.id, model("b"));
 }
+
+#[test]
+fn all_providers_are_replaced_in_one_step_or_not_at_all() {
+    let world = World::new();
+    let port = || Arc::clone(&world.port) as Arc<dyn openclaw_ai_fabric::ModelPort>;
+    // A call that has begun keeps what it found.
+    let kept = world.registry.find_model(&model("a")).unwrap();
+    let next = vec![(provider("q", &["x"]), port()), (provider("r", &["y"]), port())];
+    world.registry.replace_all(next).unwrap();
+    assert_eq!(found(&world, "a"), None);
+    assert_eq!(found(&world, "y"), pair("r", "y"));
+    assert_eq!(kept.provider.id.as_str(), "p");
+    let broken = vec![
+        (provider("s", &["z"]), port()),
+        (provider("t", &["w", "w"]), port()),
+    ];
+    assert!(world.registry.replace_all(broken).is_err());
+    assert_eq!(found(&world, "z"), None, "nothing of it was taken over");
+    assert_eq!(found(&world, "x"), pair("q", "x"));
+}

@@ -13,6 +13,7 @@ use openclaw_core::{
     Subscription,
 };
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct Scripted {
     clock: Arc<ManualClock>,
     script: Mutex<VecDeque<Turn>>,
     calls: Mutex<Vec<(ModelId, u64, Duration)>>,
+    /// Whether it streams also where it is asked for an answer in one piece.
+    pub(crate) always_streams: AtomicBool,
 }
 
 /// A router and everything around it.
@@ -109,6 +112,7 @@ impl Scripted {
             clock: Arc::clone(clock),
             script: Mutex::default(),
             calls: Mutex::default(),
+            always_streams: AtomicBool::new(false),
         })
     }
 
@@ -144,6 +148,10 @@ impl Scripted {
 
 #[async_trait]
 impl ModelPort for Scripted {
+    fn always_streams(&self) -> bool {
+        self.always_streams.load(Ordering::Relaxed)
+    }
+
     async fn stream(
         &self,
         model: &ModelId,

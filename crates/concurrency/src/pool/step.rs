@@ -520,15 +520,19 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
                     return;
                 };
                 *signal.place.lock() = Place::Nowhere;
-                bump(&mut self.state.totals.cancelled);
-                self.ended();
-                let job = entry.submission.request;
-                self.answer(job.answer, Err(RequestError::Cancelled));
-                self.effects.push(Effect::DropRequest(job.request));
+                self.unserved(entry.submission.request, RequestError::Cancelled);
                 // The next of its key may have moved up.
                 self.dispatch();
             }
         }
+    }
+
+    /// Ends a request that was taken out of the queue.
+    pub(super) fn unserved(&mut self, job: Job<R, T>, error: RequestError) {
+        bump(&mut self.state.totals.cancelled);
+        self.ended();
+        self.answer(job.answer, Err(error));
+        self.effects.push(Effect::DropRequest(job.request));
     }
 
     /// Takes the request off a worker and frees its key.

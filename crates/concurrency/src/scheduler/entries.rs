@@ -65,6 +65,12 @@ impl<R> Entries<R> {
         self.submissions[slot as usize].as_ref()
     }
 
+    /// All that wait, by their slots.
+    pub(super) fn queued(&self) -> impl Iterator<Item = (u32, &Submission<R>)> {
+        let slots = (0..).zip(&self.submissions);
+        slots.filter_map(|(slot, submission)| Some((slot, submission.as_ref()?)))
+    }
+
     pub(super) fn in_lanes(&mut self) -> InLanes<'_> {
         InLanes(&mut self.places)
     }

@@ -1,6 +1,7 @@
 //! Tests of the crate's public face.
 
 mod config;
+mod edges;
 mod errors;
 mod events;
 mod lifecycle;

@@ -633,11 +633,53 @@ fn cancelling_a_waiting_request_takes_it_out_of_the_queue() {
 }
 
 #[test]
+fn an_operator_sees_what_waits_and_drops_one_of_it() {
+    let stage = Stage::new(one_worker());
+    let _running = stage.submit(1);
+    let keyed = |request, key: &str| Submission {
+        exclusive: Some(Arc::from(key)),
+        ..stage.request(request)
+    };
+    let mut first = stage.pool.submit(keyed(2, "a")).expect("admitted");
+    let _second = stage.pool.submit(keyed(3, "a")).expect("admitted");
+    let mut seen = stage
+        .pool
+        .waiting(|waiting| (*waiting.request, waiting.number, waiting.ready));
+    seen.sort_unstable();
+    assert_eq!(seen, [(2, 2, true), (3, 3, false)], "what runs is not among it");
+    let chosen = stage
+        .pool
+        .drop_waiting(|waiting| (*waiting.request == 2).then_some(waiting.number));
+    assert_eq!(chosen, Some(2));
+    assert_eq!((&mut first).now_or_never(), Some(Err(RequestError::Dropped)));
+    assert_eq!(
+        stage.pool.waiting(|waiting| (*waiting.request, waiting.ready)),
+        [(3, true)],
+        "the next of its key has moved up"
+    );
+    assert_eq!(
+        stage
+            .pool
+            .drop_waiting(|waiting| (*waiting.request == 1).then_some(())),
+        None,
+        "it runs"
+    );
+    stage.runtime.finish(1);
+    assert_eq!(stage.runtime.started(), [1, 3]);
+    let metrics = stage.pool.metrics();
+    assert_eq!(
+        (metrics.total_processed, metrics.total_errors),
+        (1, 0),
+        "nobody's failure"
+    );
+}
+
+#[test]
 fn cancelling_a_running_request_tells_its_worker_and_its_answer_still_counts() {
     let stage = Stage::new(one_worker());
     let mut ticket = stage.submit(1);
     let canceller = ticket.canceller();
-    assert!(!stage.runtime.is_cancelled(1));
+    assert!(!stage.runtime.is_cancelled(1) && !canceller.is_cancelled());
     canceller.cancel();
     assert!(stage.runtime.is_cancelled(1) && canceller.is_cancelled());
     assert!((&mut ticket).now_or_never().is_none());
@@ -858,8 +900,38 @@ fn the_list_of_workers_says_what_each_does() {
         assert_eq!(worker.age_ms, 3_000);
         let expected = (worker.id == busy).then_some(3_000);
         assert_eq!((worker.running_ms, worker.silent_ms), (expected, expected));
+        assert_eq!(worker.since_ms, 3_000);
+        assert_eq!(worker.tenant.as_deref(), expected.map(|_| "tenant"));
     }
     assert_eq!(WorkerId::new(busy.get()), busy);
+    // One that came later is younger.
+    let _more = [stage.submit(2), stage.submit(3)];
+    stage.clock.advance(seconds(1));
+    let ages: Vec<u64> = stage.pool.workers().iter().map(|worker| worker.age_ms).collect();
+    assert_eq!(ages, [4_000, 4_000, 1_000]);
+}
+
+#[test]
+fn what_is_printed_of_a_pool_names_what_it_is_and_never_what_a_request_holds() {
+    let stage = Stage::new(one_worker());
+    let (running, waiting) = (stage.submit(4_711), stage.submit(4_712));
+    let place = stage.pool.admit().expect("there is room");
+    let printed = [
+        (
+            format!("{:?}", stage.pool),
+            "WorkerPool { active: 1, idle: 0, queue_depth: 2, .. }",
+        ),
+        (format!("{running:?}"), "Ticket { request_id: 1, .. }"),
+        (
+            format!("{:?}", waiting.canceller()),
+            "Canceller { request_id: 2, .. }",
+        ),
+        (format!("{place:?}"), "Admission { .. }"),
+    ];
+    for (printed, expected) in printed {
+        assert_eq!(printed, expected);
+    }
+    assert_eq!((running.request_id(), waiting.request_id()), (1, 2));
 }
 
 #[test]

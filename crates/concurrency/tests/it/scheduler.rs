@@ -546,6 +546,8 @@ proptest! {
             }
             model.settle();
             prop_assert_eq!(scheduler.len(), model.waiting.len());
+            prop_assert_eq!(scheduler.queued().count(), model.waiting.len());
+            prop_assert_eq!(scheduler.queued().any(|queued| queued.ready), scheduler.has_ready());
             prop_assert_eq!(scheduler.has_ready(), model.next_by_turn().is_some());
             for (index, priority) in Priority::ALL.into_iter().enumerate() {
                 let count = model.waiting.iter().filter(|one| one.priority == index).count();

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use openclaw_concurrency::{AcquireError, SessionGuard, SessionMutex};
+use openclaw_concurrency::{AcquireError, SessionGuard, SessionLocks, SessionMutex};
 use openclaw_core::testing::ManualClock;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -48,6 +48,29 @@ fn one_holder_at_a_time_and_waiters_in_the_order_they_came() {
     drop(got(&mut third));
     assert!(!mutex.is_locked("s"));
     assert!(mutex.is_empty(), "nothing stays of an idle session");
+}
+
+#[tokio::test]
+async fn the_port_says_what_the_mutex_does() {
+    let (_clock, mutex) = mutex();
+    let locks: Arc<dyn SessionLocks> = Arc::new(mutex.clone());
+    assert_eq!(locks.is_locked("s").await, Ok(false));
+    let guard = locks.acquire("s", PATIENCE).await.expect("free");
+    assert_eq!(locks.is_locked("s").await, Ok(true));
+    assert_eq!(
+        format!("{guard:?}"),
+        format!("SessionGuard {{ token: {}, .. }}", guard.token())
+    );
+    assert_eq!(format!("{mutex:?}"), "SessionMutex { sessions: 1, .. }");
+    let refused = locks.acquire("s", Duration::ZERO).await.expect_err("it is held");
+    assert_eq!(
+        refused,
+        AcquireError::Timeout {
+            waited: Duration::ZERO
+        }
+    );
+    assert!(guard.release());
+    assert_eq!(locks.is_locked("s").await, Ok(false));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use futures::future::BoxFuture;
 use openclaw_concurrency::{
-    Assignment, ConcurrencyConfig, MemoryInUse, RunId, SpawnError, Submission, Ticket, WorkerExit,
-    WorkerHandle, WorkerId, WorkerLink, WorkerPool, WorkerRuntime,
+    Assignment, ConcurrencyConfig, MemoryInUse, RunId, SpawnError, Submission, Ticket, WorkContext,
+    WorkerExit, WorkerHandle, WorkerId, WorkerLink, WorkerPool, WorkerRuntime,
 };
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{Clock, Envelope, EventContext, InProcessEventBus, Subscription};
@@ -24,6 +24,9 @@ type Hook = Arc<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 struct Book {
     on_run: Option<Hook>,
+    on_spawn: Option<Hook>,
+    house: Option<BoxFuture<'static, ()>>,
+    abandoned: usize,
     links: BTreeMap<WorkerId, WorkerLink<u32>>,
     running: BTreeMap<WorkerId, Assignment<u32>>,
     started: Vec<u32>,
@@ -48,6 +51,10 @@ struct PlayedWorker {
 
 impl WorkerRuntime<u32, u32> for PlayedRuntime {
     fn spawn(&self, link: WorkerLink<u32>) -> Result<Arc<dyn WorkerHandle<u32>>, SpawnError> {
+        let hook = self.book.lock().on_spawn.clone();
+        if let Some(hook) = hook {
+            hook();
+        }
         let mut book = self.book.lock();
         book.spawn_attempts += 1;
         if book.refuse_to_spawn {
@@ -61,8 +68,13 @@ impl WorkerRuntime<u32, u32> for PlayedRuntime {
         }))
     }
 
-    fn keep_house(&self, _: BoxFuture<'static, ()>) -> Result<(), SpawnError> {
+    fn keep_house(&self, housekeeping: BoxFuture<'static, ()>) -> Result<(), SpawnError> {
+        self.book.lock().house = Some(housekeeping);
         Ok(())
+    }
+
+    fn abandoned(&self) -> usize {
+        self.book.lock().abandoned
     }
 }
 
@@ -97,12 +109,30 @@ impl WorkerHandle<u32> for PlayedWorker {
 }
 
 impl PlayedRuntime {
-    fn link(&self, worker: WorkerId) -> WorkerLink<u32> {
+    pub(crate) fn link(&self, worker: WorkerId) -> WorkerLink<u32> {
         self.book.lock().links[&worker].clone()
     }
 
     pub(crate) fn on_run(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.book.lock().on_run = Some(Arc::new(hook));
+    }
+
+    pub(crate) fn on_spawn(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.book.lock().on_spawn = Some(Arc::new(hook));
+    }
+
+    /// The pool's own housekeeping, which otherwise nobody runs here.
+    pub(crate) fn house(&self) -> BoxFuture<'static, ()> {
+        self.book.lock().house.take().expect("handed over once")
+    }
+
+    pub(crate) fn set_abandoned(&self, abandoned: usize) {
+        self.book.lock().abandoned = abandoned;
+    }
+
+    pub(crate) fn context_of(&self, request: u32) -> WorkContext {
+        let worker = self.worker_of(request);
+        self.book.lock().running[&worker].context.clone()
     }
 
     pub(crate) fn told_heartbeat(&self, worker: WorkerId) -> Duration {

@@ -89,6 +89,7 @@ pub async fn begin_with(
                 account: "budget".into(),
                 tokens: 1_000,
                 input_estimate,
+                window_started_at: now,
             }),
             max_attempts: 3,
         })
@@ -103,7 +104,8 @@ pub fn answer(entry: EntryId, fence: Fence, now: Timestamp) -> CommitTurn {
         now,
         outcome: Outcome::Answered,
         history: Vec::new(),
-        usage: None,
+        usage: Vec::new(),
+        spent: Vec::new(),
         outbox: Vec::new(),
         session_ttl: TTL,
     }
@@ -121,11 +123,12 @@ pub async fn commit(
     store
         .commit_turn(CommitTurn {
             history: vec![said(text, tokens)],
-            usage: Some(UsageDelta {
+            usage: vec![UsageDelta {
                 account: "budget".into(),
                 window_started_at: t(0),
                 tokens,
-            }),
+                settled: 1,
+            }],
             ..answer(entry, grant.fence, now)
         })
         .await

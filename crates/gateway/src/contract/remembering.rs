@@ -24,6 +24,7 @@ fn usage(window: i64, tokens: u64) -> UsageDelta {
         account: "account".into(),
         window_started_at: t(window),
         tokens,
+        settled: 1,
     }
 }
 
@@ -31,11 +32,12 @@ async fn account(store: &dyn Store) -> Option<AccountUsage> {
     store.usage("account").await.unwrap()
 }
 
-fn stored(window: i64, used: u64) -> Option<AccountUsage> {
+fn stored(window: i64, used: u64, settled: u64) -> Option<AccountUsage> {
     Some(AccountUsage {
         account: "account".into(),
         window_started_at: t(window),
         used,
+        settled,
     })
 }
 
@@ -120,17 +122,21 @@ pub async fn a_newer_window_replaces_and_an_older_adds_nothing<U: StoreUnderTest
     let under_test = U::fresh().await;
     assert_eq!(account(under_test.store()).await, None);
     let deltas = vec![usage(100, 5), usage(100, 7)];
-    under_test.store().add_usage(deltas).await.unwrap();
-    assert_eq!(account(under_test.store()).await, stored(100, 12));
+    under_test.store().add_usage(deltas, Vec::new()).await.unwrap();
+    assert_eq!(account(under_test.store()).await, stored(100, 12, 2));
     under_test
         .store()
-        .add_usage(vec![usage(99, 1_000)])
+        .add_usage(vec![usage(99, 1_000)], Vec::new())
         .await
         .unwrap();
-    assert_eq!(account(under_test.store()).await, stored(100, 12));
-    under_test.store().add_usage(vec![usage(200, 3)]).await.unwrap();
+    assert_eq!(account(under_test.store()).await, stored(100, 12, 2));
+    under_test
+        .store()
+        .add_usage(vec![usage(200, 3)], Vec::new())
+        .await
+        .unwrap();
     let under_test = under_test.crash().await;
-    assert_eq!(account(under_test.store()).await, stored(200, 3));
+    assert_eq!(account(under_test.store()).await, stored(200, 3, 1));
 }
 
 /// No sum wraps or fails.
@@ -138,7 +144,10 @@ pub async fn sums_of_usage_saturate<U: StoreUnderTest>() {
     let under_test = U::fresh().await;
     let store = under_test.store();
     store
-        .add_usage(vec![usage(1, u64::MAX), usage(1, u64::MAX), usage(1, 1)])
+        .add_usage(
+            vec![usage(1, u64::MAX), usage(1, u64::MAX), usage(1, 1)],
+            Vec::new(),
+        )
         .await
         .unwrap();
     let used = account(store).await.unwrap().used;

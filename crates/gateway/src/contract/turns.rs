@@ -27,11 +27,12 @@ async fn is_stale(store: &dyn Store, entry: EntryId, fence: Fence) {
     assert!(matches!(sent, Err(StoreError::Stale)), "{sent:?}");
     let late = CommitTurn {
         history: vec![said("late", 1)],
-        usage: Some(UsageDelta {
+        usage: vec![UsageDelta {
             account: "late".into(),
             window_started_at: t(0),
             tokens: 1,
-        }),
+            settled: 1,
+        }],
         outbox: vec![part(0, "late")],
         ..answer(entry, fence, t(50))
     };
@@ -230,11 +231,29 @@ pub async fn a_crash_settles_reservations_at_the_input_estimate<U: StoreUnderTes
         account: "budget".into(),
         window_started_at: t(1),
         used: 40,
+        settled: 1,
     };
     assert_eq!(under_test.store().usage("budget").await.unwrap(), Some(charged));
     let under_test = under_test.crash().await;
     assert_eq!(used(under_test.store()).await, Some(40), "once");
     assert_eq!(under_test.store().recovery().settled_reservations, 0);
+}
+
+/// A window that was reset or replaced meanwhile is not the crashed turn's.
+pub async fn a_crash_is_charged_to_the_window_of_its_reservation<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    begin_with(store, entry.id, t(1), Some(40)).await.unwrap();
+    let newer = UsageDelta {
+        account: "budget".into(),
+        window_started_at: t(90_000),
+        tokens: 5,
+        settled: 1,
+    };
+    store.add_usage(vec![newer], Vec::new()).await.unwrap();
+    let under_test = under_test.crash().await;
+    assert_eq!(used(under_test.store()).await, Some(5));
 }
 
 /// A turn of the process before cannot write in this one.
@@ -309,9 +328,10 @@ pub async fn a_committed_turn_is_charged_what_it_cost_and_nothing_after_a_crash<
         account: "budget".into(),
         window_started_at: t(1),
         tokens: 55,
+        settled: 1,
     };
     let end = CommitTurn {
-        usage: Some(cost),
+        usage: vec![cost],
         ..answer(entry.id, grant.fence, t(2))
     };
     store.commit_turn(end).await.unwrap();

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use openclaw_core::Timestamp;
+use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId, Fence,
     HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, ShownPart, StoreDepths, StoreError,
@@ -127,9 +128,13 @@ impl TurnStore for FaultyStore {
         self.store.usage(account).await
     }
 
-    async fn add_usage(&self, deltas: Vec<UsageDelta>) -> Result<(), StoreError> {
+    async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError> {
         self.ask("add_usage")?;
-        self.store.add_usage(deltas).await
+        self.store.add_usage(deltas, spent).await
+    }
+
+    async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {
+        self.store.reset_usage(account).await
     }
 
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError> {

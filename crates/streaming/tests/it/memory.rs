@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
 
-const LONG: usize = if cfg!(debug_assertions) { 16 << 20 } else { 1 << 30 };
+const LONG: usize = if cfg!(debug_assertions) { 4 << 20 } else { 1 << 30 };
 const SHORT: usize = 1 << 20;
 /// About what one read from a socket returns; no multiple of an event's length.
 const CHUNK: usize = 8 * 1024 - 1;

@@ -6,6 +6,7 @@
 
 use crate::catalogue::{Fault, Staged};
 use crate::formats::{Around, Endpoint, Format};
+use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
 use openclaw_ai_fabric::event::{ModelFailed, ModelRequested, ModelResponded};
 use openclaw_ai_fabric::{
@@ -171,6 +172,13 @@ impl Progress {
             }
         }
     }
+
+    /// How often the model of the call under way was called.
+    fn calls_of_this_model(&self) -> u64 {
+        let this = self.calls.last().map(|(_, model)| model);
+        let calls = self.calls.iter().filter(|(_, model)| Some(model) == this);
+        u64::try_from(calls.count()).unwrap()
+    }
 }
 
 fn provider(id: &str) -> ProviderId {
@@ -304,7 +312,7 @@ async fn next(
     progress: &mut Progress,
 ) -> Option<Result<RoutedEvent, RouteError>> {
     // Ready once the silent provider of the call under way has the request.
-    let mut arrival: Option<(usize, Pin<Box<dyn Future<Output = ()> + Send + '_>>)> = None;
+    let mut arrival: Option<(usize, BoxFuture<'_, ()>)> = None;
     poll_fn(move |context| {
         loop {
             if let Poll::Ready(item) = Pin::new(&mut *stream).poll_next(context) {
@@ -334,12 +342,7 @@ async fn next(
                 return Poll::Pending;
             }
             if let Some(mock) = &stage.mock {
-                let of_stage = progress
-                    .calls
-                    .iter()
-                    .filter(|(_, model)| Some(model) == progress.calls.last().map(|(_, model)| model))
-                    .count();
-                let wanted = u64::try_from(of_stage).unwrap();
+                let wanted = progress.calls_of_this_model();
                 if arrival.as_ref().is_none_or(|(call, _)| *call != count) {
                     let at_exchange = matches!(fault, Fault::Exchange(_));
                     let asked = mock.wait_until(LIMIT, move |stats| {

@@ -2,12 +2,12 @@
 
 use super::super::{App, health, is_admin};
 use super::unauthorized;
-use crate::wire::{Intake, Telegram};
+use crate::wire::{Fabric, Intake, Telegram};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use openclaw_ai_fabric::{CircuitBreakers, CircuitState, CircuitView};
+use openclaw_ai_fabric::{CircuitState, CircuitView};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,26 @@ use std::time::Duration;
 pub(crate) struct Facts {
     /// The kind of store.
     pub(crate) storage: &'static str,
-    /// Whether only the built-in model answers.
-    pub(crate) is_demo: bool,
-    /// The models' circuits.
-    pub(crate) circuits: CircuitBreakers,
+    /// Models, their limits and circuits.
+    pub(crate) fabric: Arc<Fabric>,
     /// The bot, where there is one.
     pub(crate) telegram: Option<Telegram>,
     /// Whether the chat page is served.
     pub(crate) web: bool,
+    /// The program of the workers and its arguments, where they are processes.
+    pub(crate) worker_command: Option<Vec<String>>,
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// What a worker is, as `concurrency.runtime` has it.
+    pub(crate) fn runtime(&self) -> &'static str {
+        match self.worker_command {
+            Some(_) => "process",
+            None => "task",
+        }
+    }
 }
 
 /// The answer. Fields are added, never renamed; `schema` grows when one is taken away.
@@ -50,6 +62,9 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
             "maxQueueSize": app.pool.max_queue_size,
             "backpressureThreshold": app.pool.threshold,
             "paused": pool.is_paused(),
+            "runtime": app.facts.runtime(),
+            "command": app.facts.worker_command,
+            "abandoned": pool.totals().abandoned,
         },
         "refusals": pool.refusals_total(),
         "inbox": {
@@ -72,7 +87,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
 
 /// Every model, with its circuit where it was called before.
 fn models(app: &App) -> Value {
-    let circuits = app.facts.circuits.snapshot();
+    let circuits = app.facts.fabric.circuits.snapshot();
+    let is_demo = app.facts.fabric.choice().is_demo;
     let providers = app.registry.all_providers();
     let rows = providers.iter().flat_map(|provider| {
         provider.models.iter().map(|model| {
@@ -82,7 +98,7 @@ fn models(app: &App) -> Value {
             json!({
                 "provider": provider.id,
                 "model": model.id,
-                "demo": app.facts.is_demo,
+                "demo": is_demo,
                 "state": circuit.map_or("closed", state),
                 "asked": circuit.is_some(),
                 "failures": circuit.map_or(0, |one| one.failures),
@@ -93,7 +109,7 @@ fn models(app: &App) -> Value {
     rows.collect()
 }
 
-fn state(circuit: &CircuitView) -> &'static str {
+pub(super) fn state(circuit: &CircuitView) -> &'static str {
     match circuit.state {
         CircuitState::Closed => "closed",
         CircuitState::Open => "open",
@@ -119,6 +135,6 @@ fn platforms(app: &App) -> Value {
     })
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

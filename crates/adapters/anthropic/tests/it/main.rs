@@ -13,11 +13,9 @@ use openclaw_core::{
 };
 use openclaw_http_client::HttpClientConfig;
 use openclaw_system::{SystemClock, SystemRandom};
-use openclaw_testkit::{Answer, Content, End, MockProvider};
+use openclaw_testkit::{Answer, MockProvider};
 use std::sync::Arc;
 use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(10);
 
 fn adapter(base_url: &str) -> AnthropicModel {
     let mut config = AnthropicConfig::new("p".parse().unwrap(), Some(Secret::new("sk-hush")));
@@ -94,36 +92,6 @@ async fn the_address_is_taken_with_and_without_its_version() {
             .iter()
             .all(|request| request.path == "/v1/messages")
     );
-}
-
-#[tokio::test]
-async fn a_cut_and_an_error_in_the_stream_are_told_apart_and_neither_ends_well() {
-    let provider = MockProvider::start().await.unwrap();
-    let adapter = adapter(&provider.base_url());
-    let three = || Answer::pieces(["a", "b", "c"]);
-    provider.script(three().with_end(End::CutAfter(2)));
-    let events = ask(&adapter).await.unwrap();
-    // A connection that is torn down may take the pieces on their way with it.
-    let pieces = [Ok(text("a")), Ok(text("b")), Err(ModelError::Cut)];
-    assert!(pieces.starts_with(&events[..events.len() - 1]), "{events:?}");
-    assert_eq!(events.last(), Some(&Err(ModelError::Cut)));
-    provider.script(three().with_end(End::ErrorEventAfter(1)));
-    let events = ask(&adapter).await.unwrap();
-    let message = "Overloaded".to_owned();
-    assert_eq!(events, [Ok(text("a")), Err(ModelError::InStream { message })]);
-}
-
-#[tokio::test]
-async fn a_reader_that_leaves_closes_the_connection() {
-    let provider = MockProvider::start().await.unwrap();
-    provider.script(Answer::new(Content::Words(10_000)).with_gap(Duration::from_millis(2)));
-    let mut stream = open(&adapter(&provider.base_url())).await.unwrap();
-    assert!(stream.next().await.is_some());
-    drop(stream);
-    provider
-        .wait_until(LIMIT, |stats| stats.disconnects == 1)
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use openclaw_core::{ChatMessage, Clock, CorrelationId, ModelEvent, ModelId, Role
 use openclaw_http_client::HttpClientConfig;
 use openclaw_ollama::{Discovered, OllamaConfig, OllamaModel, discover};
 use openclaw_system::{SystemClock, SystemRandom};
-use openclaw_testkit::{Answer, Content, End, MockProvider};
+use openclaw_testkit::{Answer, Content, MockProvider};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -89,37 +89,6 @@ async fn a_call_is_answered_in_lines_that_are_decoded() {
     assert_eq!(request.model(), "llama3.2:1b");
     assert_eq!(request.body["options"]["num_predict"], 64);
     assert_eq!(request.last_user_text().as_deref(), Some("Hello"));
-}
-
-#[tokio::test]
-async fn a_cut_and_an_error_line_are_told_apart_and_neither_ends_well() {
-    let provider = MockProvider::start().await.unwrap();
-    let adapter = adapter(&format!("http://{}", provider.address()));
-    let three = || Answer::pieces(["a", "b", "c"]);
-    provider.script(three().with_end(End::CutAfter(2)));
-    let events = ask(&adapter).await.unwrap();
-    // A connection that is torn down may take the pieces on their way with it.
-    let pieces = [Ok(text("a")), Ok(text("b")), Err(ModelError::Cut)];
-    assert!(pieces.starts_with(&events[..events.len() - 1]), "{events:?}");
-    assert_eq!(events.last(), Some(&Err(ModelError::Cut)));
-    provider.script(three().with_end(End::ErrorEventAfter(1)));
-    let events = ask(&adapter).await.unwrap();
-    let message = "mock mid-stream failure".to_owned();
-    assert_eq!(events, [Ok(text("a")), Err(ModelError::InStream { message })]);
-}
-
-#[tokio::test]
-async fn a_reader_that_leaves_closes_the_connection() {
-    let provider = MockProvider::start().await.unwrap();
-    provider.script(Answer::new(Content::Words(10_000)).with_gap(Duration::from_millis(2)));
-    let adapter = adapter(&format!("http://{}", provider.address()));
-    let mut stream = open(&adapter).await.unwrap();
-    assert!(stream.next().await.is_some());
-    drop(stream);
-    provider
-        .wait_until(LIMIT, |stats| stats.disconnects == 1)
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

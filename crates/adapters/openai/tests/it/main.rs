@@ -14,14 +14,12 @@ use openclaw_core::{
 use openclaw_http_client::HttpClientConfig;
 use openclaw_openai::{OpenAiConfig, OpenAiModel};
 use openclaw_system::{SystemClock, SystemRandom};
-use openclaw_testkit::{Answer, Content, End, MockProvider};
+use openclaw_testkit::{Answer, Content, MockProvider};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-
-const LIMIT: Duration = Duration::from_secs(10);
 
 fn adapter(base_url: &str) -> OpenAiModel {
     let mut config = OpenAiConfig::new("p".parse().unwrap(), base_url, Some(Secret::new("sk-hush")));
@@ -97,40 +95,6 @@ async fn connections_are_used_again() {
         ask(&adapter).await.unwrap();
     }
     assert_eq!(provider.stats().connections, 1);
-}
-
-#[tokio::test]
-async fn a_cut_and_an_error_in_the_stream_are_told_apart_and_neither_ends_well() {
-    let provider = MockProvider::start().await.unwrap();
-    let adapter = adapter(&provider.base_url());
-    let three = || Answer::pieces(["a", "b", "c"]);
-    provider.script(three().with_end(End::CutAfter(2)));
-    let events = ask(&adapter).await.unwrap();
-    // A connection that is torn down may take the pieces on their way with it.
-    let pieces = [Ok(text("a")), Ok(text("b")), Err(ModelError::Cut)];
-    assert!(pieces.starts_with(&events[..events.len() - 1]), "{events:?}");
-    assert_eq!(events.last(), Some(&Err(ModelError::Cut)));
-    provider.script(three().with_end(End::ErrorEventAfter(1)));
-    let events = ask(&adapter).await.unwrap();
-    let message = "mock mid-stream failure".to_owned();
-    assert_eq!(events, [Ok(text("a")), Err(ModelError::InStream { message })]);
-}
-
-#[tokio::test]
-async fn a_reader_that_leaves_closes_the_connection() {
-    let provider = MockProvider::start().await.unwrap();
-    let words = Answer::new(Content::Words(10_000)).with_gap(Duration::from_millis(2));
-    provider.script(words);
-    let adapter = adapter(&provider.base_url());
-    let id = CorrelationId::new(SystemClock::new().now(), &SystemRandom);
-    let request = ChatRequest::new(vec![ChatMessage::text(Role::User, "Hello")], 64);
-    let mut stream = adapter.stream(&model(), &request, id).await.unwrap();
-    assert!(stream.next().await.is_some());
-    drop(stream);
-    provider
-        .wait_until(LIMIT, |stats| stats.disconnects == 1)
-        .await
-        .unwrap();
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Children that do what they must not. Each costs its own request at most, and the next one is served.
 
 use crate::support::*;
-use openclaw_concurrency::{ConcurrencyConfig, RequestError};
+use openclaw_concurrency::{ConcurrencyConfig, RequestError, WorkerInfo, WorkerState};
 use openclaw_core::Clock;
 use openclaw_process_runtime::WorkerCommand;
 use openclaw_system::SystemClock;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -301,6 +302,35 @@ async fn a_leak_is_drained_at_the_limit_and_ended_at_the_hard_one() {
 }
 
 #[tokio::test]
+async fn a_leak_that_stays_below_the_hard_limit_ends_with_the_time_of_its_request() {
+    if has_python() && cfg!(target_os = "linux") {
+        let config = ConcurrencyConfig {
+            memory_limit_mb: 60,
+            worker_timeout: Duration::from_secs(5),
+            ..one_worker()
+        };
+        let bench = bench_with(
+            unless_good(
+                "leak = b'x' * (70 << 20)\nwhile True:\n    say(type='heartbeat')\n    time.sleep(0.02)",
+            ),
+            config,
+            Arc::new(SystemClock::new()),
+            |config| config.memory_interval = Duration::from_millis(20),
+        );
+        let ticket = bench.submit("bad");
+        loop_until(|| {
+            bench.pool.keep_house();
+            let draining = |worker: &WorkerInfo| worker.state == WorkerState::Draining;
+            bench.pool.workers().iter().any(draining).then_some(())
+        })
+        .await;
+        let reply = within(ticket).await;
+        assert!(matches!(reply, Err(RequestError::Timeout(_))), "{reply:?}");
+        bench.serves().await;
+    }
+}
+
+#[tokio::test]
 async fn a_leak_between_requests_is_recycled() {
     if has_python() && cfg!(target_os = "linux") {
         let config = ConcurrencyConfig {
@@ -336,6 +366,51 @@ async fn an_allocation_far_beyond_the_limit_is_refused_by_the_kernel() {
         );
         assert_eq!(bench.ask("bad").await.expect("answered").text, "refused");
         bench.serves().await;
+    }
+}
+
+/// Writes its answer for ever, whatever it is told.
+const DEAF: &str = "say(type='text_delta', id=frame['id'], text=str(os.getpid()))
+while True:
+    say(type='heartbeat')
+    time.sleep(0.005)";
+
+#[tokio::test]
+async fn a_child_that_does_not_leave_an_abandoned_answer_is_replaced_before_the_next_request() {
+    if has_python() {
+        let mut bench = bench_with(
+            unless_good(DEAF),
+            one_worker(),
+            Arc::new(SystemClock::new()),
+            |config| config.cancel_grace = Duration::from_millis(50),
+        );
+        let left = bench.ask("leave for a moment").await;
+        assert!(left.is_ok(), "{left:?}");
+        let pid: i32 = bench.text().await.parse().expect("a number");
+        bench.serves().await;
+        gone(pid).await;
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_does_not_leave_an_abandoned_answer_costs_no_request() {
+    if has_python() {
+        let mut bench = bench_with(
+            unless_good(DEAF),
+            one_worker(),
+            Arc::new(SystemClock::new()),
+            |config| config.cancel_grace = Duration::from_millis(50),
+        );
+        let ticket = bench.submit("leave for good");
+        let canceller = ticket.canceller();
+        let pid: i32 = bench.text().await.parse().expect("a number");
+        // It is replaced while the handler works on.
+        gone(pid).await;
+        canceller.cancel();
+        let left = within(ticket).await;
+        assert!(left.is_ok(), "{left:?}");
+        bench.serves().await;
+        assert_eq!(bench.pool.totals().crashed, 0);
     }
 }
 
@@ -376,10 +451,11 @@ async fn others_are_served_while_one_misbehaves() {
 #[tokio::test]
 async fn a_program_that_cannot_start_costs_one_request_and_no_storm() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    // It exists, but is no program.
+    // It may be run, but what it is to be run by is not there.
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("not-a-program");
-    std::fs::write(&file, "text").expect("written");
+    std::fs::write(&file, "#!/nowhere/interpreter\n").expect("written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).expect("permitted");
     let bench = bench_with(WorkerCommand::new(&file, [""; 0]), one_worker(), clock, |_| {});
     loop_until(|| (bench.pool.totals().spawn_failures > 0).then_some(())).await;
     assert!(bench.pool.totals().spawned <= 2, "the pool backs off");

@@ -147,6 +147,9 @@ async fn converse(
     texts: mpsc::UnboundedSender<String>,
 ) -> Said {
     assert!(text != "panic", "as the test wants it");
+    if let Some(how) = text.strip_prefix("leave ") {
+        return leave(how, &context, &mut child, &texts).await;
+    }
     let rounds = if text == "twice" { 2 } else { 1 };
     let mut said = Said::default();
     for _ in 0..rounds {
@@ -161,6 +164,31 @@ async fn converse(
         }
     }
     said
+}
+
+/// Takes the first piece, drops the answer, and goes on without the child: for a moment, or until it is cancelled.
+async fn leave(
+    how: &str,
+    context: &WorkContext,
+    child: &mut ChildWorker,
+    texts: &mpsc::UnboundedSender<String>,
+) -> Said {
+    let request = WorkerRequest {
+        messages: vec![ChatMessage::text(Role::User, how)],
+        max_output_tokens: 0,
+    };
+    let mut answer = child.ask(request).await;
+    if let Some(Ok(ModelEvent::TextDelta(text))) = answer.next().await {
+        let _ = texts.send(text);
+    }
+    drop(answer);
+    if how == "for good" {
+        context.cancelled().await;
+    }
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    Said::default()
 }
 
 async fn collect(answer: &mut Answer, said: &mut Said, texts: &mpsc::UnboundedSender<String>) {

@@ -1,7 +1,7 @@
 //! Tenants.
 
 use crate::error::OpError;
-use crate::ops::turn;
+use crate::ops::{ledger, turn};
 use crate::rows::{self, TENANT, all, change, first};
 use openclaw_core::{BotId, Platform, TenantId, UserId};
 use openclaw_gateway::ports::{StoreError, StoredTenant};
@@ -159,6 +159,15 @@ pub(crate) fn list(
 /// Sessions, history, inbox and outbox go with the row; what a running turn has set aside is charged.
 pub(crate) fn delete(connection: &Connection, key: TenantKey) -> Result<bool, OpError> {
     turn::interrupt(connection, key)?;
+    let id = first(
+        connection,
+        "SELECT platform, user, chat FROM tenants WHERE key = ?1",
+        params![key.0],
+        |row| rows::tenant_id(row, 0),
+    )?;
+    if let Some(id) = id {
+        ledger::forget(connection, &id)?;
+    }
     let removed = change(connection, "DELETE FROM tenants WHERE key = ?1", params![key.0])?;
     Ok(removed > 0)
 }

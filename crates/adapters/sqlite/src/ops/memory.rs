@@ -82,13 +82,14 @@ pub(crate) fn history(
 pub(crate) fn usage(connection: &Connection, account: &str) -> Result<Option<AccountUsage>, OpError> {
     first(
         connection,
-        "SELECT account, window_started_at, used FROM usage WHERE account = ?1",
+        "SELECT account, window_started_at, used, settled FROM usage WHERE account = ?1",
         params![account],
         |row| {
             Ok(AccountUsage {
                 account: row.get(0)?,
                 window_started_at: rows::time(row, 1)?,
                 used: rows::unsigned(row, 2)?,
+                settled: rows::unsigned(row, 3)?,
             })
         },
     )
@@ -98,37 +99,52 @@ pub(crate) fn usage(connection: &Connection, account: &str) -> Result<Option<Acc
 pub(crate) fn add_usage(connection: &Connection, delta: &UsageDelta) -> Result<(), OpError> {
     change(
         connection,
-        "INSERT INTO usage (account, window_started_at, used) VALUES (?1, ?2, ?3) \
+        "INSERT INTO usage (account, window_started_at, used, settled) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (account) DO UPDATE SET \
          used = CASE \
             WHEN excluded.window_started_at > window_started_at THEN excluded.used \
             WHEN excluded.window_started_at = window_started_at \
                 THEN min(used, 9223372036854775807 - excluded.used) + excluded.used \
             ELSE used END, \
+         settled = CASE \
+            WHEN excluded.window_started_at > window_started_at THEN excluded.settled \
+            WHEN excluded.window_started_at = window_started_at \
+                THEN min(settled, 9223372036854775807 - excluded.settled) + excluded.settled \
+            ELSE settled END, \
          window_started_at = max(window_started_at, excluded.window_started_at)",
         params![
             delta.account,
             delta.window_started_at.as_millis(),
-            rows::signed(delta.tokens)
+            rows::signed(delta.tokens),
+            rows::signed(delta.settled)
         ],
     )?;
     Ok(())
 }
 
-/// Charges what a turn that did not end had set aside, into the window that is open.
+pub(crate) fn reset_usage(connection: &Connection, account: &str) -> Result<(), OpError> {
+    change(
+        connection,
+        "DELETE FROM usage WHERE account = ?1",
+        params![account],
+    )?;
+    Ok(())
+}
+
+/// Charges what a turn that did not end had set aside, into the window it was taken from.
 pub(crate) fn charge_interrupted(
     connection: &Connection,
     account: &str,
     tokens: u64,
-    begun_at: Timestamp,
+    window_started_at: Timestamp,
 ) -> Result<(), OpError> {
-    let window_started_at = usage(connection, account)?.map_or(begun_at, |usage| usage.window_started_at);
     add_usage(
         connection,
         &UsageDelta {
             account: account.to_owned(),
             window_started_at,
             tokens,
+            settled: 1,
         },
     )
 }

@@ -1,7 +1,7 @@
 //! Forgetting what is old, a bounded number of rows at a time.
 
 use crate::error::OpError;
-use crate::ops::turn;
+use crate::ops::{ledger, turn};
 use crate::rows::{self, SESSION, all, change};
 use openclaw_gateway::ports::{Sweep, Swept};
 use openclaw_session::{TenantKey, end_session};
@@ -26,6 +26,7 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
         "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ?1 ORDER BY at LIMIT ?2)",
         params![sweep.history_before.as_millis(), limit],
     )?;
+    let ledger = ledger::sweep(connection, sweep.now, limit)?;
     let past = all(
         connection,
         &format!(
@@ -47,7 +48,7 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
     Ok(Swept {
         entries: entries as u64,
         history: history as u64,
-        more: [entries, history, sessions.len()]
+        more: [entries, history, ledger, sessions.len()]
             .into_iter()
             .any(|count| count >= sweep.limit),
         sessions,

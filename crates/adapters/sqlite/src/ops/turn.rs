@@ -3,7 +3,7 @@
 //! The row of a tenant names the one entry whose turn may write, beside the fence. Every write of a turn asks for both.
 
 use crate::error::OpError;
-use crate::ops::{inbox, memory, outbox};
+use crate::ops::{inbox, ledger, memory, outbox};
 use crate::rows::{self, SESSION, change, first};
 use openclaw_core::{TenantId, Timestamp};
 use openclaw_gateway::ports::{
@@ -67,15 +67,16 @@ pub(crate) fn begin(connection: &Connection, epoch: i64, begin: &BeginTurn) -> R
     if let Some(reservation) = &begin.reservation {
         change(
             connection,
-            "INSERT INTO reservations (tenant, epoch, account, tokens, input_estimate, begun_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO reservations (tenant, epoch, account, tokens, input_estimate, begun_at, window_started_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 candidate.tenant.0,
                 epoch,
                 reservation.account,
                 rows::signed(reservation.tokens),
                 rows::signed(reservation.input_estimate),
-                begin.now.as_millis()
+                begin.now.as_millis(),
+                reservation.window_started_at.as_millis()
             ],
         )?;
     }
@@ -174,8 +175,11 @@ pub(crate) fn commit(connection: &Connection, commit: CommitTurn) -> Result<Vec<
         &commit.history,
         commit.now,
     )?;
-    if let Some(delta) = &commit.usage {
+    for delta in &commit.usage {
         memory::add_usage(connection, delta)?;
+    }
+    for spent in &commit.spent {
+        ledger::add(connection, spent)?;
     }
     outbox::add(connection, commit.entry, &ended, commit.outbox, commit.now)
 }
@@ -202,19 +206,27 @@ pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bo
     stop_running(connection, tenant)?;
     let reservation = first(
         connection,
-        "DELETE FROM reservations WHERE tenant = ?1 RETURNING account, input_estimate, begun_at",
+        "DELETE FROM reservations WHERE tenant = ?1 RETURNING account, input_estimate, begun_at, window_started_at",
         params![tenant.0],
         |row| {
             Ok((
                 row.get::<_, String>(0)?,
                 rows::unsigned(row, 1)?,
                 rows::time(row, 2)?,
+                rows::optional::<i64>(row, 3)?.map(Timestamp::from_millis),
             ))
         },
     )?;
     match reservation {
-        Some((account, estimate, begun_at)) => {
-            memory::charge_interrupted(connection, &account, estimate, begun_at)?;
+        Some((account, estimate, begun_at, window)) => {
+            // Before windows were written down it was the one that is open.
+            let window = match window {
+                Some(window) => window,
+                None => {
+                    memory::usage(connection, &account)?.map_or(begun_at, |usage| usage.window_started_at)
+                }
+            };
+            memory::charge_interrupted(connection, &account, estimate, window)?;
             Ok(true)
         }
         None => Ok(false),

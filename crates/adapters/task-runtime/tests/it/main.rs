@@ -1,5 +1,8 @@
 //! The runtime under a real pool. Time is the test's; only the threads are real.
 
+mod example;
+mod hostile;
+
 use futures::channel::oneshot;
 use openclaw_concurrency::{
     ConcurrencyConfig, RequestError, Submission, Ticket, WorkContext, WorkerPool, WorkerRuntime, WorkerState,

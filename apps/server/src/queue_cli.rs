@@ -1,0 +1,229 @@
+//! `openclaw queue`: what waits in the running server, and what can be done about it.
+
+use crate::cli::ServerArgs;
+use crate::client::{Admin, printable};
+use crate::confirm::Sure;
+use crate::failure::Failure;
+use crate::print;
+use crate::status::seconds;
+use crate::table::aligned;
+use clap::{Subcommand, ValueEnum};
+use openclaw_gateway::QueueId;
+use reqwest::Method;
+use serde_json::Value;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  openclaw queue show --by tenant
+  openclaw queue pause
+  openclaw queue drop turn_12";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Show what waits for a worker, in the inbox and in the pool
+    Show {
+        /// Count by this
+        #[arg(long, value_name = "GROUP")]
+        by: Option<By>,
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand nothing to workers; what comes in is accepted and waits
+    Pause {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand work to workers again
+    Resume {
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take something out of the queue; whoever asked is told that there will be no answer
+    Drop {
+        /// What to take out: turn_N or call_N, as `openclaw queue show` shows it
+        id: QueueId,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        server: ServerArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Tenant,
+    Tier,
+    Priority,
+}
+
+/// Carries out a command; the exit code.
+pub(crate) fn run(command: &QueueCommand) -> anyhow::Result<u8> {
+    match command {
+        QueueCommand::Show { by, server, json } => {
+            let path = match by {
+                None => "queue",
+                Some(By::Tenant) => "queue?by=tenant",
+                Some(By::Tier) => "queue?by=tier",
+                Some(By::Priority) => "queue?by=priority",
+            };
+            let queue = Admin::find(server)?.call(Method::GET, path, None)?;
+            show(*json, &queue, screen)
+        }
+        QueueCommand::Pause { server, json } => {
+            let done = Admin::find(server)?.call(Method::POST, "queue/pause", None)?;
+            show(*json, &done, |done| {
+                format!(
+                    "paused; {} wait in the inbox, {} in the pool; what runs runs on\n  next  openclaw queue resume\n",
+                    done["inInbox"], done["queueDepth"]
+                )
+            })
+        }
+        QueueCommand::Resume { server, json } => {
+            let done = Admin::find(server)?.call(Method::POST, "queue/resume", None)?;
+            show(*json, &done, |_| "resumed\n".to_owned())
+        }
+        QueueCommand::Drop {
+            id,
+            sure,
+            server,
+            json,
+        } => {
+            let admin = Admin::find(server)?;
+            let path = format!("queue/{id}");
+            let item = admin.call(Method::GET, &path, None)?;
+            if !sure.confirms(&consequence(&item))? {
+                return Ok(0);
+            }
+            let done = admin.call(Method::DELETE, &path, None)?;
+            if done["action"] != "dropped" {
+                return Err(Failure::failed("the server did not say what it did", "openclaw version").into());
+            }
+            show(*json, &done, |_| format!("{id} is dropped\n"))
+        }
+    }
+}
+
+fn show(json: bool, answer: &Value, words: impl FnOnce(&Value) -> String) -> anyhow::Result<u8> {
+    if json {
+        print(&format!("{answer:#}\n"))
+    } else {
+        print(&words(answer))
+    }
+}
+
+fn screen(queue: &Value) -> String {
+    let oldest = match queue["oldestMs"].as_u64() {
+        Some(age) => format!(", the oldest for {}", seconds(age)),
+        None => String::new(),
+    };
+    let paused = if queue["paused"] == true {
+        " · PAUSED (openclaw queue resume)"
+    } else {
+        ""
+    };
+    let mut out = format!(
+        "{} wait{oldest} · in the inbox {} · in the pool {} / {}{paused}\n",
+        queue["waiting"], queue["inInbox"], queue["inPool"], queue["maxQueueSize"]
+    );
+    let list = |name: &str| queue[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    if queue["groups"].is_array() {
+        let mut cells = vec![["group", "waiting", "oldest"].map(str::to_owned)];
+        cells.extend(list("groups").iter().map(|row| {
+            let oldest = row["oldestMs"].as_u64().map_or_else(|| "-".to_owned(), seconds);
+            [text(&row["name"]), row["waiting"].to_string(), oldest]
+        }));
+        out.push_str(&aligned(&cells));
+        return out;
+    }
+    let items = list("items");
+    if items.is_empty() {
+        return out;
+    }
+    let mut cells = vec![
+        [
+            "id", "priority", "tier", "waited", "waits in", "for", "tenant", "request",
+        ]
+        .map(str::to_owned),
+    ];
+    cells.extend(items.iter().map(|item| {
+        let needs = if item["ready"] == true {
+            "a worker"
+        } else {
+            "its conversation"
+        };
+        [
+            text(&item["id"]),
+            text(&item["priority"]),
+            text(&item["tier"]),
+            item["waitedMs"].as_u64().map_or_else(|| "-".to_owned(), seconds),
+            text(&item["place"]),
+            needs.to_owned(),
+            text(&item["tenantId"]),
+            text(&item["correlationId"]),
+        ]
+    }));
+    out.push_str(&aligned(&cells));
+    let all = queue["waiting"].as_u64().unwrap_or(0);
+    let shown = u64::try_from(items.len()).unwrap_or(u64::MAX);
+    if let Some(more) = all.checked_sub(shown).filter(|more| *more > 0) {
+        out.push_str(&format!("and {more} more: openclaw queue show --by tenant\n"));
+    }
+    out
+}
+
+/// What dropping means.
+fn consequence(item: &Value) -> String {
+    format!(
+        "{} of {} ({}, waiting for {}) is taken out of the queue: it is not answered, and whoever asked is told",
+        text(&item["id"]),
+        text(&item["tenantId"]),
+        text(&item["tier"]),
+        item["waitedMs"].as_u64().map_or_else(|| "-".to_owned(), seconds)
+    )
+}
+
+fn text(value: &Value) -> String {
+    printable(value.as_str().unwrap_or("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_screen_counts_lists_and_says_what_is_left_out() {
+        let queue = json!({
+            "paused": true, "waiting": 3, "inInbox": 2, "inPool": 1, "maxQueueSize": 32, "oldestMs": 61_000,
+            "groups": null,
+            "items": [{ "id": "turn_1", "priority": "low", "tier": "free", "waitedMs": 61_000, "place": "inbox",
+                        "ready": false, "tenantId": "telegram:1:1", "correlationId": "0199" }],
+        });
+        let shown = screen(&queue);
+        for words in [
+            "3 wait, the oldest for 61.0 s · in the inbox 2 · in the pool 1 / 32 · PAUSED",
+            "turn_1  low       free  61.0 s  inbox     its conversation  telegram:1:1  0199",
+            "and 2 more",
+        ] {
+            assert!(shown.contains(words), "{words} in\n{shown}");
+        }
+        let groups = json!({ "waiting": 2, "groups": [{ "name": "free", "waiting": 2, "oldestMs": 5 }] });
+        assert!(
+            screen(&groups).contains("free   2        5 ms"),
+            "{}",
+            screen(&groups)
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! What the pool tells and asks of those around it: the running request, the runtime, housekeeping, a metrics page.
+
+use crate::support::Stage;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use openclaw_concurrency::{
+    ConcurrencyConfig, Priority, RequestError, SpawnError, Submission, WorkerHandle, WorkerLink,
+    WorkerRuntime,
+};
+use openclaw_core::testing::SeededRandom;
+use openclaw_core::{Clock, CorrelationId};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn one_worker() -> ConcurrencyConfig {
+    ConcurrencyConfig {
+        max_workers: 1,
+        backpressure_threshold: 1.0,
+        ..ConcurrencyConfig::default()
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_running_request_knows_whose_it_is_and_until_when() {
+    let stage = Stage::new(one_worker());
+    let id = CorrelationId::new(stage.clock.now(), &SeededRandom::new(7));
+    stage.clock.advance(seconds(3));
+    let submission = Submission {
+        correlation_id: Some(id),
+        ..stage.request(1)
+    };
+    let ticket = stage.pool.submit(submission).expect("there is room");
+    let context = stage.runtime.context_of(1);
+    assert_eq!(context.worker(), stage.runtime.worker_of(1));
+    assert_eq!(context.correlation_id(), Some(id));
+    assert_eq!(context.deadline(), stage.clock.monotonic() + seconds(120));
+    assert_eq!(context.run().to_string(), "1");
+    assert!(context.cancelled().now_or_never().is_none());
+    ticket.canceller().cancel();
+    assert!(context.is_cancelled());
+    assert!(context.cancelled().now_or_never().is_some());
+}
+
+#[test]
+fn a_workers_line_says_whose_it_is() {
+    let stage = Stage::new(one_worker());
+    let worker = stage.pool.workers()[0].id;
+    let link = stage.runtime.link(worker);
+    assert_eq!(link.worker(), worker);
+    assert_eq!(format!("{link:?}"), "WorkerLink { worker: WorkerId(1), .. }");
+}
+
+#[test]
+fn the_counts_of_a_metrics_page() {
+    let stage = Stage::new(one_worker());
+    let _running = stage.submit(1);
+    let submit = |request, priority| {
+        let submission = Submission {
+            priority,
+            ..stage.request(request)
+        };
+        stage.pool.submit(submission).expect("there is room")
+    };
+    let _waiting = [
+        submit(2, Priority::Low),
+        submit(3, Priority::Low),
+        submit(4, Priority::High),
+    ];
+    let depths = Priority::ALL.map(|priority| stage.pool.queue_depth_of(priority));
+    assert_eq!(depths, [0, 1, 0, 2]);
+    stage.runtime.set_abandoned(5);
+    stage.pass_beating(seconds(31));
+    let totals = stage.pool.totals();
+    assert_eq!((totals.abandoned, totals.spawned, totals.submitted), (5, 1, 4));
+    assert_eq!(totals.oldest_waiting_ms, 31_000);
+    assert_eq!(totals.starved_served, 0);
+    stage.runtime.finish(1);
+    assert_eq!(
+        stage.runtime.started(),
+        [1, 2],
+        "it has waited for longer than the limit"
+    );
+    assert_eq!(stage.pool.totals().starved_served, 1);
+}
+
+#[test]
+fn housekeeping_comes_earlier_for_an_earlier_deadline_and_ends_with_the_pool() {
+    let stage = Stage::new(one_worker());
+    let mut house = stage.runtime.house();
+    assert!((&mut house).now_or_never().is_none());
+    let _running = stage.submit(1);
+    let submission = Submission {
+        deadline: Some(stage.clock.monotonic() + Duration::from_millis(300)),
+        ..stage.request(2)
+    };
+    let mut waiting = stage.pool.submit(submission).expect("there is room");
+    // Nudged, it sees that something is due before the second is over.
+    assert!((&mut house).now_or_never().is_none());
+    stage.clock.advance(Duration::from_millis(299));
+    assert!((&mut house).now_or_never().is_none());
+    assert!((&mut waiting).now_or_never().is_none());
+    stage.clock.advance(Duration::from_millis(1));
+    assert!((&mut house).now_or_never().is_none());
+    assert!(matches!(
+        (&mut waiting).now_or_never(),
+        Some(Err(RequestError::Expired { .. }))
+    ));
+    // And by itself when a second is over.
+    stage.runtime.set_memory(513);
+    stage.clock.advance(seconds(1));
+    assert!((&mut house).now_or_never().is_none());
+    stage.runtime.finish(1);
+    assert_eq!(stage.runtime.retired().len(), 1);
+    drop(stage.pool);
+    assert!((&mut house).now_or_never().is_some());
+}
+
+#[test]
+fn after_failures_to_start_a_worker_the_tries_are_further_and_further_apart() {
+    let stage = Stage::new(one_worker());
+    stage.runtime.refuse_to_spawn(true);
+    stage.pool.kill(stage.pool.workers()[0].id).expect("it is there");
+    let attempts_at = |stage: &Stage, until: u64| {
+        let mut at = Vec::new();
+        let mut before = stage.runtime.spawn_attempts();
+        for second in 1..=until {
+            stage.pass(seconds(1));
+            if stage.runtime.spawn_attempts() > before {
+                before = stage.runtime.spawn_attempts();
+                at.push(second);
+            }
+        }
+        at
+    };
+    assert_eq!(
+        stage.runtime.spawn_attempts(),
+        2,
+        "the one at the start, and one at the kill"
+    );
+    assert_eq!(attempts_at(&stage, 100), [1, 3, 7, 15, 31, 61, 91]);
+    stage.runtime.refuse_to_spawn(false);
+    assert_eq!(attempts_at(&stage, 30), [21]);
+    // A request that is brought to its end proves that workers work: the next failure waits for a second again.
+    let _ticket = stage.submit(1);
+    stage.runtime.finish(1);
+    stage.runtime.refuse_to_spawn(true);
+    stage.pool.kill(stage.pool.workers()[0].id).expect("it is there");
+    assert_eq!(attempts_at(&stage, 5), [1, 3]);
+}
+
+#[test]
+fn a_paused_pool_shuts_down_without_waiting_for_what_it_will_not_start() {
+    let stage = Stage::new(one_worker());
+    stage.pool.pause();
+    let _ticket = stage.submit(1);
+    let report = stage.pool.shutdown(seconds(25)).now_or_never();
+    assert_eq!(report.map(|report| report.returned), Some(vec![1]));
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a bomb was dropped");
+    }
+}
+
+#[test]
+fn a_runtime_that_panics_takes_nobody_with_it() {
+    let stage = Stage::new(ConcurrencyConfig {
+        max_workers: 2,
+        ..one_worker()
+    });
+    stage.runtime.on_run(|| std::panic::panic_any(Bomb));
+    let mut first = stage.submit(1);
+    stage.runtime.on_run(|| {});
+    stage.runtime.finish(1);
+    assert_eq!((&mut first).now_or_never(), Some(Ok(10)));
+    let _running = stage.submit(2);
+    stage.runtime.on_spawn(|| std::panic::panic_any(Bomb));
+    let mut waiting = stage.submit(3);
+    assert_eq!(stage.pool.totals().spawn_failures, 1);
+    assert_eq!(
+        stage.pool.workers().len(),
+        1,
+        "no worker is in the books that is not there"
+    );
+    stage.runtime.on_spawn(|| {});
+    stage.runtime.finish(2);
+    stage.runtime.finish(3);
+    assert_eq!((&mut waiting).now_or_never(), Some(Ok(30)));
+}
+
+#[test]
+fn a_runtime_has_abandoned_nothing_unless_it_says_so() {
+    #[derive(Debug)]
+    struct Plain;
+    impl WorkerRuntime<(), ()> for Plain {
+        fn spawn(&self, _: WorkerLink<()>) -> Result<Arc<dyn WorkerHandle<()>>, SpawnError> {
+            Err(SpawnError::new("none"))
+        }
+
+        fn keep_house(&self, _: BoxFuture<'static, ()>) -> Result<(), SpawnError> {
+            Ok(())
+        }
+    }
+    assert_eq!(Plain.abandoned(), 0);
+}

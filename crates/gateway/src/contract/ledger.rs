@@ -1,0 +1,156 @@
+//! The ledger: what calls have cost, written with turns and usage, added up, kept through a crash, forgotten in time.
+
+use super::fixture::{DAY, accept_one, answer, begin, t};
+use super::{Store, StoreUnderTest};
+use crate::ledger::{FORGOTTEN_PAYER, LEDGER_DAYS, Spent, SpentBy, SpentQuery, SpentSums, day_of};
+use crate::ports::{CommitTurn, Sweep, UsageDelta};
+use openclaw_core::AccessTier;
+
+fn spent(day: i64, payer: &str, model: &str, tokens: u64) -> Spent {
+    Spent {
+        day,
+        payer: payer.to_owned(),
+        tier: AccessTier::Standard,
+        provider: "p".parse().unwrap(),
+        model: model.parse().unwrap(),
+        sums: SpentSums {
+            calls: 1,
+            estimated_calls: 0,
+            input_tokens: tokens,
+            output_tokens: 1,
+            cost_micros: 5,
+        },
+    }
+}
+
+async fn sums(store: &dyn Store, by: SpentBy, since_day: i64) -> Vec<(String, u64, u64)> {
+    let query = SpentQuery {
+        by,
+        since_day,
+        payer: None,
+        limit: 99,
+    };
+    let rows = store.spent(query).await.unwrap();
+    rows.into_iter()
+        .map(|row| (row.key, row.sums.calls, row.sums.input_tokens))
+        .collect()
+}
+
+fn row(key: &str, calls: u64, tokens: u64) -> (String, u64, u64) {
+    (key.to_owned(), calls, tokens)
+}
+
+/// The same day, payer, tier and model are one row; every question adds up the same rows.
+pub async fn what_was_spent_is_added_up_by_tenant_tier_model_and_day<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let all = vec![
+        spent(10, "a", "m", 100),
+        spent(10, "a", "m", 50),
+        spent(11, "a", "n", 7),
+        spent(11, "b", "m", 20),
+    ];
+    under_test.store().add_usage(Vec::new(), all).await.unwrap();
+    let under_test = under_test.crash().await;
+    let store = under_test.store();
+    assert_eq!(
+        sums(store, SpentBy::Tenant, 0).await,
+        [row("a", 3, 157), row("b", 1, 20)]
+    );
+    assert_eq!(
+        sums(store, SpentBy::Model, 0).await,
+        [row("p/m", 3, 170), row("p/n", 1, 7)]
+    );
+    assert_eq!(sums(store, SpentBy::Tier, 0).await, [row("standard", 4, 177)]);
+    assert_eq!(
+        sums(store, SpentBy::Day, 0).await,
+        [row("10", 2, 150), row("11", 2, 27)]
+    );
+    assert_eq!(
+        sums(store, SpentBy::Tenant, 11).await,
+        [row("b", 1, 20), row("a", 1, 7)]
+    );
+    let one = SpentQuery {
+        by: SpentBy::Model,
+        since_day: 0,
+        payer: Some("a".to_owned()),
+        limit: 1,
+    };
+    let rows = store.spent(one).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].sums.cost_micros, 10);
+    assert_eq!(rows[0].sums.output_tokens, 2);
+}
+
+/// One transaction with the turn's end.
+pub async fn a_turn_is_written_into_the_ledger_with_its_end<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    let grant = begin(store, entry.id, t(1)).await;
+    let end = CommitTurn {
+        spent: vec![spent(3, "a", "m", 9)],
+        ..answer(entry.id, grant.fence, t(2))
+    };
+    store.commit_turn(end.clone()).await.unwrap();
+    // The turn has its end: nothing of a second one counts.
+    assert!(store.commit_turn(end).await.is_err());
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("a", 1, 9)]);
+}
+
+/// The sums stay; whose they were is forgotten.
+pub async fn a_deleted_tenants_sums_stay_without_its_name<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    let payer = entry.tenant.tenant_id.to_string();
+    let all = vec![
+        spent(3, &payer, "m", 9),
+        spent(3, FORGOTTEN_PAYER, "m", 1),
+        spent(4, &payer, "m", 2),
+        spent(4, "other", "m", 4),
+    ];
+    store.add_usage(Vec::new(), all).await.unwrap();
+    assert!(store.delete(entry.key).await.unwrap());
+    assert_eq!(
+        sums(store, SpentBy::Tenant, 0).await,
+        [row(FORGOTTEN_PAYER, 3, 12), row("other", 1, 4)]
+    );
+}
+
+/// Retention.
+pub async fn old_days_of_the_ledger_are_swept<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let now = t(0) + DAY * 1_000;
+    let today = day_of(now);
+    let all = vec![
+        spent(today - LEDGER_DAYS - 1, "a", "m", 9),
+        spent(today - LEDGER_DAYS, "a", "m", 1),
+    ];
+    store.add_usage(Vec::new(), all).await.unwrap();
+    let sweep = Sweep {
+        now,
+        closed_before: t(0),
+        history_before: t(0),
+        limit: 9,
+    };
+    store.sweep(sweep).await.unwrap();
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("a", 1, 1)]);
+}
+
+/// A reset is a window that has not begun.
+pub async fn a_budget_that_is_reset_is_not_known<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    store.reset_usage("account").await.unwrap();
+    let delta = UsageDelta {
+        account: "account".into(),
+        window_started_at: t(5),
+        tokens: 7,
+        settled: 1,
+    };
+    store.add_usage(vec![delta], Vec::new()).await.unwrap();
+    store.reset_usage("account").await.unwrap();
+    let under_test = under_test.crash().await;
+    assert_eq!(under_test.store().usage("account").await.unwrap(), None);
+}
