@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_functions: bool,
     /// Seconds per measurement.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 3.0)]
     secs: f64,
     /// How often measurements are repeated; the figure is the median round.
     #[arg(long, default_value_t = 3)]

@@ -31,7 +31,7 @@ pub(super) fn measure_all(root: &Path, profile: &str) -> Result<BTreeMap<String,
             command.args(["--profile", profile]);
         }
         // Enough for figures that are compared with bars, not with each other's last digit.
-        command.args(["--", "--noplot", "--warm-up-time=0.5", "--measurement-time=2"]);
+        command.args(["--", "--noplot", "--warm-up-time=0.5", "--measurement-time=1"]);
         toolbox::run(&mut command)?;
         collect(&results, DEPTH, &mut figures)?;
     }
