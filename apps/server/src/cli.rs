@@ -42,6 +42,12 @@ Examples:
   openclaw budget explain telegram:555:555
   openclaw budget report --by model --since 30d";
 
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  openclaw config check --config openclaw.toml
+  openclaw config explain concurrency.maxWorkers
+  openclaw config reload";
+
 const COMPLETION_EXAMPLES: &str = "\
 Examples:
   openclaw completions bash > ~/.local/share/bash-completion/completions/openclaw
@@ -58,6 +64,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the server; no file needed
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Show on one screen how the running server is doing
     Status(StatusArgs),
@@ -79,7 +86,7 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = BUDGET_EXAMPLES)]
     Budget(BudgetCommand),
     /// Look at the configuration, and let the running server read it again
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(ConfigCommand),
     /// Print what a shell needs to complete commands
     #[command(after_help = COMPLETION_EXAMPLES)]
@@ -93,7 +100,6 @@ pub(crate) enum Command {
 
 /// Where the configuration comes from. Environment variables count too: see `openclaw config show`.
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = SERVE_EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// The configuration file; without it, openclaw.toml in the data directory if it is there
     #[arg(long, value_name = "FILE")]
