@@ -236,6 +236,38 @@ fn a_caller_refused_far_above_the_threshold_waits_for_as_many_requests_as_are_to
 }
 
 #[test]
+fn a_caller_refused_for_busy_workers_alone_waits_for_one_of_them() {
+    // One worker at work is 0.3 of load by itself: with such a threshold nothing ever waits.
+    let stage = Stage::new(ConcurrencyConfig {
+        backpressure_threshold: 0.2,
+        ..one_worker()
+    });
+    let _ticket = stage.submit(1);
+    stage.clock.advance(seconds(2));
+    stage.runtime.finish(1);
+    let _ticket = stage.submit(2);
+    let refused = stage.pool.admit().expect_err("the worker is busy");
+    assert_eq!(refused.retry_after, seconds(2));
+}
+
+#[test]
+fn of_a_long_queue_at_most_sixty_four_requests_are_waited_for() {
+    let stage = Stage::new(ConcurrencyConfig {
+        max_queue_size: 1_000,
+        ..ConcurrencyConfig::default()
+    });
+    let _ticket = stage.submit(1);
+    stage.clock.advance(Duration::from_millis(250));
+    stage.runtime.finish(1);
+    stage.pool.pause();
+    let places: Vec<_> = std::iter::from_fn(|| stage.pool.admit().ok()).collect();
+    assert_eq!(places.len(), 1_000);
+    let refused = stage.pool.admit().expect_err("full");
+    // More than four hundred are too many; by the time 64 have ended the caller may as well ask again.
+    assert_eq!(refused.retry_after, seconds(16));
+}
+
+#[test]
 fn a_pool_says_whether_it_is_paused() {
     let stage = Stage::new(one_worker());
     assert!(!stage.pool.is_paused());
