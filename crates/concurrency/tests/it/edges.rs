@@ -1,6 +1,6 @@
 //! What the pool tells and asks of those around it: the running request, the runtime, housekeeping, a metrics page.
 
-use crate::support::Stage;
+use crate::support::{Complaints, Stage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openclaw_concurrency::{
@@ -319,6 +319,27 @@ fn a_runtime_that_panics_takes_nobody_with_it() {
     stage.runtime.finish(2);
     stage.runtime.finish(3);
     assert_eq!((&mut waiting).now_or_never(), Some(Ok(30)));
+}
+
+/// The pool would find out and take the next one, but it has to know who is idle, not to try.
+#[test]
+fn an_idle_worker_that_is_gone_is_handed_nothing() {
+    let complaints = Complaints::default();
+    tracing::subscriber::with_default(complaints.clone(), || {
+        let stage = Stage::new(ConcurrencyConfig {
+            max_workers: 2,
+            ..one_worker()
+        });
+        stage.pool.kill(stage.pool.workers()[0].id).expect("it is there");
+        let _tickets = [stage.submit(1), stage.submit(2)];
+        assert_eq!(stage.runtime.started(), [1, 2]);
+        assert_eq!(complaints.count(), 0);
+        stage.runtime.refuse_to_spawn(true);
+        let busy = stage.runtime.worker_of(1);
+        stage.pool.kill(busy).expect("it is there");
+        let _waiting = stage.submit(3);
+        assert_eq!(complaints.count(), 1, "what cannot be done is logged");
+    });
 }
 
 #[test]
