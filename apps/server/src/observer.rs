@@ -5,7 +5,10 @@
 
 use crate::prometheus::Counters;
 use futures::stream::{Stream, StreamExt, select_all};
-use openclaw_ai_fabric::event::ModelFailed;
+use openclaw_ai_fabric::event::{
+    CircuitClosed, CircuitOpened, FallbackTriggered, ModelFailed, ModelResponded, RateLimitHit,
+    TokenBudgetWarning,
+};
 use openclaw_concurrency::event::RequestCompleted;
 use openclaw_core::{Envelope, InProcessEventBus};
 use openclaw_messenger::{MessageDeliveryFailed, MessageReceived, MessageSent};
@@ -42,6 +45,12 @@ pub(crate) fn start(bus: Arc<InProcessEventBus>, counters: Arc<Counters>) -> Obs
         bus.subscribe::<MessageDeliveryFailed>(WAITING_EVENTS),
         bus.subscribe::<RequestCompleted>(WAITING_EVENTS),
         bus.subscribe::<ModelFailed>(WAITING_EVENTS),
+        bus.subscribe::<ModelResponded>(WAITING_EVENTS),
+        bus.subscribe::<FallbackTriggered>(WAITING_EVENTS),
+        bus.subscribe::<RateLimitHit>(WAITING_EVENTS),
+        bus.subscribe::<TokenBudgetWarning>(WAITING_EVENTS),
+        bus.subscribe::<CircuitOpened>(WAITING_EVENTS),
+        bus.subscribe::<CircuitClosed>(WAITING_EVENTS),
     ]);
     spawn(counted, Arc::clone(&counters), handle);
     let observer = Observer {

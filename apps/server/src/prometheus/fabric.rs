@@ -5,8 +5,8 @@
 
 use super::Exposition;
 use openclaw_ai_fabric::event::{
-    CircuitClosed, CircuitOpened, FallbackTriggered, ModelFailed, ModelRequested, ModelResponded,
-    RateLimitHit, TokenBudgetWarning,
+    CircuitClosed, CircuitOpened, FallbackTriggered, ModelFailed, ModelResponded, RateLimitHit,
+    TokenBudgetWarning,
 };
 use openclaw_ai_fabric::{CircuitBreakers, CircuitState, ProviderRegistry, RateLimiter};
 use openclaw_core::{Envelope, ProviderId};
@@ -87,7 +87,11 @@ impl Default for FabricCounters {
     fn default() -> Self {
         let new = ByProvider::new;
         Self {
-            calls: new("openclaw_model_calls_total", "Calls of models", ""),
+            calls: new(
+                "openclaw_model_calls_total",
+                "Calls of models that have ended",
+                "",
+            ),
             answers: new(
                 "openclaw_model_answers_total",
                 "Answers of models that were complete",
@@ -146,10 +150,10 @@ impl FabricCounters {
     /// Counts an event, if it is one of the fabric's.
     pub(crate) fn count(&self, event: &Envelope) {
         let id = |provider: &ProviderId| provider.as_str().to_owned();
-        if let Some(event) = event.payload::<ModelRequested>() {
-            self.calls.add(&id(&event.provider), "", 1.0);
-        } else if let Some(event) = event.payload::<ModelResponded>() {
+        // A call is counted when it ends: its beginning is one event more on the path of every request.
+        if let Some(event) = event.payload::<ModelResponded>() {
             let provider = id(&event.provider);
+            self.calls.add(&provider, "", 1.0);
             self.answers.add(&provider, "", 1.0);
             self.tokens.add(&provider, "in", event.input_tokens as f64);
             self.tokens.add(&provider, "out", event.output_tokens as f64);
@@ -159,6 +163,7 @@ impl FabricCounters {
             self.duration_seconds
                 .add(&provider, "", event.duration_ms as f64 / 1e3);
         } else if let Some(event) = event.payload::<ModelFailed>() {
+            self.calls.add(&id(&event.provider), "", 1.0);
             self.failures.add(&id(&event.provider), event.code, 1.0);
         } else if let Some(event) = event.payload::<RateLimitHit>() {
             self.limit_hits.add(&id(&event.provider), event.limit, 1.0);
@@ -280,16 +285,6 @@ mod tests {
         let provider: ProviderId = "p\"1".parse().unwrap();
         count(
             &counters,
-            ModelRequested {
-                request_id,
-                model: model.clone(),
-                provider: provider.clone(),
-                attempt: 1,
-                input_tokens: 5,
-            },
-        );
-        count(
-            &counters,
             ModelResponded {
                 request_id,
                 model: model.clone(),
@@ -356,7 +351,7 @@ mod tests {
         counters.write(&mut out);
         let text = out.finish();
         for line in [
-            "openclaw_model_calls_total{provider=\"p\\\"1\"} 1",
+            "openclaw_model_calls_total{provider=\"p\\\"1\"} 2",
             "openclaw_model_answers_total{provider=\"p\\\"1\"} 1",
             "openclaw_model_failures_total{provider=\"p\\\"1\",code=\"MODEL_TIMEOUT\"} 1",
             "openclaw_model_tokens_total{provider=\"p\\\"1\",direction=\"in\"} 5",
