@@ -142,12 +142,15 @@ impl Admission {
     }
 
     /// Runs a piece of work that ends an entry, on the server's own threads, to its end.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) {
         self.tasks.spawn_on(work, &self.services.runtime);
     }
 
     /// The same, for a caller that waits for its end.
-    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
         self.tasks.spawn_on(work, &self.services.runtime)
     }
 
@@ -306,8 +309,10 @@ impl Admission {
                 true
             }
             Err(error @ RequestError::Dropped) => {
-                self.end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
+                let stored = self
+                    .end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
                     .await;
+                job.progress.was_dropped(stored);
                 true
             }
             Err(error) => {
@@ -377,16 +382,17 @@ impl Admission {
     }
 
     /// Ends an entry that no turn is running for, however long the store refuses. At a shutdown it stays open, for the
-    /// next start.
+    /// next start: `false`.
     pub(crate) async fn close_entry(
         &self,
         entry: &OpenEntry,
         outcome: Outcome,
         words: &str,
         refusal: Option<&Refusal>,
-    ) {
-        self.close_until_stored(entry, outcome, words, refusal).await;
+    ) -> bool {
+        let stored = self.close_until_stored(entry, outcome, words, refusal).await;
         self.ended();
+        stored
     }
 
     async fn close_until_stored(
@@ -395,21 +401,24 @@ impl Admission {
         outcome: Outcome,
         words: &str,
         refusal: Option<&Refusal>,
-    ) {
+    ) -> bool {
         loop {
             match self.services.close_entry(entry, outcome, words, refusal).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
                     tracing::warn!(%error, entry = entry.id.0, "the end of an entry is not stored yet");
                     self.pause().await;
                 }
-                Err(error) => return lost(entry.id, &error),
+                Err(error) => {
+                    lost(entry.id, &error);
+                    return false;
+                }
             }
         }
     }
 
-    /// Ends a turn whose worker is gone, with words in the place of what it has shown.
-    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) {
+    /// Ends a turn whose worker is gone, with words in the place of what it has shown. Whether its end is in the store.
+    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) -> bool {
         let services = &self.services;
         let entry = &job.entry;
         let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
@@ -485,14 +494,18 @@ impl Admission {
                         .remove(entry, shown.into_iter().skip(1).map(|(_, id)| id).collect())
                         .await;
                 }
+                true
             }
             Err(error) => {
                 if let Some(settlement) = &settlement {
                     services.purse.store_later(settlement, commit.spent);
                 }
-                if !matches!(error, StoreError::Stale) {
+                // Stale: another turn has ended it.
+                let ended = matches!(error, StoreError::Stale);
+                if !ended {
                     lost(entry.id, &error);
                 }
+                ended
             }
         }
     }

@@ -61,7 +61,9 @@ pub(crate) async fn run(
         Command::Unknown => Ok(words::unknown_command(language).to_owned()),
     };
     match answer {
-        Ok(text) => admission.close_entry(entry, Outcome::Command, &text, None).await,
+        Ok(text) => {
+            admission.close_entry(entry, Outcome::Command, &text, None).await;
+        }
         Err(refusal) => {
             let words = refusal.user_message(language);
             admission
