@@ -46,19 +46,25 @@ async fn a_caller_who_leaves_before_the_first_word_or_the_queue_frees_everything
     })
     .await;
     let hold = provider.hold();
-    let callers: Vec<_> = [true, false, true, false, true]
-        .into_iter()
-        .map(|stream| {
-            let client = client.clone();
-            tokio::spawn(async move { call(&client, stream).send().await.map(|reply| reply.status) })
-        })
-        .collect();
+    let calling = |stream: bool| {
+        let client = client.clone();
+        tokio::spawn(async move { call(&client, stream).send().await.map(|reply| reply.status) })
+    };
+    let first = calling(true);
     provider.wait_for_requests(1, LONG).await.unwrap();
+    let waiting: Vec<_> = [false, true, false, true].into_iter().map(calling).collect();
     comes_to_pass("four wait", || async { metric(&server, "queueDepth").await == 4 }).await;
-    for caller in callers {
+    // Those who wait leave before the one they wait for: otherwise the next of them may rightly be served meanwhile.
+    for caller in waiting {
         caller.abort();
         caller.await.ok();
     }
+    comes_to_pass("none waits", || async {
+        metric(&server, "queueDepth").await == 0
+    })
+    .await;
+    first.abort();
+    first.await.ok();
     comes_to_rest(&server).await;
     drop(hold);
     provider
