@@ -55,9 +55,9 @@ pub(crate) struct Admission {
 struct Room {
     scheduler: PriorityScheduler<OpenEntry>,
     /// Whose turn can be stopped, and how.
-    running: HashMap<Arc<str>, Running>,
+    running: HashMap<Arc<str>, (EntryId, Running)>,
     /// What waits for each tenant, to be stopped with it.
-    waiting: HashMap<Arc<str>, Vec<WaitingId>>,
+    waiting: HashMap<Arc<str>, Vec<(WaitingId, EntryId)>>,
 }
 
 /// A turn that is no longer among those that wait.
@@ -165,7 +165,7 @@ impl Admission {
             let mut room = self.room.lock();
             match room.scheduler.enqueue(submission) {
                 Ok(scheduled) => {
-                    room.waiting.entry(key).or_default().push(scheduled);
+                    room.waiting.entry(key).or_default().push((scheduled, id));
                     None
                 }
                 Err(rejected) => Some(rejected.submission.request),
@@ -227,7 +227,9 @@ impl Admission {
                         room.left(scheduled);
                         // In the same step: whoever stops the tenant finds the turn in one place or the other.
                         let key = Arc::clone(&scheduled.submission.tenant);
-                        room.running.insert(key, Running::Between { stopped: false });
+                        let entry = scheduled.submission.request.id;
+                        room.running
+                            .insert(key, (entry, Running::Between { stopped: false }));
                     }
                     Some(Dequeued::Expired(scheduled)) => room.left(scheduled),
                     None => {}
@@ -264,6 +266,7 @@ impl Admission {
     fn start(self: &Arc<Self>, scheduled: Scheduled<OpenEntry>, place: Place<Job, JobEnd>) {
         let Scheduled { id, submission } = scheduled;
         let key = Arc::clone(&submission.tenant);
+        let entry_id = submission.request.id;
         let mut job = None;
         let submission = Submission {
             deadline: None,
@@ -280,8 +283,8 @@ impl Admission {
             .room
             .lock()
             .running
-            .insert(Arc::clone(&key), Running::InPool(canceller.clone()));
-        if matches!(before, Some(Running::Between { stopped: true })) {
+            .insert(Arc::clone(&key), (entry_id, Running::InPool(canceller.clone())));
+        if matches!(before, Some((_, Running::Between { stopped: true }))) {
             canceller.cancel();
         }
         let admission = Arc::clone(self);
@@ -336,10 +339,10 @@ impl Admission {
     /// Lets a turn that could not be stored wait a moment and puts its entry back, before everything that came after
     /// it: the session stays taken meanwhile. `false` when it is not to be run again.
     async fn put_back(self: &Arc<Self>, key: &Arc<str>, id: WaitingId, job: &TurnJob) -> bool {
-        self.room
-            .lock()
-            .running
-            .insert(Arc::clone(key), Running::Between { stopped: false });
+        self.room.lock().running.insert(
+            Arc::clone(key),
+            (job.entry.id, Running::Between { stopped: false }),
+        );
         self.pause().await;
         if self.is_closing() {
             return false;
@@ -358,10 +361,11 @@ impl Admission {
             let mut room = self.room.lock();
             let before = room.running.remove(key);
             let id = room.scheduler.requeue_front(Scheduled { id, submission });
-            if matches!(before, Some(Running::Between { stopped: true })) {
+            if matches!(before, Some((_, Running::Between { stopped: true }))) {
                 room.scheduler.remove(id)
             } else {
-                room.waiting.entry(Arc::clone(key)).or_default().push(id);
+                let waiting = room.waiting.entry(Arc::clone(key)).or_default();
+                waiting.push((id, job.entry.id));
                 None
             }
         };
@@ -549,22 +553,32 @@ impl Admission {
         }
     }
 
-    /// Stops a tenant's turn and ends what waits behind it. Returns whether there was anything. Dropping the future
+    /// Stops a tenant's turn and ends what waits behind it; of these only what was accepted before `command`, where one
+    /// says so: what its person wrote after it is to be answered. Returns whether there was anything. Dropping the future
     /// abandons the wait, not the ends.
-    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId) -> bool {
+    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId, command: Option<EntryId>) -> bool {
         let key = key_of(tenant);
+        let is_meant = |entry: EntryId| command.is_none_or(|command| entry < command);
         let (canceller, is_running, waiting) = {
             let mut room = self.room.lock();
-            let ids = room.waiting.remove(&key).unwrap_or_default();
-            let waiting: Vec<_> = ids
-                .into_iter()
-                .filter_map(|id| room.scheduler.remove(id))
-                .collect();
-            let running = room.running.get_mut(&key);
+            let room = &mut *room;
+            let mut waiting = Vec::new();
+            if let Some(ids) = room.waiting.get_mut(&key) {
+                ids.retain(|(id, entry)| {
+                    if is_meant(*entry) {
+                        waiting.extend(room.scheduler.remove(*id));
+                    }
+                    !is_meant(*entry)
+                });
+                if ids.is_empty() {
+                    room.waiting.remove(&key);
+                }
+            }
+            let running = room.running.get_mut(&key).filter(|(entry, _)| is_meant(*entry));
             let is_running = running.is_some();
             let canceller = match running {
-                Some(Running::InPool(canceller)) => Some(canceller.clone()),
-                Some(Running::Between { stopped }) => {
+                Some((_, Running::InPool(canceller))) => Some(canceller.clone()),
+                Some((_, Running::Between { stopped })) => {
                     *stopped = true;
                     None
                 }
@@ -678,7 +692,7 @@ impl Room {
     fn left(&mut self, scheduled: &Scheduled<OpenEntry>) {
         let key = &scheduled.submission.tenant;
         if let Some(ids) = self.waiting.get_mut(key) {
-            ids.retain(|id| *id != scheduled.id);
+            ids.retain(|(id, _)| *id != scheduled.id);
             if ids.is_empty() {
                 self.waiting.remove(key);
             }

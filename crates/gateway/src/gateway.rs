@@ -396,7 +396,7 @@ impl Gateway {
             IncomingKind::Stop => {
                 let admission = Arc::clone(&inner.admission);
                 inner.admission.spawn(async move {
-                    admission.stop(&entry.tenant.tenant_id).await;
+                    admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
                     admission.close_entry(&entry, Outcome::Command, "", None).await;
                 });
             }
@@ -474,7 +474,7 @@ impl Gateway {
 
     /// Stops the tenant's running turn and whatever waits behind it. Returns whether there was anything.
     pub async fn stop(&self, tenant: &TenantId) -> bool {
-        self.inner.admission.stop(tenant).await
+        self.inner.admission.stop(tenant, None).await
     }
 
     /// Another chain and other retries, for requests that are chosen a model from now on.

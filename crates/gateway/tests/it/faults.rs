@@ -272,6 +272,35 @@ async fn a_drop_that_the_store_did_not_take_before_the_stop_is_not_told_as_one()
 }
 
 #[tokio::test]
+async fn a_stop_ends_nothing_that_was_written_after_it() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    let batch = ["/stop", "a question"].map(|text| world.message("1", text));
+    world.gateway.receive(batch.to_vec(), None).await.unwrap();
+    until("both are answered", async || {
+        world.messenger.texts("1").len() == 2
+    })
+    .await;
+    let mut texts = world.messenger.texts("1");
+    texts.sort();
+    assert_eq!(texts, ["There is nothing to stop.", "echo: a question"]);
+
+    // What runs and what waits is stopped, and only that.
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    world.say("2", "runs").await;
+    until("it runs", async || world.model.asked.lock().len() == 2).await;
+    *world.model.gap.lock() = Duration::ZERO;
+    let batch = ["waits", "/stop", "after it"].map(|text| world.message("2", text));
+    world.gateway.receive(batch.to_vec(), None).await.unwrap();
+    let expected = ["Stopped.", "echo: after it"];
+    until("the rest is answered", async || {
+        world.messenger.texts("2") == expected
+    })
+    .await;
+    until("every place is free", async || world.gateway.open_entries() == 0).await;
+}
+
+#[tokio::test]
 async fn of_a_rush_only_as_many_are_taken_as_there_are_places() {
     let faulty = faulty(|config| config.max_open_entries = 3).await;
     let receive = |number: usize| {
