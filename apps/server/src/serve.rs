@@ -35,6 +35,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const ADDRESS_FILE: &str = "server.addr";
 /// The exit code after the store has failed: what was acknowledged is there, and nothing more was taken.
 const EXIT_STORE_FAILED: u8 = 74;
+/// How long callers may take to hear that the stop has cut their answer short, after running turns have had their time.
+/// Part of [`CLOSING_TIME`].
+const ANSWERING_TIME: Duration = Duration::from_secs(1);
 /// Of the time a stop may take, this is left for storing and closing.
 const CLOSING_TIME: Duration = Duration::from_secs(3);
 
@@ -211,7 +214,7 @@ async fn serve(
             max_connections: accept::descriptor_bound(server.max_connections),
             max_connections_per_address: server.max_connections_per_address,
             exempt: server.trusted_proxies.clone(),
-            grace: server.shutdown_grace,
+            grace: server.shutdown_grace.saturating_add(ANSWERING_TIME),
             ..AcceptConfig::default()
         },
         Arc::clone(&built.app.connections),

@@ -17,6 +17,8 @@ const PER_MESSAGE: u64 = 4;
 const PER_REQUEST: u64 = 3;
 /// What an image is taken to cost; its real price depends on the provider and on its size.
 const PER_IMAGE: u64 = 1_000;
+/// Parameters that steer or name a call and that no model reads.
+const UNREAD_BY_MODELS: [&str; 4] = ["logit_bias", "stop", "prompt_cache_key", "safety_identifier"];
 /// How much of a new observation goes into the learned factor.
 const LEARNING_RATE: f64 = 0.2;
 /// A factor outside of this range is a mistake of somebody's.
@@ -213,6 +215,13 @@ pub fn raw_request_tokens(request: &ChatRequest) -> u64 {
             fixed = fixed.saturating_add(json_tokens(parameters));
         }
     }
+    // A schema, a prediction, arguments of the template: whatever a caller passes on may come to stand in the prompt.
+    for (name, value) in &request.parameters {
+        let is_text = value.is_string() || value.is_array() || value.is_object();
+        if is_text && !UNREAD_BY_MODELS.contains(&name.as_str()) {
+            fixed = fixed.saturating_add(json_tokens(value));
+        }
+    }
     fixed.saturating_add(meter.tokens())
 }
 
@@ -252,6 +261,32 @@ mod tests {
     fn per_token(text: &str, low: f64, high: f64) {
         let ratio = text.chars().count() as f64 / estimate_tokens(text) as f64;
         assert!((low..=high).contains(&ratio), "{ratio} characters a token");
+    }
+
+    #[test]
+    fn what_a_caller_passes_on_for_the_model_to_read_is_not_free() {
+        let long = "word ".repeat(1_000);
+        let tokens = |name: &str, value: Value| {
+            let mut request = ChatRequest::new(vec![ChatMessage::text(Role::User, "hello")], 1);
+            request.parameters.insert(name.to_owned(), value);
+            raw_request_tokens(&request)
+        };
+        let plain = tokens("temperature", Value::from(0.5));
+        for (name, value) in [
+            (
+                "response_format",
+                serde_json::json!({ "json_schema": { "description": long } }),
+            ),
+            (
+                "prediction",
+                serde_json::json!({ "type": "content", "content": long }),
+            ),
+            ("chat_template_kwargs", serde_json::json!([long])),
+            ("of_a_later_version", serde_json::json!(long)),
+        ] {
+            assert!(tokens(name, value) > plain + 1_000, "{name}");
+        }
+        assert_eq!(tokens("stop", serde_json::json!([long])), plain);
     }
 
     #[test]

@@ -55,9 +55,9 @@ pub(crate) struct Admission {
 struct Room {
     scheduler: PriorityScheduler<OpenEntry>,
     /// Whose turn can be stopped, and how.
-    running: HashMap<Arc<str>, Running>,
+    running: HashMap<Arc<str>, (EntryId, Running)>,
     /// What waits for each tenant, to be stopped with it.
-    waiting: HashMap<Arc<str>, Vec<WaitingId>>,
+    waiting: HashMap<Arc<str>, Vec<(WaitingId, EntryId)>>,
 }
 
 /// A turn that is no longer among those that wait.
@@ -142,12 +142,15 @@ impl Admission {
     }
 
     /// Runs a piece of work that ends an entry, on the server's own threads, to its end.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) {
         self.tasks.spawn_on(work, &self.services.runtime);
     }
 
     /// The same, for a caller that waits for its end.
-    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
         self.tasks.spawn_on(work, &self.services.runtime)
     }
 
@@ -162,7 +165,7 @@ impl Admission {
             let mut room = self.room.lock();
             match room.scheduler.enqueue(submission) {
                 Ok(scheduled) => {
-                    room.waiting.entry(key).or_default().push(scheduled);
+                    room.waiting.entry(key).or_default().push((scheduled, id));
                     None
                 }
                 Err(rejected) => Some(rejected.submission.request),
@@ -224,7 +227,9 @@ impl Admission {
                         room.left(scheduled);
                         // In the same step: whoever stops the tenant finds the turn in one place or the other.
                         let key = Arc::clone(&scheduled.submission.tenant);
-                        room.running.insert(key, Running::Between { stopped: false });
+                        let entry = scheduled.submission.request.id;
+                        room.running
+                            .insert(key, (entry, Running::Between { stopped: false }));
                     }
                     Some(Dequeued::Expired(scheduled)) => room.left(scheduled),
                     None => {}
@@ -261,6 +266,7 @@ impl Admission {
     fn start(self: &Arc<Self>, scheduled: Scheduled<OpenEntry>, place: Place<Job, JobEnd>) {
         let Scheduled { id, submission } = scheduled;
         let key = Arc::clone(&submission.tenant);
+        let entry_id = submission.request.id;
         let mut job = None;
         let submission = Submission {
             deadline: None,
@@ -277,8 +283,8 @@ impl Admission {
             .room
             .lock()
             .running
-            .insert(Arc::clone(&key), Running::InPool(canceller.clone()));
-        if matches!(before, Some(Running::Between { stopped: true })) {
+            .insert(Arc::clone(&key), (entry_id, Running::InPool(canceller.clone())));
+        if matches!(before, Some((_, Running::Between { stopped: true }))) {
             canceller.cancel();
         }
         let admission = Arc::clone(self);
@@ -306,8 +312,10 @@ impl Admission {
                 true
             }
             Err(error @ RequestError::Dropped) => {
-                self.end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
+                let stored = self
+                    .end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
                     .await;
+                job.progress.was_dropped(stored);
                 true
             }
             Err(error) => {
@@ -331,10 +339,10 @@ impl Admission {
     /// Lets a turn that could not be stored wait a moment and puts its entry back, before everything that came after
     /// it: the session stays taken meanwhile. `false` when it is not to be run again.
     async fn put_back(self: &Arc<Self>, key: &Arc<str>, id: WaitingId, job: &TurnJob) -> bool {
-        self.room
-            .lock()
-            .running
-            .insert(Arc::clone(key), Running::Between { stopped: false });
+        self.room.lock().running.insert(
+            Arc::clone(key),
+            (job.entry.id, Running::Between { stopped: false }),
+        );
         self.pause().await;
         if self.is_closing() {
             return false;
@@ -353,10 +361,11 @@ impl Admission {
             let mut room = self.room.lock();
             let before = room.running.remove(key);
             let id = room.scheduler.requeue_front(Scheduled { id, submission });
-            if matches!(before, Some(Running::Between { stopped: true })) {
+            if matches!(before, Some((_, Running::Between { stopped: true }))) {
                 room.scheduler.remove(id)
             } else {
-                room.waiting.entry(Arc::clone(key)).or_default().push(id);
+                let waiting = room.waiting.entry(Arc::clone(key)).or_default();
+                waiting.push((id, job.entry.id));
                 None
             }
         };
@@ -377,16 +386,17 @@ impl Admission {
     }
 
     /// Ends an entry that no turn is running for, however long the store refuses. At a shutdown it stays open, for the
-    /// next start.
+    /// next start: `false`.
     pub(crate) async fn close_entry(
         &self,
         entry: &OpenEntry,
         outcome: Outcome,
         words: &str,
         refusal: Option<&Refusal>,
-    ) {
-        self.close_until_stored(entry, outcome, words, refusal).await;
+    ) -> bool {
+        let stored = self.close_until_stored(entry, outcome, words, refusal).await;
         self.ended();
+        stored
     }
 
     async fn close_until_stored(
@@ -395,21 +405,24 @@ impl Admission {
         outcome: Outcome,
         words: &str,
         refusal: Option<&Refusal>,
-    ) {
+    ) -> bool {
         loop {
             match self.services.close_entry(entry, outcome, words, refusal).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
                     tracing::warn!(%error, entry = entry.id.0, "the end of an entry is not stored yet");
                     self.pause().await;
                 }
-                Err(error) => return lost(entry.id, &error),
+                Err(error) => {
+                    lost(entry.id, &error);
+                    return false;
+                }
             }
         }
     }
 
-    /// Ends a turn whose worker is gone, with words in the place of what it has shown.
-    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) {
+    /// Ends a turn whose worker is gone, with words in the place of what it has shown. Whether its end is in the store.
+    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) -> bool {
         let services = &self.services;
         let entry = &job.entry;
         let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
@@ -485,14 +498,18 @@ impl Admission {
                         .remove(entry, shown.into_iter().skip(1).map(|(_, id)| id).collect())
                         .await;
                 }
+                true
             }
             Err(error) => {
                 if let Some(settlement) = &settlement {
                     services.purse.store_later(settlement, commit.spent);
                 }
-                if !matches!(error, StoreError::Stale) {
+                // Stale: another turn has ended it.
+                let ended = matches!(error, StoreError::Stale);
+                if !ended {
                     lost(entry.id, &error);
                 }
+                ended
             }
         }
     }
@@ -536,22 +553,32 @@ impl Admission {
         }
     }
 
-    /// Stops a tenant's turn and ends what waits behind it. Returns whether there was anything. Dropping the future
+    /// Stops a tenant's turn and ends what waits behind it; of these only what was accepted before `command`, where one
+    /// says so: what its person wrote after it is to be answered. Returns whether there was anything. Dropping the future
     /// abandons the wait, not the ends.
-    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId) -> bool {
+    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId, command: Option<EntryId>) -> bool {
         let key = key_of(tenant);
+        let is_meant = |entry: EntryId| command.is_none_or(|command| entry < command);
         let (canceller, is_running, waiting) = {
             let mut room = self.room.lock();
-            let ids = room.waiting.remove(&key).unwrap_or_default();
-            let waiting: Vec<_> = ids
-                .into_iter()
-                .filter_map(|id| room.scheduler.remove(id))
-                .collect();
-            let running = room.running.get_mut(&key);
+            let room = &mut *room;
+            let mut waiting = Vec::new();
+            if let Some(ids) = room.waiting.get_mut(&key) {
+                ids.retain(|(id, entry)| {
+                    if is_meant(*entry) {
+                        waiting.extend(room.scheduler.remove(*id));
+                    }
+                    !is_meant(*entry)
+                });
+                if ids.is_empty() {
+                    room.waiting.remove(&key);
+                }
+            }
+            let running = room.running.get_mut(&key).filter(|(entry, _)| is_meant(*entry));
             let is_running = running.is_some();
             let canceller = match running {
-                Some(Running::InPool(canceller)) => Some(canceller.clone()),
-                Some(Running::Between { stopped }) => {
+                Some((_, Running::InPool(canceller))) => Some(canceller.clone()),
+                Some((_, Running::Between { stopped })) => {
                     *stopped = true;
                     None
                 }
@@ -665,7 +692,7 @@ impl Room {
     fn left(&mut self, scheduled: &Scheduled<OpenEntry>) {
         let key = &scheduled.submission.tenant;
         if let Some(ids) = self.waiting.get_mut(key) {
-            ids.retain(|id| *id != scheduled.id);
+            ids.retain(|(id, _)| *id != scheduled.id);
             if ids.is_empty() {
                 self.waiting.remove(key);
             }

@@ -54,14 +54,16 @@ pub(crate) async fn run(
         Command::Help => Ok(words::help(language).to_owned()),
         Command::New => start_over(services, admission, entry, language).await,
         Command::Stop => {
-            let anything = admission.stop(&entry.tenant.tenant_id).await;
+            let anything = admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
             Ok(words::stopped(language, anything).to_owned())
         }
         Command::Usage => usage(services, entry, language).await,
         Command::Unknown => Ok(words::unknown_command(language).to_owned()),
     };
     match answer {
-        Ok(text) => admission.close_entry(entry, Outcome::Command, &text, None).await,
+        Ok(text) => {
+            admission.close_entry(entry, Outcome::Command, &text, None).await;
+        }
         Err(refusal) => {
             let words = refusal.user_message(language);
             admission
@@ -78,7 +80,7 @@ async fn start_over(
     language: Language,
 ) -> Result<String, Refusal> {
     // An answer to the old conversation must not become the first word of the new one.
-    admission.stop(&entry.tenant.tenant_id).await;
+    admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
     let ended = services.store.start_over(entry.key, services.clock.now()).await?;
     if let Some(session) = ended {
         services

@@ -25,6 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -209,10 +210,11 @@ impl Gateway {
             futures::future::ready(())
         });
         let services = Arc::clone(&inner.services);
+        let tasks = inner.tasks.clone();
         self.every(inner.services.config.usage_flush_interval, move || {
-            let services = Arc::clone(&services);
+            let flushing = flush_in(&tasks, &services);
             async move {
-                if let Err(error) = services.purse.flush().await {
+                if let Err(error) = flushing.await {
                     tracing::error!(%error, "usage not stored");
                 }
             }
@@ -394,7 +396,7 @@ impl Gateway {
             IncomingKind::Stop => {
                 let admission = Arc::clone(&inner.admission);
                 inner.admission.spawn(async move {
-                    admission.stop(&entry.tenant.tenant_id).await;
+                    admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
                     admission.close_entry(&entry, Outcome::Command, "", None).await;
                 });
             }
@@ -472,7 +474,7 @@ impl Gateway {
 
     /// Stops the tenant's running turn and whatever waits behind it. Returns whether there was anything.
     pub async fn stop(&self, tenant: &TenantId) -> bool {
-        self.inner.admission.stop(tenant).await
+        self.inner.admission.stop(tenant, None).await
     }
 
     /// Another chain and other retries, for requests that are chosen a model from now on.
@@ -516,13 +518,18 @@ impl Gateway {
     }
 
     /// Starts a budget over, in memory and in the store. Turns under way are charged to the window that is over.
+    /// Dropping the future abandons the wait, not the work.
     pub async fn reset_budget(&self, account: &str) -> Result<(), Refusal> {
-        Ok(self.inner.services.purse.reset(account).await?)
+        let Inner { services, tasks, .. } = &*self.inner;
+        let (own, account) = (Arc::clone(services), account.to_owned());
+        let resetting = async move { own.purse.reset(&account).await };
+        Ok(to_its_end(tasks.spawn_on(resetting, &services.runtime)).await?)
     }
 
-    /// Stores at once what calls have used and the store does not know yet.
+    /// Stores at once what calls have used and the store does not know yet. Dropping the future abandons the wait, not
+    /// the work.
     pub async fn flush_usage(&self) -> Result<(), Refusal> {
-        Ok(self.inner.services.purse.flush().await?)
+        Ok(flush_in(&self.inner.tasks, &self.inner.services).await?)
     }
 
     /// What the tenant's budget has used and has left.
@@ -657,6 +664,24 @@ impl Inner {
             }
         }
     }
+}
+
+/// Stores usage in a task of its own: who asked for it, or the server, may go away meanwhile.
+fn flush_in(
+    tasks: &TaskTracker,
+    services: &Arc<Services>,
+) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+    let own = Arc::clone(services);
+    let flushing = async move { own.purse.flush().await };
+    to_its_end(tasks.spawn_on(flushing, &services.runtime))
+}
+
+async fn to_its_end(work: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
+    work.await.unwrap_or_else(|error| {
+        Err(StoreError::Unknown {
+            reason: error.to_string(),
+        })
+    })
 }
 
 /// The event of a session that is past its time.

@@ -6,6 +6,7 @@ use openclaw_ai_fabric::{ModelDefinition, Reservation, TextMeter};
 use openclaw_core::MessageId;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use tokio::sync::SetOnce;
 
 /// A piece of work for a worker.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct TurnProgress {
     state: Mutex<Progress>,
     /// Held while something is being shown in the chat.
     acting: Arc<tokio::sync::Mutex<()>>,
+    /// Set when an operator has taken the turn out of the pool: whether its end is in the store.
+    dropped: SetOnce<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +95,17 @@ impl TurnProgress {
     /// Looks at how far the turn has come.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Progress) -> T) -> T {
         look(&self.state.lock())
+    }
+
+    /// The turn was taken out of the pool, and its end is in the store or is not going to be.
+    pub(crate) fn was_dropped(&self, stored: bool) {
+        // Nobody is dropped twice.
+        self.dropped.set(stored).ok();
+    }
+
+    /// Waits for the end of a turn that was taken out of the pool: whether it is in the store.
+    pub(crate) async fn drop_stored(&self) -> bool {
+        *self.dropped.wait().await
     }
 
     /// Takes the right to end the turn. Whoever gets it ends the turn; everybody after gets `None`.

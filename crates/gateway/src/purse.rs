@@ -33,6 +33,8 @@ pub(crate) struct Purse {
     /// What is settled in memory and not yet in the store. Bounded by the accounts and models that were used since the
     /// last flush.
     unstored: Mutex<Unstored>,
+    /// One flush at a time: what one could not store must not come back after an operator has started an account over.
+    flushing: tokio::sync::Mutex<()>,
 }
 
 /// Settlements that wait to be stored, and what they were spent on.
@@ -59,6 +61,7 @@ impl Purse {
             store,
             clock,
             unstored: Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -109,9 +112,11 @@ impl Purse {
     }
 
     /// Starts a budget over, in memory and in the store. What waits to be stored belongs to the window that is over.
+    /// Not to be dropped before it is ready.
     pub(crate) async fn reset(&self, account: &str) -> Result<(), StoreError> {
+        let _alone = self.flushing.lock().await;
         // What was settled before must not come back with the next flush.
-        self.flush().await?;
+        self.store_unstored().await?;
         self.store.reset_usage(account).await?;
         self.budget.reset(account);
         Ok(())
@@ -174,8 +179,14 @@ impl Purse {
         }
     }
 
-    /// Stores what was settled since the last flush. On failure it is kept for the next.
+    /// Stores what was settled since the last flush. On failure it is kept for the next. Not to be dropped before it is
+    /// ready: what it has taken would be known to nobody but the memory of this process.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        let _alone = self.flushing.lock().await;
+        self.store_unstored().await
+    }
+
+    async fn store_unstored(&self) -> Result<(), StoreError> {
         let taken = std::mem::take(&mut *self.unstored.lock());
         if taken.usage.is_empty() && taken.spent.is_empty() {
             return Ok(());

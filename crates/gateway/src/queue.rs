@@ -8,7 +8,7 @@ use crate::error::Refusal;
 use crate::feed::turn_id;
 use crate::gateway::Gateway;
 use crate::job::Job;
-use crate::ports::{EntryId, OpenEntry, Outcome};
+use crate::ports::{EntryId, OpenEntry, Outcome, StoreError};
 use openclaw_concurrency::{Priority, Queued, RequestError, Waiting};
 use openclaw_core::{AccessTier, CodedError, CorrelationId, Monotonic};
 use std::fmt;
@@ -152,23 +152,42 @@ impl Gateway {
     }
 
     /// Takes something out of the queue: its person is told in words, its caller by an error. What a worker has begun is
-    /// left alone. Gives what it was; `None` when nothing of that name waits. Ends when a message's end is on its way;
-    /// dropping the future abandons the wait, not the end.
-    pub async fn drop_queued(&self, id: QueueId) -> Option<QueuedItem> {
+    /// left alone. Gives what it was; `None` when nothing of that name waits. Ends when a message's end is in the store,
+    /// so that no restart answers it after all; dropping the future abandons the wait, not the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Store`] when the end could not be stored before the server stopped: the message is answered after the
+    /// next start.
+    pub async fn drop_queued(&self, id: QueueId) -> Result<Option<QueuedItem>, Refusal> {
         let now = self.services().clock.monotonic();
         if let QueueId::Turn(wanted) = id {
             let taken = self.admission().take_out(|entry, waiting| {
                 (entry.id == wanted).then(|| QueuedItem::in_inbox(entry, waiting, now))
             });
             if let Some((item, entry)) = taken {
-                self.admission().close_dropped(entry).await;
-                return Some(item);
+                return match self.admission().close_dropped(entry).await {
+                    true => Ok(Some(item)),
+                    false => Err(not_stored()),
+                };
             }
         }
-        self.pool().drop_waiting(|waiting| {
+        let dropped = self.pool().drop_waiting(|waiting| {
             let item = QueuedItem::in_pool(&waiting, now);
-            (item.id == id).then_some(item)
-        })
+            if item.id != id {
+                return None;
+            }
+            let turn = match waiting.request {
+                Job::Turn(turn) => Some(Arc::clone(&turn.progress)),
+                Job::Completion(_) => None,
+            };
+            Some((item, turn))
+        });
+        match dropped {
+            Some((_, Some(turn))) if !turn.drop_stored().await => Err(not_stored()),
+            Some((item, _)) => Ok(Some(item)),
+            None => Ok(None),
+        }
     }
 
     /// Hands nothing to workers from now on. Messages and calls are accepted as before and wait; what runs runs on. Not
@@ -185,20 +204,27 @@ impl Gateway {
 }
 
 impl Admission {
-    /// Ends an entry that an operator took out of the waiting room.
-    async fn close_dropped(self: &Arc<Self>, entry: OpenEntry) {
+    /// Ends an entry that an operator took out of the waiting room; whether its end is in the store.
+    async fn close_dropped(self: &Arc<Self>, entry: OpenEntry) -> bool {
         let admission = Arc::clone(self);
         let ended = self.run(async move {
             let refusal = Refusal::Worker(RequestError::Dropped);
             let words = refusal.user_message(entry.message.language()).into_owned();
             admission
                 .close_entry(&entry, Outcome::Refused, &words, Some(&refusal))
-                .await;
+                .await
         });
-        if let Err(error) = ended.await {
+        ended.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the end of a dropped entry was not reached");
-        }
+            false
+        })
     }
+}
+
+fn not_stored() -> Refusal {
+    Refusal::Store(StoreError::Unavailable {
+        reason: "the server stopped before the end of a dropped message was stored".to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     Flood { per_second: u64 },
     #[error("its answer is longer than {limit} bytes")]
     AnswerTooLong { limit: usize },
+    #[error("it called more than {limit} tools in one answer")]
+    TooManyTools { limit: u32 },
     #[error("it used {used_mb} MB, more than the hard limit of {limit_mb} MB")]
     OutOfMemory { used_mb: u64, limit_mb: u64 },
     #[error("it went on with a cancelled answer for {} ms", .0.as_millis())]

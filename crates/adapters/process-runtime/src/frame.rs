@@ -118,6 +118,8 @@ struct Refused {
     recoverable: bool,
 }
 
+/// What a piece costs beside its bytes.
+const PIECE_COST: usize = 16;
 /// The longest code and message of a refusal that are kept, in characters.
 const MAX_CODE: usize = 64;
 const MAX_MESSAGE: usize = 1024;
@@ -207,16 +209,17 @@ impl FrameError {
 // === impl Piece ===
 
 impl Piece {
-    /// Bytes it counts against the length of an answer.
+    /// Bytes it counts against the length of an answer. An empty piece counts as well: it is held somewhere, too.
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::ToolUse {
-                call_id,
-                name,
-                arguments,
-            } => call_id.len() + name.len() + arguments.len(),
-        }
+        PIECE_COST
+            + match self {
+                Self::Text(text) => text.len(),
+                Self::ToolUse {
+                    call_id,
+                    name,
+                    arguments,
+                } => call_id.len() + name.len() + arguments.len(),
+            }
     }
 
     /// As a model would say it; `index` is its place among the tool calls.

@@ -71,6 +71,9 @@ enum End {
     Fault(Fault),
 }
 
+/// Tool calls of one answer; more is a model gone wild.
+const MAX_TOOL_CALLS: u32 = 128;
+
 const EXPECTED: u8 = 0;
 const BORN: u8 = 1;
 const STILLBORN: u8 = 2;
@@ -345,6 +348,11 @@ impl<T: 'static> Desk<T> {
                     }
                     let events = piece.events(tools);
                     tools = tools.saturating_add(u32::from(events.len() > 1));
+                    if tools > MAX_TOOL_CALLS {
+                        return Err(Fault::TooManyTools {
+                            limit: MAX_TOOL_CALLS,
+                        });
+                    }
                     (events.into_iter().map(Ok).collect(), false)
                 }
                 Frame::Done { id: of, usage, stop } if of == id => {

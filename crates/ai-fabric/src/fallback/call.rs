@@ -32,11 +32,22 @@ pub(super) struct Call {
     raw_input: u64,
     input_estimate: u64,
     output: TextMeter,
-    /// The provider's last word on usage.
+    /// The provider's last word on usage, and what the model has said since.
     reported: Option<TokenUsage>,
+    unreported: TextMeter,
+    /// Bytes of the answer, each piece counted with [`PIECE_COST`].
+    length: usize,
     /// Whether the first token tells how quick the model is to begin.
     streamed: bool,
 }
+
+/// What a provider may say a call has cost, in tokens of each kind. More is taken for this: a slip must not empty a
+/// budget, and with it that of all free tenants together, for ever.
+const MOST_TOKENS: u64 = 100_000_000;
+/// Bytes an answer may have. No model says as much; who does has gone wild, and the answer must be held somewhere.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// What a piece is held in beside its bytes: an endless answer may come in empty pieces, too.
+const PIECE_COST: usize = 64;
 
 // === impl Call ===
 
@@ -62,6 +73,8 @@ impl Call {
             raw_input,
             output: TextMeter::default(),
             reported: None,
+            unreported: TextMeter::default(),
+            length: 0,
             streamed,
         }
     }
@@ -69,11 +82,16 @@ impl Call {
     /// Takes note of a piece of the answer, before it is passed on.
     pub(super) fn observe(&mut self, event: &ModelEvent, now: Monotonic) {
         match event {
-            ModelEvent::TextDelta(text) => self.output.add(text),
-            ModelEvent::ToolUseStart { name, .. } => self.output.add(name),
-            ModelEvent::ToolArgumentsDelta { delta, .. } => self.output.add(delta),
+            ModelEvent::TextDelta(text) => self.said(text, 0),
+            ModelEvent::ToolUseStart { id, name, .. } => self.said(name, id.len()),
+            ModelEvent::ToolArgumentsDelta { delta, .. } => self.said(delta, 0),
             ModelEvent::Usage(usage) => {
-                self.reported = Some(*usage);
+                self.reported = Some(TokenUsage {
+                    input_tokens: usage.input_tokens.min(MOST_TOKENS),
+                    output_tokens: usage.output_tokens.min(MOST_TOKENS),
+                    estimated: usage.estimated,
+                });
+                self.unreported = TextMeter::default();
                 return;
             }
             ModelEvent::Stop(_) => {}
@@ -84,17 +102,38 @@ impl Call {
         }
     }
 
-    /// What it has cost so far: by the provider's word, else estimated.
-    pub(super) fn spent(&self) -> TokenUsage {
-        self.reported.unwrap_or_else(|| TokenUsage {
-            input_tokens: self.input_estimate,
-            output_tokens: self
-                .router
-                .deps
-                .estimator
-                .adjust(&self.found.model.id, self.output.tokens()),
-            estimated: true,
+    fn said(&mut self, text: &str, beside: usize) {
+        self.output.add(text);
+        self.unreported.add(text);
+        let length = text.len().saturating_add(beside).saturating_add(PIECE_COST);
+        self.length = self.length.saturating_add(length);
+    }
+
+    /// The error of an answer that is longer than any may be.
+    pub(super) fn overlong(&self) -> Option<ModelError> {
+        (self.length > MAX_ANSWER_BYTES).then(|| ModelError::Malformed {
+            message: format!("an answer of more than {MAX_ANSWER_BYTES} bytes"),
         })
+    }
+
+    /// What it has cost so far: by the provider's word, else estimated. Some providers count as they go: what was said
+    /// after their last word is not free for a reader who leaves before the next.
+    pub(super) fn spent(&self) -> TokenUsage {
+        let estimator = &self.router.deps.estimator;
+        let estimate = |said: &TextMeter| estimator.adjust(&self.found.model.id, said.tokens());
+        match self.reported {
+            Some(reported) if self.unreported == TextMeter::default() => reported,
+            Some(reported) => TokenUsage {
+                output_tokens: reported.output_tokens.saturating_add(estimate(&self.unreported)),
+                estimated: true,
+                ..reported
+            },
+            None => TokenUsage {
+                input_tokens: self.input_estimate,
+                output_tokens: estimate(&self.output),
+                estimated: true,
+            },
+        }
     }
 
     /// The answer is complete.

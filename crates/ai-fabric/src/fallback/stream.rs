@@ -221,6 +221,9 @@ impl Answering {
             }
             self.last = now;
             self.call.observe(&event, now);
+            if let Some(error) = self.call.overlong() {
+                return Poll::Ready(Next::Failed(error));
+            }
             match event {
                 ModelEvent::Ping | ModelEvent::Usage(_) => {}
                 ModelEvent::Stop(_) if self.stopped => {}

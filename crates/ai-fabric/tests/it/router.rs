@@ -388,6 +388,67 @@ fn a_reader_that_leaves_is_charged_an_estimate_and_frees_its_place() {
 }
 
 #[test]
+fn what_is_said_after_an_early_report_of_usage_is_not_free() {
+    let world = World::new();
+    let early = ModelEvent::Usage(TokenUsage {
+        input_tokens: 5,
+        output_tokens: 1,
+        estimated: false,
+    });
+    let said = vec![text("a"), early, text(&"word ".repeat(90))];
+    world.port.script([Turn::Say(said, Ending::Silence)]);
+    let mut stream = world.router.route(request(&[]));
+    for _ in 0..3 {
+        assert!(stream.next().now_or_never().is_some());
+    }
+    let spent = stream.spent();
+    assert_eq!((spent.input_tokens, spent.output_tokens), (5, 101));
+    assert!(spent.estimated);
+    assert_eq!(stream.finish()[0].usage, spent);
+}
+
+#[test]
+fn an_absurd_count_of_tokens_is_bounded() {
+    let world = World::new();
+    let absurd = ModelEvent::Usage(TokenUsage {
+        input_tokens: u64::MAX,
+        output_tokens: u64::MAX,
+        estimated: false,
+    });
+    let said = vec![text("a"), absurd, ModelEvent::Stop(StopReason::EndTurn)];
+    world.port.script([Turn::Say(said, Ending::End)]);
+    let (_, error, stream) = run(&world, world.router.route(request(&[])));
+    assert_eq!(error, None);
+    assert_eq!(stream.spent().total(), 200_000_000);
+}
+
+#[test]
+fn an_answer_without_end_is_given_up_however_small_its_pieces_are() {
+    let start = |index| ModelEvent::ToolUseStart {
+        index,
+        id: String::new(),
+        name: String::new(),
+    };
+    let large: Vec<ModelEvent> = vec![text(&"x".repeat(8 << 20)); 5];
+    let empty: Vec<ModelEvent> = (0..600_000).map(start).collect();
+    for said in [large, empty] {
+        let pieces = said.len();
+        let world = World::new();
+        world.port.script([Turn::Say(said, Ending::Silence)]);
+        let request = RoutedRequest {
+            may_restart: false,
+            ..request(&[])
+        };
+        let (events, error, _) = run(&world, world.router.route(request));
+        let Some(RouteError::Interrupted { error, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert!(matches!(error, ModelError::Malformed { .. }), "{error}");
+        assert!(events.len() < pieces);
+    }
+}
+
+#[test]
 fn a_model_is_asked_for_no_more_than_it_can_give_and_not_for_what_it_cannot_hold() {
     let world = World::new();
     let mut provider = crate::support::provider("p", &["a", "b"]);

@@ -2,10 +2,12 @@
 
 use crate::faulty_store::FaultyStore;
 use crate::world::World;
-use openclaw_core::Clock;
+use futures::FutureExt;
+use openclaw_ai_fabric::ChatRequest;
 use openclaw_core::testing::ManualClock;
+use openclaw_core::{AccessTier, ChatMessage, Clock, Language, Role};
 use openclaw_gateway::ports::TurnStore;
-use openclaw_gateway::{GatewayConfig, Refusal};
+use openclaw_gateway::{CompletionRequest, GatewayConfig, QueueId, QueuePlace, Refusal};
 use openclaw_memory::MemoryStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,6 +138,166 @@ async fn a_turn_that_waits_for_the_store_can_be_stopped() {
         faulty.world.gateway.open_entries() == 0
     })
     .await;
+}
+
+/// A stateless call whose usage of 15 tokens is settled and, with so long an interval, waits to be stored.
+async fn called() -> Faulty {
+    let faulty = faulty(|config| config.usage_flush_interval = Duration::from_secs(1_000_000)).await;
+    call(&faulty).await;
+    faulty.store.hold_usage(true);
+    faulty
+}
+
+async fn call(faulty: &Faulty) {
+    let gateway = &faulty.world.gateway;
+    let mut answer = gateway
+        .complete(CompletionRequest {
+            tenant: "api:alice:default".parse().unwrap(),
+            tier: AccessTier::Standard,
+            model: None,
+            chat: ChatRequest::new(vec![ChatMessage::text(Role::User, "hello")], 100),
+            correlation_id: gateway.correlation_id(),
+            language: Language::En,
+        })
+        .unwrap();
+    while answer.next().await.is_some() {}
+}
+
+async fn stored_usage(faulty: &Faulty) -> Option<u64> {
+    let stored = faulty.store.usage("user:api:alice").await.unwrap();
+    stored.map(|usage| usage.used)
+}
+
+#[tokio::test]
+async fn usage_is_not_lost_with_whoever_asked_for_it_to_be_stored() {
+    let faulty = called().await;
+    let mut asked = Box::pin(faulty.world.gateway.flush_usage());
+    until("the store has it in hand", async || {
+        assert!((&mut asked).now_or_never().is_none());
+        faulty.store.held_up() == 1
+    })
+    .await;
+    drop(asked);
+    faulty.store.hold_usage(false);
+    until("the usage is stored", async || {
+        stored_usage(&faulty).await == Some(15)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn usage_on_its_way_to_the_store_at_the_stop_arrives() {
+    let faulty = faulty(|_| {}).await;
+    faulty.store.hold_usage(true);
+    call(&faulty).await;
+    until("the store has it in hand", async || faulty.store.held_up() == 1).await;
+    let mut stopping = Box::pin(faulty.world.gateway.shut_down(Duration::from_secs(1)));
+    for _ in 0..200 {
+        assert!((&mut stopping).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    faulty.store.hold_usage(false);
+    stopping.await;
+    assert_eq!(faulty.store.stored_tokens(), 15);
+}
+
+#[tokio::test]
+async fn usage_that_could_not_be_stored_does_not_come_back_after_a_budget_was_started_over() {
+    let faulty = called().await;
+    faulty.store.refuse("add_usage", 1);
+    let mut flushing = Box::pin(faulty.world.gateway.flush_usage());
+    let mut resetting = Box::pin(faulty.world.gateway.reset_budget("user:api:alice"));
+    until("the store has it in hand", async || {
+        assert!((&mut flushing).now_or_never().is_none());
+        faulty.store.held_up() == 1
+    })
+    .await;
+    for _ in 0..200 {
+        assert!((&mut resetting).now_or_never().is_none(), "it waits its turn");
+        tokio::task::yield_now().await;
+    }
+    faulty.store.hold_usage(false);
+    flushing.await.unwrap_err();
+    resetting.await.unwrap();
+    faulty.world.gateway.flush_usage().await.unwrap();
+    assert_eq!(stored_usage(&faulty).await, None);
+}
+
+#[tokio::test]
+async fn what_was_dropped_from_the_pool_has_its_end_in_the_store_when_the_operator_is_told() {
+    let faulty = faulty(|_| {}).await;
+    let gateway = &faulty.world.gateway;
+    // All workers are busy for long, and one more message waits for one of them in the pool.
+    *faulty.world.model.gap.lock() = Duration::from_secs(60);
+    let mut queued = Vec::new();
+    let mut person = 0;
+    while queued.is_empty() {
+        person += 1;
+        faulty.world.say(&person.to_string(), "hello").await;
+        queued = gateway.queue();
+    }
+    let item = &queued[0];
+    assert_eq!(item.place, QueuePlace::Pool);
+    faulty.store.refuse("close", 2);
+    let dropped = gateway.drop_queued(item.id).await.unwrap().unwrap();
+    assert_eq!(dropped.id, item.id);
+    assert_eq!(faulty.store.left("close"), 0);
+    let QueueId::Turn(entry) = item.id else {
+        panic!("{item:?}");
+    };
+    let open = faulty.store.open_entries(None, 100).await.unwrap();
+    assert!(
+        open.iter().all(|open| open.id != entry),
+        "a restart would answer it"
+    );
+}
+
+#[tokio::test]
+async fn a_drop_that_the_store_did_not_take_before_the_stop_is_not_told_as_one() {
+    let faulty = faulty(|_| {}).await;
+    let gateway = &faulty.world.gateway;
+    gateway.pause();
+    faulty.world.say("1", "hello").await;
+    let item = gateway.queue().remove(0);
+    assert_eq!(item.place, QueuePlace::Inbox);
+    faulty.store.refuse("close", u32::MAX);
+    let mut dropping = Box::pin(gateway.drop_queued(item.id));
+    until("the store has refused", async || {
+        assert!((&mut dropping).now_or_never().is_none());
+        faulty.store.left("close") < u32::MAX
+    })
+    .await;
+    let (refused, _) = tokio::join!(dropping, gateway.shut_down(Duration::ZERO));
+    assert!(matches!(refused, Err(Refusal::Store(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_stop_ends_nothing_that_was_written_after_it() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    let batch = ["/stop", "a question"].map(|text| world.message("1", text));
+    world.gateway.receive(batch.to_vec(), None).await.unwrap();
+    until("both are answered", async || {
+        world.messenger.texts("1").len() == 2
+    })
+    .await;
+    let mut texts = world.messenger.texts("1");
+    texts.sort();
+    assert_eq!(texts, ["There is nothing to stop.", "echo: a question"]);
+
+    // What runs and what waits is stopped, and only that.
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    world.say("2", "runs").await;
+    until("it runs", async || world.model.asked.lock().len() == 2).await;
+    *world.model.gap.lock() = Duration::ZERO;
+    let batch = ["waits", "/stop", "after it"].map(|text| world.message("2", text));
+    world.gateway.receive(batch.to_vec(), None).await.unwrap();
+    let expected = ["Stopped.", "echo: after it"];
+    until("the rest is answered", async || {
+        world.messenger.texts("2") == expected
+    })
+    .await;
+    until("every place is free", async || world.gateway.open_entries() == 0).await;
 }
 
 #[tokio::test]

@@ -13,12 +13,18 @@ use openclaw_session::{TenantKey, TenantSession};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Passes everything on, except the calls that are to be refused.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     store: Arc<MemoryStore>,
     refusals: Mutex<HashMap<&'static str, u32>>,
+    /// Whether usage is held up on its way to the store, and how many calls wait there.
+    held: tokio::sync::watch::Sender<bool>,
+    waiting: AtomicUsize,
+    /// Tokens of usage that came without a turn and are stored.
+    stored: AtomicU64,
 }
 
 impl FaultyStore {
@@ -26,12 +32,30 @@ impl FaultyStore {
         Arc::new(Self {
             store,
             refusals: Mutex::default(),
+            held: tokio::sync::watch::Sender::new(false),
+            waiting: AtomicUsize::new(0),
+            stored: AtomicU64::new(0),
         })
     }
 
     /// The next `times` calls of `method` are refused as by a full disk.
     pub(crate) fn refuse(&self, method: &'static str, times: u32) {
         self.refusals.lock().insert(method, times);
+    }
+
+    /// Holds usage up before the store takes it, or lets it go on.
+    pub(crate) fn hold_usage(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// How many calls with usage have been held up.
+    pub(crate) fn held_up(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Tokens of usage that came without a turn and are stored. Known also when the store is closed.
+    pub(crate) fn stored_tokens(&self) -> u64 {
+        self.stored.load(Ordering::SeqCst)
     }
 
     /// How many refusals of `method` are still to come.
@@ -129,8 +153,15 @@ impl TurnStore for FaultyStore {
     }
 
     async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError> {
+        if *self.held.borrow() {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            self.held.subscribe().wait_for(|held| !held).await.ok();
+        }
         self.ask("add_usage")?;
-        self.store.add_usage(deltas, spent).await
+        let tokens = deltas.iter().map(|delta| delta.tokens).sum();
+        self.store.add_usage(deltas, spent).await?;
+        self.stored.fetch_add(tokens, Ordering::SeqCst);
+        Ok(())
     }
 
     async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {

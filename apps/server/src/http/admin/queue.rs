@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use openclaw_core::Language;
 use openclaw_gateway::{QueueId, QueuePlace, QueuedItem};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -108,7 +109,7 @@ pub(crate) async fn remove(
         Err(problem) => return operator.refuse(problem),
     };
     match app.gateway.drop_queued(id).await {
-        Some(item) => {
+        Ok(Some(item)) => {
             tracing::info!(
                 action = "dropped",
                 item = %id,
@@ -119,7 +120,8 @@ pub(crate) async fn remove(
             );
             Json(json!({ "action": "dropped", "item": describe(&item) })).into_response()
         }
-        None => operator.refuse(not_waiting(id)),
+        Ok(None) => operator.refuse(not_waiting(id)),
+        Err(refusal) => operator.refuse(Problem::from_error(&refusal, Language::En)),
     }
 }
 

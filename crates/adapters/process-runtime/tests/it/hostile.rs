@@ -103,6 +103,28 @@ async fn an_answer_without_end_is_a_fault() {
 }
 
 #[tokio::test]
+async fn an_answer_of_empty_pieces_without_end_is_a_fault() {
+    if has_python() {
+        let command = unless_good("while True:\n    say(type='text_delta', id=frame['id'], text='')");
+        let bench = bench_with(command, one_worker(), Arc::new(SystemClock::new()), |config| {
+            config.max_answer_bytes = 100_000;
+        });
+        let reply = bench.ask("bad").await;
+        check(crash(&reply), "longer than 100000 bytes");
+        bench.serves().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_tool_calls_is_a_fault() {
+    if has_python() {
+        let reason =
+            crashes("while True:\n    say(type='tool_use', id=frame['id'], callId='', name='')").await;
+        check(&reason, "more than 128 tools");
+    }
+}
+
+#[tokio::test]
 async fn an_exit_in_the_middle_of_a_line_is_told_as_such() {
     if has_python() {
         let reason = crashes("os.write(1, b'{\"type\":\"text_')\nos._exit(3)").await;
