@@ -42,7 +42,17 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
 }
 
 fn arguments(options: &Options) -> Vec<String> {
-    let fixed = ["mutants", "--jobs", "1", "--timeout", "300", "--no-shuffle"];
+    // Its results hold copies of the sources and the paths of this machine: where no check of the sources looks.
+    let fixed = [
+        "mutants",
+        "--jobs",
+        "1",
+        "--timeout",
+        "300",
+        "--no-shuffle",
+        "--output",
+        "target",
+    ];
     let mut arguments: Vec<String> = fixed.map(str::to_owned).into();
     arguments.extend(["--package".to_owned(), options.package.clone()]);
     for file in &options.file {
@@ -72,6 +82,7 @@ mod tests {
             list: true,
         };
         let arguments = arguments(&options).join(" ");
+        assert!(arguments.contains("--output target"), "{arguments}");
         assert!(
             arguments.contains(
                 "--package openclaw-concurrency --file crates/concurrency/src/work.rs --shard 2/8 --list"

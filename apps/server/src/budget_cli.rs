@@ -1,7 +1,7 @@
 //! `openclaw budget`: what tenants have used, why one is refused, starting a budget over, and where tokens went.
 
 use crate::client::{Admin, escaped, printable};
-use crate::failure::Failure;
+use crate::confirm::Sure;
 use crate::models_cli::Output;
 use crate::print;
 use crate::table::aligned;
@@ -9,7 +9,6 @@ use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
@@ -32,9 +31,8 @@ pub(crate) enum BudgetCommand {
     Reset {
         /// The tenant: its id, or a part of it that only one has; api:USER for a key's user
         tenant: String,
-        /// Without asking
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        sure: Sure,
         #[command(flatten)]
         output: Output,
     },
@@ -86,14 +84,18 @@ pub(crate) fn run(command: &BudgetCommand) -> anyhow::Result<u8> {
             let path = format!("budgets/{}/explain", escaped(tenant));
             said(&admin.call(Method::GET, &path, None)?, output, explained)
         }
-        BudgetCommand::Reset { tenant, yes, output } => {
+        BudgetCommand::Reset { tenant, sure, output } => {
             let admin = Admin::find(&output.server)?;
             let path = format!("budgets/{}", escaped(tenant));
             let budget = admin.call(Method::GET, &path, None)?;
             let name = printable(budget["tenant"].as_str().unwrap_or(tenant));
-            if !yes && !confirmed(&budget, &name)? {
-                let next = format!("openclaw budget reset {name} --yes");
-                return Err(Failure::failed("nothing was changed", next).into());
+            let what = format!(
+                "the budget of {name} starts over: {} of {} tokens are used",
+                grouped(&budget["used"]),
+                limit(&budget["limit"])
+            );
+            if !sure.confirms(&what)? {
+                return Ok(0);
             }
             let account = escaped(budget["tenant"].as_str().unwrap_or(tenant));
             let done = admin.call(Method::POST, &format!("budgets/{account}/reset"), None)?;
@@ -127,24 +129,6 @@ fn said(answer: &Value, output: &Output, words: impl FnOnce(&Value) -> String) -
     } else {
         print(&words(answer))
     }
-}
-
-/// Asks on a terminal. Where nobody can answer, nothing is done.
-fn confirmed(budget: &Value, name: &str) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    let mut err = std::io::stderr().lock();
-    write!(
-        err,
-        "{name} has used {} of {} tokens; start its budget over? [y/N] ",
-        grouped(&budget["used"]),
-        limit(&budget["limit"])
-    )?;
-    err.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// `tier free · limit 10 000 tokens / 24 h · window began … · resets …`
@@ -202,10 +186,14 @@ fn explained(budget: &Value) -> String {
     let _ = writeln!(out, "  reserved  {}{running}", column(&budget["reserved"]));
     let verdict = match (budget["refused"].as_bool(), budget["refusedBecause"].as_str()) {
         (Some(true), Some(why)) => format!(
-            "→ a turn needs at least {}: refused as {} until {}",
+            "→ a turn needs at least {}: refused as {}{}",
             text(&budget["leastTurn"]),
             printable(why),
-            text(&budget["resetsAt"])
+            match budget["resetsAt"].as_str() {
+                Some(resets) => format!(" until {}", printable(resets)),
+                // No window has begun: the limit itself is below one turn.
+                None => ", until the limit is raised".to_owned(),
+            }
         ),
         _ => format!(
             "→ a turn needs about {}: it is let in",
@@ -339,5 +327,16 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_limit_below_one_turn_names_no_time_that_would_not_help() {
+        let budget = json!({
+            "tenant": "api:alice", "tier": "free", "limit": 200, "used": 0, "reserved": 0, "remaining": 200, "settled": 0,
+            "reservedSince": null, "windowStartedAt": null, "resetsAt": null, "leastTurn": 256, "refused": true,
+            "refusedBecause": "TokenBudgetExceededError: the tenant's own budget", "freeTotal": null, "spentOn": [],
+        });
+        let text = explained(&budget);
+        assert!(text.contains("own budget, until the limit is raised\n"), "{text}");
     }
 }

@@ -332,7 +332,10 @@ fn look_first(path: &str) -> &'static str {
         Some("keys") => "openclaw keys list",
         Some("workers") => "openclaw workers list",
         Some("queue") => "openclaw queue show",
-        Some("budgets") => "openclaw budget report --by tenant",
+        // What a question about models can miss is a tenant, unless a model is tested.
+        Some("budgets" | "models") if !path.starts_with("models/test") => {
+            "openclaw budget report --by tenant"
+        }
         Some("models") => "openclaw models list",
         _ => "openclaw status",
     }

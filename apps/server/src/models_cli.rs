@@ -15,6 +15,16 @@ use std::time::Duration;
 /// How long one model's test may take.
 const TEST_PATIENCE: Duration = Duration::from_secs(100);
 
+/// What `--needs` takes.
+const CAPABILITIES: [&str; 6] = [
+    "chat",
+    "code",
+    "vision",
+    "tool_use",
+    "streaming",
+    "function_calling",
+];
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelsCommand {
     /// List the models, with provider, price, circuit and how quick they are to begin
@@ -30,8 +40,8 @@ pub(crate) enum ModelsCommand {
         /// For this tenant: its id, or a part of it
         #[arg(long, value_name = "TENANT")]
         tenant: Option<String>,
-        /// What the request needs: vision, tool_use, code, streaming; several with commas
-        #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
+        /// What the request needs; several with commas
+        #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', value_parser = CAPABILITIES)]
         needs: Vec<String>,
         /// How long the request is, in tokens
         #[arg(long, value_name = "TOKENS")]

@@ -119,6 +119,7 @@ fn warn(event: &Envelope) {
         provider = %failed.provider,
         model = %failed.model,
         code = failed.code,
+        reason = %failed.reason,
         retryable = failed.retryable,
         afterFirstToken = failed.after_first_token,
         durationMs = failed.duration_ms,

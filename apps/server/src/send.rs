@@ -72,6 +72,7 @@ fn refused(server: &Server, key: &Found, status: StatusCode, answer: &Value, wai
     };
     match (status, answer["error"]["code"].as_str()) {
         (StatusCode::UNAUTHORIZED, _) => server.refuses(Credential::ApiKey, key),
+        (_, Some("request_dropped")) => Failure::failed(said, "openclaw queue show"),
         (StatusCode::FORBIDDEN, _) => Failure::not_allowed(said, "openclaw keys list"),
         (_, Some("model_not_found")) => Failure::failed(said, "openclaw status, which lists the models"),
         (_, Some("insufficient_quota")) => Failure::failed(said, "openclaw keys create --tier standard"),

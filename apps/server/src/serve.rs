@@ -97,7 +97,7 @@ impl InvalidConfig {
         let next = match (field, variable) {
             (Some(field), _) => format!("openclaw config explain {}", field.path),
             (None, Some(name)) => format!("mend {name}, or unset it"),
-            (None, None) => "openclaw config show --help".to_owned(),
+            (None, None) => "mend it, then openclaw config check".to_owned(),
         };
         let count = counted(self.error.faults.len(), "error", "errors");
         format!(

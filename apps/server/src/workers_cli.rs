@@ -246,8 +246,14 @@ fn consequence(worker: &Value) -> String {
 fn suggestion(advice: &Value) -> String {
     let level = advice["backpressureLevel"].as_f64().unwrap_or(0.0);
     let mut out = format!(
-        "{} workers for the present load (backpressureLevel {level:.2}); there are {}, and there may be {} to {}\n",
-        advice["suggested"], advice["workers"], advice["minWorkers"], advice["maxWorkers"]
+        "{} for the present load (backpressureLevel {level:.2}); there are {}, and there may be {} to {}\n",
+        match advice["suggested"].as_u64() {
+            Some(1) => "1 worker".to_owned(),
+            _ => format!("{} workers", advice["suggested"]),
+        },
+        advice["workers"],
+        advice["minWorkers"],
+        advice["maxWorkers"]
     );
     if advice["suggested"] == advice["maxWorkers"] && level >= 0.8 {
         out.push_str("  next  raise concurrency.maxWorkers\n");

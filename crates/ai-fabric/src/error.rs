@@ -123,6 +123,33 @@ pub enum ModelError {
     RetryBudget,
 }
 
+impl ModelError {
+    /// Why it failed, for a log: without the provider's own words, which may repeat what a person wrote.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::QuotaExhausted { .. } => "quota used up".to_owned(),
+            Self::BadRequest { .. } => "bad request".to_owned(),
+            Self::Malformed { .. } => "malformed answer".to_owned(),
+            Self::InStream { .. } => "error inside the stream".to_owned(),
+            Self::Refused { .. } => "refused".to_owned(),
+            Self::RateLimited { .. }
+            | Self::Unauthorized { .. }
+            | Self::UnknownModel
+            | Self::Unsupported { .. }
+            | Self::ContextTooLong
+            | Self::ContentRefused
+            | Self::Overloaded { .. }
+            | Self::Server { .. }
+            | Self::Timeout { .. }
+            | Self::Connect { .. }
+            | Self::Cut
+            | Self::CircuitOpen { .. }
+            | Self::RetryBudget => self.to_string(),
+        }
+    }
+}
+
 /// A request is past a provider's limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("provider {provider}: {limit} used up, try again in {retry_after_ms} ms")]

@@ -67,6 +67,8 @@ ModelFailed {
     provider: ProviderId,
     /// The error's code.
     code: &'static str,
+    /// Why, as [`ModelError::cause`](crate::ModelError::cause) says it.
+    reason: String,
     /// Whether another try may succeed.
     retryable: bool,
     /// Whether something had been answered already.

@@ -294,6 +294,22 @@ mod tests {
         assert_eq!(window.read(at(130)).completed_last_minute, 0);
     }
 
+    #[test]
+    fn a_latency_is_counted_in_full_up_to_a_day() {
+        for (hours, counted) in [(12, 12), (24, 24), (48, 24)] {
+            let window = window();
+            window.record(at(0), Duration::from_secs(hours * 3_600), true);
+            let exact = (counted * 3_600_000) as f64;
+            let read = window.read(at(0));
+            assert_eq!(read.avg_ms, exact);
+            assert!(
+                (read.p99_ms - exact).abs() <= exact * 0.01,
+                "{} for {exact}",
+                read.p99_ms
+            );
+        }
+    }
+
     proptest! {
         /// Against the plain list of everything: the throughput is that of the last 60 s, and mean and percentiles are
         /// those of the last 20 slices, the one being written included.

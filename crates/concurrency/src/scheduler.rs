@@ -555,7 +555,7 @@ mod tests {
     #[test]
     fn the_memory_of_a_flood_is_given_back_and_that_of_a_trickle_kept() {
         let mut scheduler = PriorityScheduler::new(100_000, Duration::from_secs(30));
-        for (entries, keeps) in [(KEPT / 2, true), (KEPT * 8, false)] {
+        for (entries, keeps) in [(KEPT, true), (KEPT * 8, false)] {
             for n in 0..entries {
                 let submission = Submission::new(n, format!("tenant{n}"), Monotonic::ZERO);
                 scheduler.enqueue(submission).expect("there is room");
@@ -564,6 +564,27 @@ mod tests {
             assert_eq!(scheduler.entries.capacity() > 0, keeps, "{entries} entries");
             let indexed = scheduler.lanes.capacity();
             assert!(indexed <= 4 * KEPT, "{indexed}");
+        }
+    }
+
+    #[test]
+    fn the_memory_of_a_flood_of_keys_is_given_back_when_the_last_of_them_is_free() {
+        let mut scheduler = PriorityScheduler::new(100_000, Duration::from_secs(30));
+        for (keys, keeps) in [(KEPT, true), (KEPT + 1, false)] {
+            for n in 0..keys {
+                let mut submission = Submission::new(n, "tenant", Monotonic::ZERO);
+                submission.exclusive = Some(format!("key{n}").into());
+                scheduler.enqueue(submission).expect("there is room");
+            }
+            while scheduler.dequeue(Monotonic::ZERO).is_some() {}
+            // Nothing waits, and yet every key is to be remembered: it runs.
+            assert_eq!(scheduler.remembered(), keys);
+            for n in 0..keys {
+                assert_eq!(scheduler.keys.high_water(), keys);
+                scheduler.release(&format!("key{n}"));
+            }
+            assert_eq!(scheduler.remembered(), 0);
+            assert_eq!(scheduler.keys.high_water() > 0, keeps, "{keys} keys");
         }
     }
 

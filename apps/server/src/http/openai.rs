@@ -367,7 +367,7 @@ fn no_such_model(app: &App, key: &ApiKeyRecord, asked: &str, language: Language)
     if ids.contains(&asked) {
         return match language {
             Language::En => format!("the provider of the model {asked:?} does not know it"),
-            Language::Ru => format!("поставщик модели «{asked}» её не знает"),
+            Language::Ru => format!("провайдер модели «{asked}» её не знает"),
         };
     }
     let more = ids.len().saturating_sub(SHOWN_MODELS);

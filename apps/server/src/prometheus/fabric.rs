@@ -304,6 +304,7 @@ mod tests {
                 model: model.clone(),
                 provider: provider.clone(),
                 code: "MODEL_TIMEOUT",
+                reason: "timed out".to_owned(),
                 retryable: true,
                 after_first_token: false,
                 duration_ms: 1,

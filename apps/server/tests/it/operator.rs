@@ -183,7 +183,7 @@ async fn a_suggestion_follows_the_load_or_the_manuals_table() {
     check(
         &openclaw(&server, &["workers", "suggest"]).await,
         0,
-        &["1 workers for the present load", "there may be 1 to 4"],
+        &["1 worker for the present load", "there may be 1 to 4"],
     );
     let advice = json_of(&server, &["workers", "suggest", "--load", "60rps", "--json"]).await;
     assert_eq!(
@@ -426,6 +426,17 @@ async fn a_dropped_call_is_told_so_and_not_asked_to_come_again() {
     let told = call.await.unwrap().unwrap();
     assert_eq!(told.status, 403, "{}", told.text());
     assert_eq!(told.json().unwrap()["error"]["code"], "request_dropped");
+
+    // Nor is it taken for a matter of keys by the command.
+    let (sent, ()) = tokio::join!(openclaw(&world.server, &["send", "hi"]), async {
+        let id = id_of(&queue_of(&world, 1).await["items"][0]);
+        check(
+            &openclaw(&world.server, &["queue", "drop", &id, "--yes"]).await,
+            0,
+            &[],
+        );
+    });
+    check(&sent, 1, &[DROPPED, "openclaw queue show"]);
     drop(hold);
     world.hears(1, "echo: runs").await;
 }

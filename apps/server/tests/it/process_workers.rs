@@ -258,6 +258,7 @@ async fn a_worker_that_cannot_answer_says_so_and_lives_on() {
         assert_eq!(refused.status, 502, "{}", refused.text());
         assert!(!refused.text().contains("inner words"), "{}", refused.text());
     }
+    assert_eq!(complete(&world.server, "full").await.status, 400);
     // As often as that a model would have been left alone for a while; a request of one person must not do it to all.
     assert_eq!(world.say(1, "good").await, 200);
     world.hears(1, "worker: good").await;
@@ -272,6 +273,11 @@ async fn a_worker_that_cannot_answer_says_so_and_lives_on() {
     assert_eq!(workers["workers"][0]["id"], 1, "it was never replaced: {workers}");
     assert!(
         world.server.log().contains("the inner words of it"),
+        "{}",
+        world.server.log()
+    );
+    assert!(
+        world.server.log().contains("the full words of it"),
         "{}",
         world.server.log()
     );

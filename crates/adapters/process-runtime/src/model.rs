@@ -132,20 +132,35 @@ impl ModelPort for WorkerModel {
                 max_output_tokens: request.max_output_tokens,
             })
             .await;
-        Ok(events(answer).boxed())
+        Ok(events(answer, correlation_id).boxed())
     }
 }
 
 /// The answer in the form the fabric reads: after an error nothing, and no end without a stop.
-fn events(answer: Answer) -> impl futures::Stream<Item = Result<ModelEvent, ModelError>> + Send {
-    unfold(Some((answer, false)), |state| async move {
+fn events(
+    answer: Answer,
+    correlation_id: CorrelationId,
+) -> impl futures::Stream<Item = Result<ModelEvent, ModelError>> + Send {
+    unfold(Some((answer, false)), move |state| async move {
         let (mut answer, stopped) = state?;
         match answer.next().await {
             Some(Ok(event)) => {
                 let stopped = stopped || matches!(event, ModelEvent::Stop(_));
                 Some((Ok(bounded(event)), Some((answer, stopped))))
             }
-            Some(Err(refusal)) => Some((Err(error(&refusal)), None)),
+            Some(Err(refusal)) => {
+                let error = error(&refusal);
+                // Of the codes known by name the fabric keeps no words, and they are meant for the log.
+                if !matches!(error, ModelError::InStream { .. } | ModelError::Refused { .. }) {
+                    tracing::warn!(
+                        correlationId = %correlation_id,
+                        code = %refusal.code,
+                        words = %ModelError::text(&refusal.message),
+                        "a worker says that there is no answer"
+                    );
+                }
+                Some((Err(error), None))
+            }
             None if stopped => None,
             None => Some((Err(ModelError::Cut), None)),
         }

@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let events = EventContext::new(InProcessEventBus::new(), Arc::clone(&clock), "concurrency");
 
-    // What a worker does with a request: here it says as the how many-eth it was served.
+    // What a worker does with a request: here it numbers the answers in the order they were given.
     let served = Arc::new(AtomicUsize::new(0));
     let handler = move |question: String, _context| {
         let turn = served.fetch_add(1, Ordering::Relaxed) + 1;

@@ -189,11 +189,11 @@ impl Call {
             permit.settle(usage.total());
             pass.failed(error);
         }
-        self.publish_failure(error.code(), error.is_retryable());
+        self.publish_failure(error.code(), error.is_retryable(), || error.cause());
         self.record(AttemptOutcome::Failed(error.clone()), usage);
     }
 
-    fn publish_failure(&self, code: &'static str, retryable: bool) {
+    fn publish_failure(&self, code: &'static str, retryable: bool, reason: impl FnOnce() -> String) {
         self.router
             .deps
             .events
@@ -202,6 +202,7 @@ impl Call {
                 model: self.found.model.id.clone(),
                 provider: self.found.provider.id.clone(),
                 code,
+                reason: reason(),
                 retryable,
                 after_first_token: self.first_token.is_some(),
                 duration_ms: millis(self.duration()),
@@ -233,7 +234,7 @@ impl Drop for Call {
         let usage = self.spent();
         permit.settle(usage.total());
         drop(pass);
-        self.publish_failure("CANCELLED", true);
+        self.publish_failure("CANCELLED", true, || "its reader has left".to_owned());
         self.record(AttemptOutcome::Cancelled, usage);
     }
 }

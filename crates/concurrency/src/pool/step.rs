@@ -370,6 +370,12 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
         }
     }
 
+    /// By which the log knows what a worker is busy with.
+    fn request_of(&self, worker: WorkerId) -> Option<openclaw_core::CorrelationId> {
+        let run = self.state.slots.get(&worker)?.run.as_ref()?;
+        run.correlation_id
+    }
+
     pub(super) fn kill(&mut self, worker: WorkerId) -> Result<(), LifecycleError> {
         match self.state.lifecycle.state(worker) {
             None => return Err(LifecycleError::UnknownWorker { worker }),
@@ -390,7 +396,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
     pub(super) fn timed_out(&mut self, worker: WorkerId) {
         let limit = self.pool.config.worker_timeout;
         bump(&mut self.state.totals.timed_out);
-        tracing::warn!(%worker, limit_ms = millis(limit), "a request ran out of time; its worker is killed");
+        let request = self.request_of(worker).map(tracing::field::display);
+        tracing::warn!(%worker, correlationId = request, limit_ms = millis(limit), "a request ran out of time; its worker is killed");
         self.lose(worker, Ending::OutOfTime, true, || {
             RequestError::Timeout(crate::error::WorkerTimeoutError { worker, limit })
         });
@@ -400,7 +407,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
     /// seen, until the runtime says it is gone.
     pub(super) fn stuck(&mut self, worker: WorkerId, silent_for: Duration) {
         bump(&mut self.state.totals.stuck);
-        tracing::warn!(%worker, silent_ms = millis(silent_for), "a worker gives no sign of life; it is killed");
+        let request = self.request_of(worker).map(tracing::field::display);
+        tracing::warn!(%worker, correlationId = request, silent_ms = millis(silent_for), "a worker gives no sign of life; it is killed");
         let run = self.take_run(worker);
         self.publish(
             run.as_ref().and_then(|run| run.correlation_id),
@@ -496,7 +504,8 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
                         RequestError::Crashed { worker, reason }
                     }
                 };
-                tracing::warn!(%worker, %error, "a worker is gone");
+                let request = self.request_of(worker).map(tracing::field::display);
+                tracing::warn!(%worker, correlationId = request, %error, "a worker is gone");
                 if self.state.lifecycle.requests(worker) == 0 && state == WorkerState::Idle {
                     // It never came up: the next one is not tried at once.
                     self.spawn_failed();

@@ -119,3 +119,59 @@ impl Index {
         self.0.capacity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Named for Name {
+        fn name(&self) -> &Name {
+            self
+        }
+
+        fn name_mut(&mut self) -> &mut Name {
+            self
+        }
+    }
+
+    fn name(text: &str, hash: u64) -> Name {
+        Name {
+            text: text.into(),
+            hash,
+        }
+    }
+
+    #[test]
+    fn names_of_the_same_hash_are_told_apart() {
+        let mut slab = Slab::default();
+        let mut index = Index::default();
+        for text in ["a", "b"] {
+            let number = slab.insert(name(text, 7));
+            index.insert(number, &slab);
+        }
+        assert_eq!(index.find(7, "a", &slab), Some(0));
+        assert_eq!(index.find(7, "b", &slab), Some(1));
+        assert_eq!(index.find(7, "c", &slab), None);
+        index.remove(1, &slab);
+        assert_eq!(
+            (index.find(7, "a", &slab), index.find(7, "b", &slab)),
+            (Some(0), None)
+        );
+    }
+
+    #[test]
+    fn the_number_of_what_is_gone_is_used_again_and_its_name_let_go_of() {
+        let mut slab = Slab::default();
+        let long: Arc<str> = "a name".into();
+        for _ in 0..3 {
+            let number = slab.insert(Name {
+                text: Arc::clone(&long),
+                hash: 7,
+            });
+            assert_eq!(number, 0);
+            slab.remove(number);
+            assert_eq!(Arc::strong_count(&long), 1);
+        }
+        assert_eq!(slab.high_water(), 1);
+    }
+}

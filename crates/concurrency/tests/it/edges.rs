@@ -1,6 +1,6 @@
 //! What the pool tells and asks of those around it: the running request, the runtime, housekeeping, a metrics page.
 
-use crate::support::Stage;
+use crate::support::{Complaints, Stage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openclaw_concurrency::{
@@ -236,6 +236,38 @@ fn a_caller_refused_far_above_the_threshold_waits_for_as_many_requests_as_are_to
 }
 
 #[test]
+fn a_caller_refused_for_busy_workers_alone_waits_for_one_of_them() {
+    // One worker at work is 0.3 of load by itself: with such a threshold nothing ever waits.
+    let stage = Stage::new(ConcurrencyConfig {
+        backpressure_threshold: 0.2,
+        ..one_worker()
+    });
+    let _ticket = stage.submit(1);
+    stage.clock.advance(seconds(2));
+    stage.runtime.finish(1);
+    let _ticket = stage.submit(2);
+    let refused = stage.pool.admit().expect_err("the worker is busy");
+    assert_eq!(refused.retry_after, seconds(2));
+}
+
+#[test]
+fn of_a_long_queue_at_most_sixty_four_requests_are_waited_for() {
+    let stage = Stage::new(ConcurrencyConfig {
+        max_queue_size: 1_000,
+        ..ConcurrencyConfig::default()
+    });
+    let _ticket = stage.submit(1);
+    stage.clock.advance(Duration::from_millis(250));
+    stage.runtime.finish(1);
+    stage.pool.pause();
+    let places: Vec<_> = std::iter::from_fn(|| stage.pool.admit().ok()).collect();
+    assert_eq!(places.len(), 1_000);
+    let refused = stage.pool.admit().expect_err("full");
+    // More than four hundred are too many; by the time 64 have ended the caller may as well ask again.
+    assert_eq!(refused.retry_after, seconds(16));
+}
+
+#[test]
 fn a_pool_says_whether_it_is_paused() {
     let stage = Stage::new(one_worker());
     assert!(!stage.pool.is_paused());
@@ -287,6 +319,27 @@ fn a_runtime_that_panics_takes_nobody_with_it() {
     stage.runtime.finish(2);
     stage.runtime.finish(3);
     assert_eq!((&mut waiting).now_or_never(), Some(Ok(30)));
+}
+
+/// The pool would find out and take the next one, but it has to know who is idle, not to try.
+#[test]
+fn an_idle_worker_that_is_gone_is_handed_nothing() {
+    let complaints = Complaints::default();
+    tracing::subscriber::with_default(complaints.clone(), || {
+        let stage = Stage::new(ConcurrencyConfig {
+            max_workers: 2,
+            ..one_worker()
+        });
+        stage.pool.kill(stage.pool.workers()[0].id).expect("it is there");
+        let _tickets = [stage.submit(1), stage.submit(2)];
+        assert_eq!(stage.runtime.started(), [1, 2]);
+        assert_eq!(complaints.count(), 0);
+        stage.runtime.refuse_to_spawn(true);
+        let busy = stage.runtime.worker_of(1);
+        stage.pool.kill(busy).expect("it is there");
+        let _waiting = stage.submit(3);
+        assert_eq!(complaints.count(), 1, "what cannot be done is logged");
+    });
 }
 
 #[test]

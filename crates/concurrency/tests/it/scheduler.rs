@@ -111,6 +111,7 @@ fn a_full_queue_refuses_with_its_size_and_limit_and_gives_the_entry_back() {
     put(&mut scheduler, urgent("B1", Priority::High));
     let rejected = scheduler.enqueue(entry("C1")).expect_err("it is full");
     assert_eq!((rejected.error.size, rejected.error.limit), (2, 2));
+    assert_eq!(format!("{rejected:?}"), "QueueFullError { size: 2, limit: 2 }");
     assert_eq!(rejected.submission.request, "C1");
     next(&mut scheduler, at(0)).expect("one leaves");
     put(&mut scheduler, rejected.submission);
@@ -174,6 +175,36 @@ fn an_entry_that_waited_for_its_key_comes_back_among_its_tenants_older_ones() {
 }
 
 #[test]
+fn an_entry_whose_key_becomes_free_goes_between_its_tenants_older_and_younger_ones() {
+    let mut scheduler = PriorityScheduler::new(100, NEVER);
+    put(&mut scheduler, keyed("K1", "s"));
+    assert!(next(&mut scheduler, at(0)).is_some(), "K1 runs");
+    put(&mut scheduler, entry("A1"));
+    let other = put(&mut scheduler, entry("B1"));
+    for submission in [entry("A2"), keyed("A3", "s"), entry("A4")] {
+        put(&mut scheduler, submission);
+    }
+    // Neighbours in the line are not neighbours in memory: the youngest has the place of one that left.
+    assert!(scheduler.remove(other).is_some());
+    put(&mut scheduler, entry("A5"));
+    scheduler.release("s");
+    assert_eq!(all(&mut scheduler), "A1 A2 A3 A4 A5");
+}
+
+#[test]
+fn an_entry_whose_key_becomes_free_when_the_youngest_of_its_tenant_has_gone_is_the_last() {
+    let mut scheduler = PriorityScheduler::new(100, NEVER);
+    put(&mut scheduler, keyed("K1", "s"));
+    assert!(next(&mut scheduler, at(0)).is_some(), "K1 runs");
+    put(&mut scheduler, entry("A1"));
+    put(&mut scheduler, keyed("A2", "s"));
+    let youngest = put(&mut scheduler, entry("A3"));
+    assert!(scheduler.remove(youngest).is_some());
+    scheduler.release("s");
+    assert_eq!(all(&mut scheduler), "A1 A2");
+}
+
+#[test]
 fn removing_the_first_of_a_key_lets_the_next_move_up() {
     let mut scheduler = PriorityScheduler::new(100, NEVER);
     let first = put(&mut scheduler, keyed("A1", "s"));
@@ -187,10 +218,41 @@ fn removing_the_first_of_a_key_lets_the_next_move_up() {
     );
     assert!(scheduler.remove(first).is_none(), "it is gone");
     assert_eq!(all(&mut scheduler), "A2");
-    // A stale name does not reach whoever has the slot now.
-    let second = put(&mut scheduler, entry("B1"));
-    assert!(scheduler.remove(first).is_none());
-    assert!(scheduler.remove(second).is_some());
+}
+
+#[test]
+fn a_stale_name_does_not_reach_whoever_has_the_place_now() {
+    let mut scheduler = PriorityScheduler::new(100, NEVER);
+    let gone = [put(&mut scheduler, entry("A1")), put(&mut scheduler, entry("A2"))];
+    assert_eq!(all(&mut scheduler), "A1 A2");
+    let here = [put(&mut scheduler, entry("B1")), put(&mut scheduler, entry("B2"))];
+    for id in gone {
+        assert!(scheduler.remove(id).is_none());
+    }
+    assert_eq!(scheduler.len(), 2);
+    for id in here {
+        assert!(scheduler.remove(id).is_some());
+    }
+}
+
+#[test]
+fn a_queue_says_how_full_it_is_and_how_old() {
+    let mut scheduler = PriorityScheduler::new(7, LIMIT);
+    assert_eq!((scheduler.limit(), scheduler.is_empty()), (7, true));
+    assert_eq!(scheduler.oldest_ready(), None);
+    for (name, accepted) in [("A1", 5_000), ("B1", 3_000)] {
+        let submission = Submission {
+            accepted_at: at(accepted),
+            ..entry(name)
+        };
+        put(&mut scheduler, submission);
+    }
+    assert!(!scheduler.is_empty());
+    assert_eq!(scheduler.oldest_ready(), Some(at(3_000)));
+    assert_eq!(
+        format!("{scheduler:?}"),
+        "PriorityScheduler { waiting: [0, 0, 2, 0], limit: 7, .. }"
+    );
 }
 
 #[test]

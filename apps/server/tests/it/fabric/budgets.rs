@@ -270,8 +270,12 @@ async fn a_budget_is_shown_explained_reported_and_started_over() {
 
     // Nobody is there to be asked, so nothing is done without --yes.
     let (code, text) = run(&server, &["budget", "reset", "alice"]).await;
-    assert_eq!(code, 1, "{text}");
-    assert!(text.contains("openclaw budget reset api:alice --yes"), "{text}");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("9 800 of"), "{text}");
+    assert!(text.contains("--yes"), "{text}");
+    let (code, text) = run(&server, &["budget", "reset", "alice", "--dry-run"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("nothing was done"), "{text}");
     assert_eq!(budget(&server, "api:alice").await["used"], 9_800);
     let (code, text) = run(&server, &["budget", "reset", "alice", "--yes"]).await;
     assert_eq!(code, 0, "{text}");

@@ -81,6 +81,13 @@ async fn models_are_listed_explained_and_really_asked() {
     assert!(text.contains("api:alice, tier premium"), "{text}");
     assert!(text.contains("  dear (main): score"), "{text}");
 
+    let (code, text) = run(&server, &["models", "explain", "--needs", "visoin"]).await;
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("a similar value exists: 'vision'"), "{text}");
+    let (code, text) = run(&server, &["models", "explain", "--tenant", "nobody"]).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("openclaw budget report --by tenant"), "{text}");
+
     let (code, text) = run(&server, &["models", "test", "cheap"]).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("ok    cheap (main): first token "), "{text}");

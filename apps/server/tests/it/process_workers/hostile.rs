@@ -121,6 +121,20 @@ async fn misbehaves(command: &str, change: impl FnOnce(ServerSetup) -> ServerSet
         "the words stand in the place of half an answer"
     );
 
+    let log = world.server.log();
+    let lost: Vec<&str> = log
+        .lines()
+        .filter(|line| {
+            ["a worker is gone", "its worker is killed", "it is killed"]
+                .iter()
+                .any(|words| line.contains(words))
+        })
+        .collect();
+    assert!(lost.len() >= 3, "{log}");
+    for line in lost {
+        assert!(line.contains("\"correlationId\":\""), "{line}");
+    }
+
     let pids = noted(directory.path(), 3 * expected.processes).await;
     gone(&pids).await;
     assert_eq!(world.say(1, "good").await, 200);

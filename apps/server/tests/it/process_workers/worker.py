@@ -42,6 +42,8 @@ def serve(frame, text):
         piece(os.environ.get(rest, "nothing"))
     elif command == "refuse":
         return say(type="error", id=frame["id"], code="KeyError", message="the inner words of it")
+    elif command == "full":
+        return say(type="error", id=frame["id"], code="context_too_long", message="the full words of it")
     elif command == "busy":
         # Refused once, then answered: the second time it is asked the file is there.
         if not os.path.exists("asked"):

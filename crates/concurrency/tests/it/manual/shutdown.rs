@@ -24,6 +24,11 @@ fn manual_3_4_step_1_new_requests_are_refused() {
     };
     assert_eq!(error.reason, RefusalReason::ShuttingDown);
     assert!(error.level < 0.7, "refused for the shutdown, not for the load");
+    assert_eq!(
+        error.retry_after,
+        seconds(5),
+        "whoever starts in its place is up by then"
+    );
     // A place taken before is still good.
     let mut late = place.submit(stage.request(3));
     stage.runtime.finish(3);
