@@ -530,6 +530,9 @@ impl TurnRunner {
         progress: &Arc<TurnProgress>,
         answer: Answer,
     ) -> Result<(), StoreError> {
+        // Held until the store has answered: whoever ends a turn whose worker is gone waits for it. Its own words, beside
+        // what is shown, could come first otherwise.
+        let at_rest = Arc::clone(progress).acting().await;
         let Some(ending) = progress.end() else {
             return Ok(());
         };
@@ -570,6 +573,7 @@ impl TurnRunner {
                     session_ttl: services.config.session_ttl,
                 })
                 .await;
+            drop(at_rest);
             match committed {
                 Ok(parts) => {
                     if let Some(settlement) = &settlement {
