@@ -18,7 +18,7 @@ def read_lines():
     """Reads the server's lines apart from the work, so that a cancellation is seen at once."""
     for line in sys.stdin:
         inbox.put(json.loads(line))
-    inbox.put({"type": "end"})  # the server closed our input: it wants us gone
+    inbox.put({"type": "end"})  # nothing comes after this: end once what was taken has its answer
 
 
 def say(**frame):
@@ -35,8 +35,10 @@ def answer(request):
 
 def serve(request):
     words, beaten = 0, time.monotonic()
+    deadline = beaten + request["deadlineMs"] / 1000
     for piece in answer(request):
-        if not inbox.empty() and inbox.queue[0]["type"] in ("cancel", "end"):
+        cancelled = not inbox.empty() and inbox.queue[0]["type"] == "cancel"
+        if cancelled or time.monotonic() > deadline:
             break
         say(type="text_delta", id=request["id"], text=piece)
         words += 1

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// The guide in its languages; each must have the pages of all others.
 const GUIDES: &[&str] = &["docs/guide/en", "docs/guide/ru"];
 
+/// Lines and sentences of the change log that are alike for so many characters are one that was written twice.
+const ALIKE_CHARS: usize = 32;
+
 /// What a path named in ARCHITECTURE.md begins with.
 const PATH_STARTS: &[&str] = &["crates/", "apps/", "xtask/", "docs/"];
 
@@ -14,6 +17,9 @@ pub(crate) fn faults(tree: &Tree) -> Vec<String> {
     let mut faults = Vec::new();
     for (path, text) in tree.ending(".md") {
         links(tree, path, text, &mut faults);
+    }
+    if let Some(text) = tree.text("CHANGELOG.md") {
+        said_twice(text, &mut faults);
     }
     if let Some(text) = tree.text("ARCHITECTURE.md") {
         named_paths(tree, text, &mut faults);
@@ -148,6 +154,45 @@ fn named_paths(tree: &Tree, text: &str, faults: &mut Vec<String>) {
     }
 }
 
+/// Lines of the change log that begin alike, and sentences that stand in it twice: what a merge of two changes of one line
+/// leaves behind.
+fn said_twice(text: &str, faults: &mut Vec<String>) {
+    let mut beginnings: BTreeMap<String, usize> = BTreeMap::new();
+    let mut sentences: BTreeMap<String, usize> = BTreeMap::new();
+    let mut paragraph: Vec<(usize, &str)> = Vec::new();
+    let lines: Vec<(usize, &str)> = (1..).zip(text.lines().map(str::trim)).collect();
+    for (number, line) in &lines {
+        if line.chars().count() >= ALIKE_CHARS {
+            let beginning: String = line.chars().take(ALIKE_CHARS).collect();
+            if let Some(first) = beginnings.insert(beginning, *number) {
+                faults.push(format!(
+                    "CHANGELOG.md:{number}: begins as line {first} does; one of them is left over"
+                ));
+            }
+        }
+    }
+    // A line of its own ends the last paragraph.
+    for (number, line) in lines.into_iter().chain([(0, "")]) {
+        if line.is_empty() || line.starts_with(['-', '#']) {
+            let whole: Vec<&str> = paragraph.iter().map(|(_, line)| *line).collect();
+            let begins = paragraph.first().map_or(0, |(number, _)| *number);
+            for sentence in whole.join(" ").trim_start_matches("- ").split_inclusive(". ") {
+                let sentence = sentence.trim_end_matches(['.', ' ']);
+                if sentence.chars().count() < ALIKE_CHARS {
+                    continue;
+                }
+                if let Some(first) = sentences.insert(sentence.to_owned(), begins) {
+                    faults.push(format!(
+                        "CHANGELOG.md:{begins}: a sentence of line {first} stands here again"
+                    ));
+                }
+            }
+            paragraph.clear();
+        }
+        paragraph.push((number, line));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +238,20 @@ mod tests {
             ("crates/adapters/x/y.rs", ""),
         ];
         assert_eq!(check(&files), ["ARCHITECTURE.md:1: there is no crates/gone"]);
+    }
+
+    #[test]
+    fn what_a_merge_left_twice_in_the_change_log_is_found() {
+        let log = "- Commands act on all that\n  waits, in the inbox and in the pool. They ask first.\n  waits, in the inbox and in \
+                   the pool. They ask, too.\n- One sentence that is long enough to be told. Short one.\n\n- Another. One sentence \
+                   that is long enough to be told. Short one.\n";
+        assert_eq!(
+            check(&[("CHANGELOG.md", log)]),
+            [
+                "CHANGELOG.md:3: begins as line 2 does; one of them is left over",
+                "CHANGELOG.md:6: a sentence of line 4 stands here again"
+            ]
+        );
     }
 
     #[test]

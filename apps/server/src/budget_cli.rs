@@ -4,7 +4,7 @@ use crate::client::{Admin, escaped, printable};
 use crate::confirm::Sure;
 use crate::models_cli::Output;
 use crate::print;
-use crate::table::aligned;
+use crate::table::{aligned, short_tenant};
 use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub(crate) enum BudgetCommand {
         /// By what
         #[arg(long, default_value = "tier", value_name = "BY")]
         by: By,
-        /// How far back: 7d, 24h, 4w
+        /// How far back, from midnight UTC of its first day: 7d, 24h, 4w
         #[arg(long, default_value = "7d", value_name = "TIME", value_parser = crate::cli::parse_span)]
         since: Duration,
         /// Only this tenant
@@ -219,7 +219,7 @@ fn explained(budget: &Value) -> String {
             out,
             "  on        {}    {} ({}, since midnight UTC of the first day)",
             format_args!("{:>12}", group(tokens(row))),
-            text(&row["key"]),
+            short_tenant(&text(&row["key"])),
             counted(&row["calls"], "call", "calls")
         );
     }
@@ -243,7 +243,7 @@ fn reported(report: &Value) -> String {
     for row in rows {
         let share = tokens(row) as f64 * 100.0 / total.max(1) as f64;
         cells.push([
-            text(&row["key"]),
+            short_tenant(&text(&row["key"])),
             group(tokens(row)),
             format!("{share:.0} %"),
             grouped(&row["inputTokens"]),

@@ -130,6 +130,9 @@ pub(crate) fn load(
     for (path, value) in wire::pool_values(&sections) {
         settings.decided(path, &value);
     }
+    for (path, value) in wire::stream_values(&sections) {
+        settings.decided(&path, &value);
+    }
     for (path, value) in presets::values(&sections.ai_fabric) {
         settings.derived(path, value);
     }

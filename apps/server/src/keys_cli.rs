@@ -159,7 +159,7 @@ fn place(args: &ServerArgs) -> anyhow::Result<Place> {
     };
     let dir = client::data_dir(args.data_dir.as_deref())?;
     if !dir.join("openclaw.db").is_file() {
-        return Err(silent.context(format!("{} holds no store either", dir.display())));
+        return Err(silent.context(format!("there is no database in {} to work on", dir.display())));
     }
     writeln!(
         std::io::stderr().lock(),
@@ -223,8 +223,8 @@ fn show_made(made: &Value) -> anyhow::Result<u8> {
         text("tier")
     );
     match made["expiresAt"].as_str() {
-        Some(end) => note.push_str(&format!(", ends {}", client::printable(end))),
-        None => note.push_str(", without an end"),
+        Some(end) => note.push_str(&format!(", expires {}", client::printable(end))),
+        None => note.push_str(", never expires"),
     }
     if made["limited"] == false {
         note.push_str(", unlimited");

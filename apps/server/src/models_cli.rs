@@ -276,6 +276,13 @@ fn explained(answer: &Value) -> String {
                 chain.join(", then ")
             );
         }
+        (None, Some("found")) => {
+            let _ = writeln!(
+                out,
+                "  asks {} (the first model of the provider that was found)",
+                chain.join(", then ")
+            );
+        }
         (None, _) => {
             let _ = writeln!(out, "  asks {} (by score)", chain.join(", then "));
         }
@@ -377,6 +384,17 @@ mod tests {
         });
         let text = explained(&answer);
         assert!(text.contains("asks big (by score)"), "{text}");
+        for (by, words) in [
+            ("chain", "asks big (the chain of ai-fabric.fallback)"),
+            (
+                "found",
+                "asks big (the first model of the provider that was found)",
+            ),
+        ] {
+            let mut answer = answer.clone();
+            answer["by"] = by.into();
+            assert!(explained(&answer).contains(words), "{by}");
+        }
         assert!(
             text.contains("score 29.50 = 3 capabilities × 10 − cost 0.0050 × 100"),
             "{text}"

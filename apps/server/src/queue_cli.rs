@@ -6,7 +6,7 @@ use crate::confirm::Sure;
 use crate::failure::Failure;
 use crate::print;
 use crate::status::seconds;
-use crate::table::aligned;
+use crate::table::{aligned, short_tenant};
 use clap::{Subcommand, ValueEnum};
 use openclaw_gateway::QueueId;
 use reqwest::Method;
@@ -133,6 +133,9 @@ fn screen(queue: &Value) -> String {
     } else {
         ""
     };
+    if queue["waiting"].as_u64() == Some(0) {
+        return format!("nothing waits{paused}\n");
+    }
     let mut out = format!(
         "{} wait{oldest} · in the inbox {} · in the pool {} / {}{paused}\n",
         queue["waiting"], queue["inInbox"], queue["inPool"], queue["maxQueueSize"]
@@ -142,7 +145,11 @@ fn screen(queue: &Value) -> String {
         let mut cells = vec![["group", "waiting", "oldest"].map(str::to_owned)];
         cells.extend(list("groups").iter().map(|row| {
             let oldest = row["oldestMs"].as_u64().map_or_else(|| "-".to_owned(), seconds);
-            [text(&row["name"]), row["waiting"].to_string(), oldest]
+            [
+                short_tenant(&text(&row["name"])),
+                row["waiting"].to_string(),
+                oldest,
+            ]
         }));
         out.push_str(&aligned(&cells));
         return out;
@@ -170,7 +177,7 @@ fn screen(queue: &Value) -> String {
             item["waitedMs"].as_u64().map_or_else(|| "-".to_owned(), seconds),
             text(&item["place"]),
             needs.to_owned(),
-            text(&item["tenantId"]),
+            short_tenant(&text(&item["tenantId"])),
             text(&item["correlationId"]),
         ]
     }));
@@ -219,6 +226,8 @@ mod tests {
         ] {
             assert!(shown.contains(words), "{words} in\n{shown}");
         }
+        let empty = json!({ "paused": false, "waiting": 0, "groups": [], "items": [] });
+        assert_eq!(screen(&empty), "nothing waits\n");
         let groups = json!({ "waiting": 2, "groups": [{ "name": "free", "waiting": 2, "oldestMs": 5 }] });
         assert!(
             screen(&groups).contains("free   2        5 ms"),

@@ -1,5 +1,7 @@
 //! `openclaw send`: a message from the terminal, the answer streamed.
 
+mod waiting;
+
 use crate::cli::SendArgs;
 use crate::client::{Credential, Found, Server, printable};
 use crate::failure::Failure;
@@ -42,7 +44,10 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
         .post(format!("{}/v1/chat/completions", server.url))
         .bearer_auth(key.secret.expose())
         .json(&body);
-    let mut response = request.send().await.map_err(|_| server.silent())?;
+    let mut response = tokio::select! {
+        response = request.send() => response.map_err(|_| server.silent())?,
+        never = waiting::tell(server, &client) => match never {},
+    };
     if !response.status().is_success() {
         let status = response.status();
         let wait = response

@@ -193,7 +193,7 @@ fn platforms(platforms: &Value) -> String {
     };
     let on = |on: &Value| if on == true { "on" } else { "off" };
     format!(
-        "{telegram} · web {} · api {}",
+        "{telegram} · web {} · api {} beside the operator's own",
         on(&platforms["web"]["on"]),
         many(&platforms["api"]["keys"], "valid key", "valid keys")
     )
@@ -279,7 +279,7 @@ mod tests {
             platforms(&json!({ "telegram": { "on": true, "intake": "polling" }, "web": { "on": true } }));
         assert_eq!(
             shown,
-            "telegram NOT CONNECTED YET (polling) · web on · api - valid keys"
+            "telegram NOT CONNECTED YET (polling) · web on · api - valid keys beside the operator's own"
         );
         let shown = |telegram: Value| platforms(&json!({ "telegram": telegram, "api": { "keys": 1 } }));
         assert_eq!(

@@ -1,13 +1,14 @@
 //! The composition root: every part of the server, built in the order in which they depend on each other.
 
 mod fabric;
+mod programs;
 mod providers;
 mod rules;
 mod workers;
 
 pub(crate) use fabric::{Fabric, ModelReason};
 pub(crate) use providers::faults as provider_faults;
-pub(crate) use rules::{BrokenRule, advice, broken_rules, pool_values};
+pub(crate) use rules::{BrokenRule, advice, broken_rules, pool_values, stream_values};
 pub(crate) use workers::Workers;
 
 use crate::accept::ConnectionCounts;
@@ -17,7 +18,7 @@ use crate::config::sections::{
     StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::http::admin::status::Facts;
-use crate::http::native::{Native, Visitors};
+use crate::http::native::{Native, TurnIds, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::intake::Trouble;
 use crate::keys::KeyRing;
@@ -205,6 +206,7 @@ pub(crate) async fn build(
     let public_url = sections.server.public_url.as_deref();
     let native = Native::new(
         Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
+        TurnIds::new(visitor_key.clone()),
         sections.messenger.web.enabled.then(|| {
             Visitors::new(
                 visitor_key,

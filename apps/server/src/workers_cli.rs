@@ -6,7 +6,7 @@ use crate::confirm::Sure;
 use crate::failure::Failure;
 use crate::print;
 use crate::status::seconds;
-use crate::table::aligned;
+use crate::table::{aligned, short_tenant};
 use clap::{Subcommand, ValueEnum};
 use openclaw_concurrency::Preset;
 use reqwest::Method;
@@ -220,7 +220,7 @@ fn row(worker: &Value) -> [String; 10] {
         heartbeat,
         text(&request["correlationId"]),
         time(&request["runningMs"]),
-        text(&request["tenantId"]),
+        short_tenant(&text(&request["tenantId"])),
     ]
 }
 

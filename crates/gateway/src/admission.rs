@@ -183,7 +183,8 @@ impl Admission {
             (room.scheduler.len(), room.waiting.contains_key(&waits_as))
         };
         if waits && place > 0 {
-            self.services.show_waiting(&tenant, id, place);
+            let paused = self.pool.is_paused();
+            self.services.show_waiting(&tenant, id, place, paused);
         }
     }
 

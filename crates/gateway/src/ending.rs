@@ -149,7 +149,13 @@ impl Services {
     }
 
     /// Shows that a message waits for a worker.
-    pub(crate) fn show_waiting(self: &Arc<Self>, tenant: &TenantId, entry: EntryId, place: usize) {
+    pub(crate) fn show_waiting(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        entry: EntryId,
+        place: usize,
+        paused: bool,
+    ) {
         if self.has_chat(tenant) {
             // Behind so many others the bot has no call to spare for an indicator.
             if place > SHOWN_WAITING {
@@ -169,6 +175,7 @@ impl Services {
                 FeedEvent::Notice {
                     turn_id: turn_id(entry),
                     place,
+                    paused,
                 },
             );
         }

@@ -73,6 +73,8 @@ pub enum FeedEvent {
         turn_id: String,
         /// How many messages wait, this one included.
         place: usize,
+        /// Whether an operator has paused answering: then nobody moves up.
+        paused: bool,
     },
     /// The turn ended with an answer, or with words in place of one.
     #[serde(rename = "turn.finished", rename_all = "camelCase")]

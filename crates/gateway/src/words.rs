@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The greeting of `/start`.
 pub(crate) fn greeting(language: Language) -> &'static str {
     match language {
-        Language::En => "Hello! Write me a message and I will answer. /help shows what else I can do.",
+        Language::En => "Hello! Send me a message and I will answer. /help shows what else I can do.",
         Language::Ru => "Здравствуйте! Напишите сообщение, и я отвечу. /help покажет, что ещё я умею.",
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The widest value that is shown whole in the list of a section.
-const VALUE_CHARS: usize = 24;
+const VALUE_CHARS: usize = 40;
 
 /// Explains a field or a section, by its path, also with places of lists (`ai-fabric.providers[0].kind`), or by its name
 /// in the environment. The error is the name that was probably meant, if any.

@@ -83,6 +83,7 @@ impl Origin {
     fn place(&self, file: Option<&Path>) -> String {
         match (self, file) {
             (Self::File { line, column }, Some(file)) => format!("{}:{line}:{column}", file.display()),
+            (Self::Default, _) => "not set".to_owned(),
             (_, _) => self.to_string(),
         }
     }

@@ -122,8 +122,8 @@ pub(crate) const FIELDS: &[Field] = &[
     field("server.maxConnections", COUNT, Value("16_384"), Restart, "Open connections, all addresses together."),
     field("server.maxConnectionsPerAddress", COUNT, Value("256"), Restart, "Open connections of one address; loopback and trusted proxies are exempt."),
     field("server.locale", Choice(&["auto", "ru", "en"]), Value("\"auto\""), Now, "Language of the start on the terminal, and of people whose platform and text tell none; auto: by LC_ALL, LC_MESSAGES or LANG."),
-    field("server.adminToken", Secret, Unset("made at first start, kept in the data directory"), Restart, "The operator's token for console and admin API, at least 16 characters."),
-    field("server.apiKey", Secret, Unset("made at first start, kept in the data directory"), Restart, "The operator's API key, tier admin, at least 16 characters."),
+    field("server.adminToken", Secret, Unset("made at first start"), Restart, "The operator's token for console and admin API, at least 16 characters; without one it is made and kept in the data directory."),
+    field("server.apiKey", Secret, Unset("made at first start"), Restart, "The operator's API key, tier admin, at least 16 characters; without one it is made and kept in the data directory."),
 
     field("storage.kind", Choice(&["memory", "sqlite"]), Value("\"sqlite\""), Restart, "Where state is kept; memory forgets everything at exit."),
     field("storage.dataDir", Text, Value("\"\""), Restart, "The data directory; empty: the platform's own."),

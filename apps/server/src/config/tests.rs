@@ -776,6 +776,19 @@ fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
     }
 }
 
+/// What the guide says after the meaning of a field that takes one of a few words.
+fn choices_in(language: &str, field: &Field) -> String {
+    let Kind::Choice(choices) = field.kind else {
+        return String::new();
+    };
+    let words = if language == "en" {
+        "One of"
+    } else {
+        "Одно из"
+    };
+    format!(" {words} `{}`.", choices.join("`, `"))
+}
+
 /// The guide's tables, in both languages, say of every field what the table says.
 #[test]
 fn the_guide_names_every_field_with_its_default() {
@@ -799,8 +812,19 @@ fn the_guide_names_every_field_with_its_default() {
                 (Initial::Unset(_) | Initial::Required, _) => {}
             }
             let meaning = meaning.trim_end_matches(" |");
+            let values = choices_in(language, field);
+            assert!(
+                meaning.ends_with(&values),
+                "{page}: {} does not end with {values}",
+                field.path
+            );
             if language == "en" {
-                assert_eq!(meaning, field.doc, "{page}: {}", field.path);
+                assert_eq!(
+                    meaning,
+                    format!("{}{values}", field.doc),
+                    "{page}: {}",
+                    field.path
+                );
             }
         }
         assert_eq!(rows.len(), FIELDS.len(), "{page} names a field that is not there");

@@ -7,6 +7,16 @@ use std::borrow::Cow;
 
 /// Of a value, so many characters are told back.
 const SHOWN_CHARS: usize = 64;
+/// A field with one of these in its name carries a secret, which is not told back.
+const SECRET_WORDS: &[&str] = &[
+    "apikey",
+    "authorization",
+    "cookie",
+    "credential",
+    "password",
+    "secret",
+    "token",
+];
 
 /// A rule, in the words of both languages. It stands after the field's name: `must not be empty`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +30,7 @@ pub(crate) struct Rule {
 pub(crate) struct FieldFault {
     /// The field as the request spells it: of the body, the query or the headers; `body` for the body as a whole.
     field: String,
-    /// The value, unless it is missing or may be long.
+    /// The value's beginning; none where the field is missing, is the body as a whole or carries a secret.
     value: Option<String>,
     rule: Rule,
 }
@@ -54,10 +64,22 @@ impl FieldFault {
         }
     }
 
-    /// The value that breaks the rule; its beginning is told back.
+    /// The value that breaks the rule; its beginning is told back, unless it is a secret by the field's name.
     pub(crate) fn with_value(mut self, value: &str) -> Self {
-        self.value = Some(value.chars().take(SHOWN_CHARS).collect());
+        let letters = self.field.chars().filter(|letter| letter.is_alphanumeric());
+        let name: String = letters.flat_map(char::to_lowercase).collect();
+        if !SECRET_WORDS.iter().any(|word| name.contains(word)) {
+            self.value = Some(value.chars().take(SHOWN_CHARS).collect());
+        }
         self
+    }
+
+    /// The same for a value of a JSON body: a text as it stands, anything else as JSON.
+    pub(crate) fn with_json(self, value: &Value) -> Self {
+        match value {
+            Value::String(text) => self.with_value(text),
+            other => self.with_value(&other.to_string()),
+        }
     }
 }
 
@@ -83,6 +105,20 @@ pub(crate) fn invalid(faults: &[FieldFault], language: Language) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_told_back_as_it_was_sent_and_a_secret_never() {
+        let told = |field: &str, value: Value| {
+            let fault = FieldFault::new(field, Rule::new("must not be", "лишнее")).with_json(&value);
+            invalid(&[fault], Language::En).to_json()["errors"][0]["value"].clone()
+        };
+        assert_eq!(told("text", json!("")), json!(""));
+        assert_eq!(told("text", json!(5)), json!("5"));
+        assert_eq!(told("text", json!({ "a": [] })), json!("{\"a\":[]}"));
+        for secret in ["token", "X-Api-Key", "api_key", "clientSecret"] {
+            assert_eq!(told(secret, json!("oc_live_1")), Value::Null, "{secret}");
+        }
+    }
 
     #[test]
     fn every_fault_is_named_in_words_and_for_programs() {

@@ -7,9 +7,11 @@
 mod caller;
 mod events;
 pub(super) mod input;
+mod turn_ids;
 mod visitor;
 
 pub(crate) use caller::is_local;
+pub(crate) use turn_ids::TurnIds;
 pub(crate) use visitor::Visitors;
 
 use super::{App, correlation_id, language};
@@ -43,6 +45,8 @@ const MAX_VISITORS: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Native {
     pub(crate) chats: Chats,
+    /// What turns are called to the outside.
+    pub(crate) turn_ids: TurnIds,
     /// `None` when the chat page is switched off: then only keys are let in.
     pub(crate) visitors: Option<Visitors>,
     /// Requests of visitors, and of keys of the web platform: `messenger.rateLimits.web`.
@@ -76,6 +80,7 @@ type Answer = Result<Response, Problem>;
 impl Native {
     pub(crate) fn new(
         chats: Chats,
+        turn_ids: TurnIds,
         visitors: Option<Visitors>,
         limits: (RateLimit, RateLimit),
         trusted_proxies: Vec<IpAddr>,
@@ -89,6 +94,7 @@ impl Native {
         );
         Self {
             chats,
+            turn_ids,
             visitors,
             web: RateLimiter::new(web_limit, MAX_VISITORS, Arc::clone(clock)),
             web_limit,
@@ -210,7 +216,8 @@ pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: R
             Ok(posted) => {
                 let outcome = if posted.duplicate { "duplicate" } else { "accepted" };
                 app.counters.messages.bump([platform, "in", outcome]);
-                Ok((StatusCode::ACCEPTED, Json(json!({ "turnId": posted.turn_id }))).into_response())
+                let turn = app.native.turn_ids.public(&posted.turn_id);
+                Ok((StatusCode::ACCEPTED, Json(json!({ "turnId": turn }))).into_response())
             }
             Err(error) => {
                 app.counters.messages.bump([platform, "in", "refused"]);
@@ -236,7 +243,7 @@ pub(crate) async fn messages(State(app): State<Arc<App>>, path: ChatPath, reques
         } = call;
         let snapshot = app.native.chats.snapshot(&tenant, before, limit).await;
         let snapshot = snapshot.map_err(|error| refused(&app, &caller, &error, language))?;
-        Ok(Json(shown(&snapshot)).into_response())
+        Ok(Json(shown(&snapshot, &app.native.turn_ids)).into_response())
     })
     .await
 }
@@ -376,7 +383,7 @@ fn no_such_chat(language: Language) -> Problem {
 }
 
 /// A snapshot as it is sent.
-fn shown(snapshot: &ChatSnapshot) -> Value {
+fn shown(snapshot: &ChatSnapshot, ids: &TurnIds) -> Value {
     let messages: Vec<Value> = snapshot
         .messages
         .iter()
@@ -400,13 +407,13 @@ fn shown(snapshot: &ChatSnapshot) -> Value {
     let pending: Vec<Value> = snapshot
         .asked
         .iter()
-        .map(|asked| json!({ "turnId": asked.turn_id, "text": asked.text }))
+        .map(|asked| json!({ "turnId": ids.public(&asked.turn_id), "text": asked.text }))
         .collect();
     json!({
         "messages": messages,
         "next": next,
         "pending": pending,
-        "live": snapshot.live.as_ref().map(|live| json!({ "turnId": live.turn_id, "text": live.text })),
+        "live": snapshot.live.as_ref().map(|live| json!({ "turnId": ids.public(&live.turn_id), "text": live.text })),
         "lastEventId": snapshot.position.to_string(),
     })
 }

@@ -1,6 +1,7 @@
 //! The rules of the parts, asked while the configuration is checked: what a part would refuse at start is a fault of the
 //! configuration, told with all others.
 
+use super::programs;
 use super::providers::provider;
 use super::{Workers, concurrency, dispatch_limits, rate, streaming_options};
 use crate::config::sections::{IntakeMode, RuntimeKind, Sections};
@@ -18,6 +19,9 @@ pub(crate) struct BrokenRule {
     /// Value and rule.
     pub(crate) message: String,
 }
+
+/// Telegram's own Bot API server.
+const TELEGRAM: &str = "https://api.telegram.org";
 
 /// A field of the pool and the value it has in the end.
 pub(crate) type PoolValue = (&'static str, String);
@@ -62,6 +66,8 @@ pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
         dispatch_limits(sections, defaults).map(drop),
     );
     broken.extend(webhook_without_secret(sections));
+    broken.extend(webhook_without_tls(sections));
+    broken.extend(programs::missing(sections));
     broken.extend(strangers_of_the_chain(sections));
     broken.into_iter().collect()
 }
@@ -103,15 +109,35 @@ fn strangers_of_the_chain(sections: &Sections) -> Vec<BrokenRule> {
         .collect()
 }
 
-/// Nobody is believed on the webhook path without a secret, so that a bot that waits there would be silent for ever.
-fn webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
+/// Whether a bot is to wait for Telegram's calls.
+fn bot_by_webhook(sections: &Sections) -> bool {
     let telegram = &sections.messenger.telegram;
     let by_webhook = match telegram.mode {
         IntakeMode::Webhook => true,
         IntakeMode::Auto => sections.server.public_url.is_some(),
         IntakeMode::Polling => false,
     };
-    (by_webhook && telegram.token.is_some() && telegram.secret.is_none()).then(|| BrokenRule {
+    by_webhook && telegram.token.is_some()
+}
+
+/// Telegram calls `https` addresses only. A Bot API server of one's own may call others, too.
+fn webhook_without_tls(sections: &Sections) -> Option<BrokenRule> {
+    let url = sections.server.public_url.as_deref()?;
+    let by_telegram_itself = sections.messenger.telegram.base_url.trim_end_matches('/') == TELEGRAM;
+    let refused = by_telegram_itself && !url.starts_with("https://") && bot_by_webhook(sections);
+    refused.then(|| BrokenRule {
+        path: "server.publicUrl".to_owned(),
+        message: format!(
+            "{url} is not https, and Telegram calls no other; give the https address, or set messenger.telegram.mode to \
+             polling"
+        ),
+    })
+}
+
+/// Nobody is believed on the webhook path without a secret, so that a bot that waits there would be silent for ever.
+fn webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
+    let without = sections.messenger.telegram.secret.is_none();
+    (without && bot_by_webhook(sections)).then(|| BrokenRule {
         path: "messenger.telegram.secret".to_owned(),
         message: "it is not set, and a webhook is not taken without it; set WEBHOOK_SECRET to 1 to 256 characters of \
                   A-Z a-z 0-9 _ -, or messenger.telegram.mode to polling"
@@ -171,6 +197,7 @@ pub(crate) fn advice(sections: &Sections, machine: MachineFacts) -> Vec<BrokenRu
         tasks,
     );
     idle(!processes && section.env.is_some(), "concurrency.env", tasks);
+    advice.extend(programs::strange_arguments(sections));
     advice
 }
 
@@ -222,4 +249,33 @@ pub(crate) fn pool_values(sections: &Sections) -> Vec<PoolValue> {
             pool.metrics_window.as_millis().to_string(),
         ),
     ]
+}
+
+/// What holds for each platform once general values and the platform's own are put together, for `config show`.
+pub(crate) fn stream_values(sections: &Sections) -> Vec<(String, String)> {
+    let Ok(options) = streaming_options(&sections.streaming) else {
+        return Vec::new();
+    };
+    let resolved = Platform::ALL
+        .into_iter()
+        .filter_map(|platform| Some((platform, options.resolve(platform).ok()?)));
+    resolved
+        .flat_map(|(platform, config)| {
+            let millis = |time: std::time::Duration| time.as_millis().to_string();
+            let or_zero = |text: Option<String>| text.unwrap_or_else(|| "0".to_owned());
+            [
+                ("flushTokenThreshold", config.flush_token_threshold.to_string()),
+                ("flushTimeoutMs", millis(config.flush_timeout)),
+                (
+                    "maxMessageLength",
+                    or_zero(config.max_message_length.map(|length| length.to_string())),
+                ),
+                (
+                    "typingIndicatorIntervalMs",
+                    or_zero(config.typing_indicator_interval.map(millis)),
+                ),
+            ]
+            .map(|(field, value)| (format!("streaming.{platform}.{field}"), value))
+        })
+        .collect()
 }

@@ -141,7 +141,7 @@ async fn status_shows_one_screen_and_the_same_as_json() {
         "refuses at 0.7",
         "mock-echo at openai: ok",
         "1 done, 0 failed",
-        "telegram off · web on · api 1 valid key",
+        "telegram off · web on · api 0 valid keys beside the operator's own",
     ];
     check(&screen, 0, &words);
     assert_eq!(screen.err, "");
@@ -212,7 +212,7 @@ async fn a_key_works_from_the_moment_it_is_made_until_the_moment_it_is_taken_bac
         ],
     )
     .await;
-    check(&made, 0, &["user alice, tier standard, ends 20"]);
+    check(&made, 0, &["user alice, tier standard, expires 20"]);
     let key = made.out.trim();
     assert!(
         key.starts_with("oc_live_") && !made.err.contains(key),

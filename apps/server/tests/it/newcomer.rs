@@ -487,7 +487,7 @@ async fn the_servers_language_is_for_people_of_whom_nobody_knows_it() {
         assert_eq!(world.telegram.deliver_update(&update).await.unwrap(), 200);
     };
     const RUSSIAN: &str = "Здравствуйте! Напишите сообщение, и я отвечу. /help покажет, что ещё я умею.";
-    const ENGLISH: &str = "Hello! Write me a message and I will answer. /help shows what else I can do.";
+    const ENGLISH: &str = "Hello! Send me a message and I will answer. /help shows what else I can do.";
     tell(1, "/start", None).await;
     world.hears(1, RUSSIAN).await;
     tell(2, "/start", Some("de")).await;

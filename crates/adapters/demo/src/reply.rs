@@ -17,9 +17,15 @@ pub(crate) fn reply(messages: &[ChatMessage]) -> String {
         .count()
         .saturating_sub(usize::from(last.is_some()));
     let echo = shortened(text);
+    // What ends in a mark of its own gets no second one.
+    let end = if echo.ends_with(['.', '!', '?', '…']) {
+        ""
+    } else {
+        "."
+    };
     match (Language::of_text(text).unwrap_or_default(), echo.is_empty()) {
         (Language::Ru, false) => format!(
-            "Здравствуйте! Я демонстрационная модель и отвечаю без сети и ключей. Вы написали: «{echo}». {}",
+            "Здравствуйте! Я демонстрационная модель и отвечаю без сети и ключей. Вы написали: «{echo}»{end} {}",
             memory(Language::Ru, earlier)
         ),
         (Language::Ru, true) => format!(
@@ -27,7 +33,7 @@ pub(crate) fn reply(messages: &[ChatMessage]) -> String {
             memory(Language::Ru, earlier)
         ),
         (Language::En, false) => format!(
-            "Hello! I am the demo model and answer without network or keys. You wrote: “{echo}”. {}",
+            "Hello! I am the demo model and answer without network or keys. You wrote: “{echo}”{end} {}",
             memory(Language::En, earlier)
         ),
         (Language::En, true) => format!("Hello! I am the demo model. {}", memory(Language::En, earlier)),
@@ -72,7 +78,9 @@ mod tests {
     #[test]
     fn it_answers_in_the_language_it_was_asked_in() {
         assert!(reply(&conversation(0, "Как дела?")).starts_with("Здравствуйте! "));
-        assert!(reply(&conversation(0, "How are you?")).contains("“How are you?”"));
+        assert!(reply(&conversation(0, "How are you?")).contains("“How are you?” This is"));
+        assert!(reply(&conversation(0, "Answer me, please.")).contains("please.” This is"));
+        assert!(reply(&conversation(0, "Answer me")).contains("“Answer me”. This is"));
     }
 
     #[test]

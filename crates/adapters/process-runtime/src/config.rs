@@ -65,8 +65,9 @@ impl WorkerCommand {
         }
     }
 
-    /// The file the program's name stands for, if there is one.
-    pub(crate) fn find(&self, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
+    /// The file the program's name stands for, if there is one that may be run. `path` is the `PATH` a plain name is
+    /// looked up in; a name with a slash counts from the directory.
+    pub fn find(&self, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
         if self.program.components().count() > 1 {
             let from = self.directory.as_deref().unwrap_or(Path::new(""));
             let file = from.join(&self.program);

@@ -88,12 +88,14 @@ impl TelegramAdapter {
         now: Timestamp,
     ) -> Result<Vec<PolledUpdate>, DeliveryError> {
         let timeout = timeout.min(MAX_POLL);
-        let parameters = json!({
-            "offset": offset,
+        let mut parameters = json!({
             "limit": limit.clamp(1, 100),
             "timeout": timeout.as_secs(),
             "allowed_updates": ALLOWED_UPDATES,
         });
+        if let (Some(offset), Some(fields)) = (offset, parameters.as_object_mut()) {
+            fields.insert("offset".to_owned(), offset.into());
+        }
         let raw: Vec<Box<RawValue>> = self
             .api()
             .call_within("getUpdates", &parameters, timeout + POLL_MARGIN)

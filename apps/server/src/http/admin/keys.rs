@@ -123,8 +123,7 @@ fn wanted(fields: &Map<String, Value>) -> Result<KeyWish, Vec<FieldFault>> {
     };
     let given = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let mut wrong = |name: &str, value: &Value, rule: Rule| {
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        faults.push(FieldFault::new(name, rule).with_value(&shown));
+        faults.push(FieldFault::new(name, rule).with_json(value));
     };
     if let Some(value) = given("user") {
         match value.as_str().map(UserId::parse) {

@@ -6,14 +6,15 @@ use super::budgets::{self, Target};
 use super::status::{millis, state};
 use super::{query, unauthorized};
 use crate::problem::Problem;
+use crate::wire::ModelReason;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use openclaw_ai_fabric::{
-    ChatRequest, FoundModel, ModelCapability, ModelDefinition, ModelError, ModelProvider, SelectionRequest,
-    TimeoutPhase,
+    ChatRequest, FallbackChain, FoundModel, ModelCapability, ModelDefinition, ModelError, ModelProvider,
+    SelectionRequest, TimeoutPhase,
 };
 use openclaw_core::{
     AccessTier, ChatMessage, CodedError as _, CorrelationId, ModelEvent, ModelId, Role, TokenUsage,
@@ -167,13 +168,25 @@ async fn explained(app: &App, uri: &Uri) -> Result<Value, Problem> {
         "inputTokens": request.input_tokens,
         "outputTokens": request.output_tokens,
         // With a chain in the configuration the scores decide nothing but who is left out.
-        "by": if chain.is_some() { "chain" } else { "score" },
+        "by": match &chain {
+            None => "score",
+            Some(chain) if is_found(app, chain) => "found",
+            Some(_) => "chain",
+        },
         "chain": chosen.as_ref().ok().map(|chain| {
             std::iter::once(&chain.primary_model).chain(&chain.fallbacks).collect::<Vec<_>>()
         }),
         "refused": chosen.err().map(|refusal| refusal.to_string()),
         "candidates": explanation.candidates,
     }))
+}
+
+/// Whether the chain is nothing but the first model of the provider that was found without a configuration.
+fn is_found(app: &App, chain: &FallbackChain) -> bool {
+    let choice = app.facts.fabric.choice();
+    choice.why != ModelReason::Configured
+        && chain.fallbacks.is_empty()
+        && choice.models.first().map(String::as_str) == Some(chain.primary_model.as_str())
 }
 
 /// `POST /admin/api/v1/models/test`: really asks the model one small question. 200 also when it does not answer: that is

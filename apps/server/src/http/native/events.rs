@@ -4,6 +4,7 @@
 //! picked up where it was. A stream holds its position and nothing else; a slow reader costs nothing.
 
 use super::super::App;
+use super::TurnIds;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -109,7 +110,9 @@ impl Events {
 
     async fn take(&mut self, read: FeedRead, out: &mut BytesMut) {
         match read {
-            FeedRead::Event { id, event } => write_event(out, id, event.name(), &data(&event)),
+            FeedRead::Event { id, event } => {
+                write_event(out, id, event.name(), &data(&event, &self.app.native.turn_ids));
+            }
             FeedRead::Reset { .. } => match self
                 .app
                 .native
@@ -127,7 +130,7 @@ impl Events {
                         out,
                         snapshot.position,
                         "reset",
-                        &json!({ "snapshot": super::shown(&snapshot) }),
+                        &json!({ "snapshot": super::shown(&snapshot, &self.app.native.turn_ids) }),
                     );
                 }
                 // The reader comes back with the position it had and asks again; a chat that is gone is 404 then.
@@ -164,9 +167,13 @@ async fn last_word(app: &App, tenant: &TenantId) {
 }
 
 /// What an event says beside its name.
-fn data(event: &FeedEvent) -> Value {
+fn data(event: &FeedEvent, ids: &TurnIds) -> Value {
     let mut tagged = serde_json::to_value(event).unwrap_or_default();
-    tagged.get_mut("data").map(Value::take).unwrap_or_default()
+    let mut data = tagged.get_mut("data").map(Value::take).unwrap_or_default();
+    if let Some(turn) = data.get_mut("turnId") {
+        *turn = ids.public(turn.as_str().unwrap_or_default()).into();
+    }
+    data
 }
 
 /// JSON holds no line feed of its own, so that an event's data is one line.
@@ -184,12 +191,13 @@ mod tests {
         fn no_text_of_a_model_can_end_its_event(text in "\\PC{0,40}(\n|\r|\r\n|\u{2028}){0,3}\\PC{0,10}") {
             let event = FeedEvent::TextDelta { turn_id: "turn_1".into(), text: text.clone() };
             let mut out = BytesMut::new();
-            write_event(&mut out, 7, event.name(), &data(&event));
+            let ids = TurnIds::new(Secret::new("key"));
+            write_event(&mut out, 7, event.name(), &data(&event, &ids));
             let written = String::from_utf8(out.to_vec()).unwrap();
             let body = written.strip_prefix("id: 7\nevent: text.delta\ndata: ").unwrap().strip_suffix("\n\n").unwrap();
             prop_assert!(!body.contains(['\n', '\r']));
             let read: Value = serde_json::from_str(body).unwrap();
-            prop_assert_eq!(read, json!({ "turnId": "turn_1", "text": text }));
+            prop_assert_eq!(read, json!({ "turnId": ids.public("turn_1"), "text": text }));
         }
     }
 }

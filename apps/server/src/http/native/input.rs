@@ -171,8 +171,10 @@ pub(in super::super) fn unknown_fields<'a>(
     fields: &'a Map<String, Value>,
     known: &'a [&str],
 ) -> impl Iterator<Item = FieldFault> + 'a {
-    let unknown = fields.keys().filter(|field| !known.contains(&field.as_str()));
-    unknown.take(MAX_UNKNOWN).map(|field| {
+    let unknown = fields
+        .iter()
+        .filter(|(field, _)| !known.contains(&field.as_str()));
+    unknown.take(MAX_UNKNOWN).map(|(field, value)| {
         let shown: String = field
             .chars()
             .filter(|c| !c.is_control())
@@ -182,6 +184,7 @@ pub(in super::super) fn unknown_fields<'a>(
             shown,
             Rule::new("is not a field of this request", "не поле этого запроса"),
         )
+        .with_json(value)
     })
 }
 
@@ -212,9 +215,10 @@ pub(super) async fn json(
 /// model.
 pub(super) fn text(mut body: Map<String, Value>, language: Language) -> Result<String, Problem> {
     let mut faults: Vec<FieldFault> = unknown_fields(&body, &["text"]).collect();
-    let rule = match body.get_mut("text").map(Value::take) {
+    let fault = |rule| FieldFault::new("text", rule);
+    let fault = match body.get_mut("text").map(Value::take) {
         Some(Value::String(text)) if text.trim().is_empty() => {
-            Rule::new("must not be empty", "не может быть пустым")
+            fault(Rule::new("must not be empty", "не может быть пустым")).with_value(&text)
         }
         Some(Value::String(text)) if text.len() > MAX_TEXT_BYTES => {
             let detail = match language {
@@ -228,10 +232,10 @@ pub(super) fn text(mut body: Map<String, Value>, language: Language) -> Result<S
         }
         Some(Value::String(text)) if faults.is_empty() => return Ok(text),
         Some(Value::String(_)) => return Err(invalid(&faults, language)),
-        Some(_) => Rule::new("must be a string", "должно быть строкой"),
-        None => Rule::new("must be given", "обязательно"),
+        Some(other) => fault(Rule::new("must be a string", "должно быть строкой")).with_json(&other),
+        None => fault(Rule::new("must be given", "обязательно")),
     };
-    faults.insert(0, FieldFault::new("text", rule));
+    faults.insert(0, fault);
     Err(invalid(&faults, language))
 }
 
@@ -354,6 +358,15 @@ mod tests {
                 (&problem["status"], &problem["errors"][0]["field"]),
                 (&json!(400), &json!("text"))
             );
+        }
+        for (body, value) in [
+            (json!({"text": 5}), json!("5")),
+            (json!({"text": " "}), json!(" ")),
+            (json!({"text": "hi", "model": "m"}), json!("m")),
+            (json!({}), Value::Null),
+        ] {
+            let problem = read(body.clone()).unwrap_err().to_json();
+            assert_eq!(problem["errors"][0]["value"], value, "{body}");
         }
         let unknown = read(json!({"text": "", "model": "m"})).unwrap_err().to_json();
         assert_eq!(
