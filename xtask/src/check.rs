@@ -1,4 +1,4 @@
-//! `cargo xtask check`: the rules of the house that no compiler knows. Compiles nothing, takes about a second.
+//! `cargo xtask check`: the rules of the house that no compiler knows. Compiles nothing but, the first time, itself; takes about a second.
 
 use crate::tree::Tree;
 use crate::{documents, layers, tidy};

@@ -894,6 +894,16 @@ fn worker_processes_need_a_program_that_is_there() {
             "file 4:13: concurrency.directory: /nowhere; it must be a directory that exists",
         ]
     );
+    let found = faults(from_file(
+        "[[ai-fabric.providers]]\nid = 'a'\nkind = 'command'\nprogram = '/nowhere/agent'\ndirectory = '/nowhere'\n",
+    ));
+    assert_eq!(
+        found,
+        [
+            "file 4:11: ai-fabric.providers[0].program: /nowhere/agent; it must be a program that exists and may be run",
+            "file 5:13: ai-fabric.providers[0].directory: /nowhere; it must be a directory that exists",
+        ]
+    );
     let loaded =
         from_file("[concurrency]\nruntime = 'process'\ncommand = ['sh', '-c', 'x']\nenv = ['KEY']\n")
             .unwrap();
@@ -901,6 +911,99 @@ fn worker_processes_need_a_program_that_is_there() {
     assert_eq!(section.runtime, RuntimeKind::Process);
     assert_eq!(section.command.unwrap(), ["sh", "-c", "x"]);
     assert_eq!(section.env.unwrap(), ["KEY"]);
+}
+
+#[test]
+fn an_argument_that_names_a_file_which_is_not_there_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("bin")).unwrap();
+    std::fs::write(directory.path().join("bin/here.py"), "").unwrap();
+    let at = directory.path().display();
+    let notices = |text: &str| -> Vec<String> {
+        let loaded = from_file(text).unwrap();
+        loaded.notices.iter().map(|notice| notice.to_string()).collect()
+    };
+    let found = notices(&format!(
+        "[concurrency]\nruntime = 'process'\ncommand = ['sh', '/nope/worker.py', 'bin/here.py', 'bin/gone.py', '-x/y']\n\
+         directory = '{at}'\n"
+    ));
+    assert_eq!(
+        found,
+        [
+            "file 3:11: concurrency.command: \"/nope/worker.py\" names no file".to_owned(),
+            format!("file 3:11: concurrency.command: \"bin/gone.py\" names no file in {at}"),
+        ]
+    );
+    let found = notices(
+        "[[ai-fabric.providers]]\nid = 'a'\nkind = 'command'\nprogram = 'sh'\nargs = ['/nope/agent.py', '{model}']\n",
+    );
+    assert_eq!(
+        found,
+        ["file 5:8: ai-fabric.providers[0].args: \"/nope/agent.py\" names no file"]
+    );
+}
+
+#[test]
+fn telegram_is_given_an_https_address_or_none() {
+    let load = |url: &str, more: &[&str]| {
+        let vars = [
+            ("TELEGRAM_BOT_TOKEN", "123456:abcdefghijklmnopqrstuvwxyzABCDEFGHI"),
+            ("WEBHOOK_SECRET", "secret_1"),
+        ];
+        let settings: Vec<String> = std::iter::once(format!("server.publicUrl={url}"))
+            .chain(more.iter().map(|setting| (*setting).to_owned()))
+            .collect();
+        let flags: Vec<Override> = settings
+            .into_iter()
+            .map(|setting| Override {
+                flag: "--set",
+                setting,
+            })
+            .collect();
+        super::load(None, &FixedEnvironment::of(vars), &flags)
+    };
+    for more in [&[] as &[&str], &["messenger.telegram.mode=webhook"]] {
+        let found = faults(load("http://bot.example.org", more));
+        assert_eq!(
+            found,
+            [
+                "--set: server.publicUrl: http://bot.example.org is not https, and Telegram calls no other; give the https \
+                 address, or set messenger.telegram.mode to polling"
+            ]
+        );
+    }
+    assert!(load("https://bot.example.org", &[]).is_ok());
+    assert!(load("http://bot.example.org", &["messenger.telegram.mode=polling"]).is_ok());
+    let own = "messenger.telegram.baseUrl=http://127.0.0.1:8081";
+    assert!(
+        load("http://bot.example.org", &[own]).is_ok(),
+        "a Bot API server of one's own"
+    );
+}
+
+#[test]
+fn a_general_value_does_not_change_what_a_platform_has_of_its_own() {
+    let loaded = load(
+        None,
+        &FixedEnvironment::default(),
+        &sets(["streaming.flushTokenThreshold=80"]),
+    )
+    .unwrap();
+    for (platform, tokens) in [("telegram", "80"), ("max", "80"), ("web", "20"), ("api", "80")] {
+        let path = format!("streaming.{platform}.flushTokenThreshold");
+        let shown = loaded.settings.values().find(|(own, _)| *own == path);
+        assert_eq!(shown, Some((path.as_str(), tokens)), "what the guide says");
+    }
+    let both = sets([
+        "streaming.flushTokenThreshold=80",
+        "streaming.web.flushTokenThreshold=30",
+    ]);
+    let loaded = load(None, &FixedEnvironment::default(), &both).unwrap();
+    let shown = loaded
+        .settings
+        .values()
+        .find(|(path, _)| *path == "streaming.web.flushTokenThreshold");
+    assert_eq!(shown.map(|(_, value)| value), Some("30"));
 }
 
 #[test]

@@ -12,10 +12,12 @@ mod native;
 mod newcomer;
 mod operator;
 mod page;
+mod printed;
 mod process_workers;
 mod refusals;
 mod sdk;
 mod setup;
+mod waiting;
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_openclaw");

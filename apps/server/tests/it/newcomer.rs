@@ -571,10 +571,18 @@ async fn run_snippet(sdk: Sdk, language: &str) {
         .await
         .unwrap();
     let made = run(server.data_dir(), &["keys", "create"]).await;
-    for page in ["README.md", "README.ru.md"] {
+    let mut pages = vec!["README.md", "README.ru.md"];
+    if language == "python" {
+        pages.extend(["docs/guide/en/api.md", "docs/guide/ru/api.md"]);
+    }
+    for page in pages {
         let printed = snippet(page, language);
         let filled = printed
             .replace("http://127.0.0.1:3000", &server.url(""))
+            .replace(
+                "~/.local/share/openclaw",
+                &server.data_dir().display().to_string(),
+            )
             .replace("oc_live_…", made.out.trim());
         assert_ne!(printed, filled, "{page}: address and key stand in the snippet");
         let said = sdk.run(&filled).await.unwrap();
