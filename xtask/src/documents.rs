@@ -24,6 +24,19 @@ pub(crate) fn faults(tree: &Tree) -> Vec<String> {
     if let Some(text) = tree.text("ARCHITECTURE.md") {
         named_paths(tree, text, &mut faults);
     }
+    same_headings(tree, "README.md", "README.ru.md", &mut faults);
+    if let Some((first, others)) = GUIDES.split_first() {
+        for page in tree.below(first) {
+            for other in others {
+                same_headings(
+                    tree,
+                    &format!("{first}/{page}"),
+                    &format!("{other}/{page}"),
+                    &mut faults,
+                );
+            }
+        }
+    }
     for guide in GUIDES {
         let pages = tree.below(guide);
         for other in GUIDES {
@@ -33,6 +46,25 @@ pub(crate) fn faults(tree: &Tree) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Whoever reads a page in one language is told as much as in the other: as many headings, as deep.
+fn same_headings(tree: &Tree, page: &str, other: &str, faults: &mut Vec<String>) {
+    let levels = |text: &str| -> Vec<usize> {
+        let depth = |line: &str| line.len() - line.trim_start_matches('#').len();
+        prose(text)
+            .map(|(_, line)| (depth(line), line))
+            .filter(|(depth, line)| {
+                *depth > 0 && line.get(*depth..).is_some_and(|rest| rest.starts_with(' '))
+            })
+            .map(|(depth, _)| depth)
+            .collect()
+    };
+    if let (Some(text), Some(translated)) = (tree.text(page), tree.text(other))
+        && levels(text) != levels(translated)
+    {
+        faults.push(format!("{other}: its headings are not those of {page}"));
+    }
 }
 
 fn links(tree: &Tree, path: &str, text: &str, faults: &mut Vec<String>) {
@@ -238,6 +270,23 @@ mod tests {
             ("crates/adapters/x/y.rs", ""),
         ];
         assert_eq!(check(&files), ["ARCHITECTURE.md:1: there is no crates/gone"]);
+    }
+
+    #[test]
+    fn a_page_has_the_same_headings_in_both_languages() {
+        let check = |russian: &str| {
+            check(&[
+                ("README.md", "# A\n```\n# code\n```\n## B\n#no heading\n"),
+                ("README.ru.md", russian),
+            ])
+        };
+        assert!(check("# А\n## Б\n").is_empty());
+        for russian in ["# А\n", "# А\n### Б\n", "# А\n## Б\n## В\n"] {
+            assert_eq!(
+                check(russian),
+                ["README.ru.md: its headings are not those of README.md"]
+            );
+        }
     }
 
     #[test]

@@ -286,13 +286,13 @@ mod tests {
             shown(
                 json!({ "on": true, "intake": "polling", "trouble": "http://x: the connection is refused" })
             ),
-            "telegram NOT CONNECTED YET (polling): http://x: the connection is refused · web off · api 1 valid key"
+            "telegram NOT CONNECTED YET (polling): http://x: the connection is refused · web off · api 1 valid key beside the operator's own"
         );
         assert_eq!(
             shown(
                 json!({ "on": true, "intake": "polling", "username": "b", "trouble": "http://x: \u{1b}lost" })
             ),
-            "telegram @b (polling) FAILING: http://x: lost · web off · api 1 valid key"
+            "telegram @b (polling) FAILING: http://x: lost · web off · api 1 valid key beside the operator's own"
         );
     }
 

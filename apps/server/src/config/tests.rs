@@ -900,8 +900,8 @@ fn worker_processes_need_a_program_that_is_there() {
     assert_eq!(
         found,
         [
-            "file 4:11: ai-fabric.providers[0].program: /nowhere/agent; it must be a program that exists and may be run",
             "file 5:13: ai-fabric.providers[0].directory: /nowhere; it must be a directory that exists",
+            "file 4:11: ai-fabric.providers[0].program: /nowhere/agent; it must be a program that exists and may be run",
         ]
     );
     let loaded =
@@ -945,7 +945,7 @@ fn an_argument_that_names_a_file_which_is_not_there_is_told() {
 
 #[test]
 fn telegram_is_given_an_https_address_or_none() {
-    let load = |url: &str, more: &[&str]| {
+    let with_bot = |url: &str, more: &[&str]| {
         let vars = [
             ("TELEGRAM_BOT_TOKEN", "123456:abcdefghijklmnopqrstuvwxyzABCDEFGHI"),
             ("WEBHOOK_SECRET", "secret_1"),
@@ -960,10 +960,10 @@ fn telegram_is_given_an_https_address_or_none() {
                 setting,
             })
             .collect();
-        super::load(None, &FixedEnvironment::of(vars), &flags)
+        load(None, &FixedEnvironment::of(vars), &flags)
     };
     for more in [&[] as &[&str], &["messenger.telegram.mode=webhook"]] {
-        let found = faults(load("http://bot.example.org", more));
+        let found = faults(with_bot("http://bot.example.org", more));
         assert_eq!(
             found,
             [
@@ -972,11 +972,11 @@ fn telegram_is_given_an_https_address_or_none() {
             ]
         );
     }
-    assert!(load("https://bot.example.org", &[]).is_ok());
-    assert!(load("http://bot.example.org", &["messenger.telegram.mode=polling"]).is_ok());
+    assert!(with_bot("https://bot.example.org", &[]).is_ok());
+    assert!(with_bot("http://bot.example.org", &["messenger.telegram.mode=polling"]).is_ok());
     let own = "messenger.telegram.baseUrl=http://127.0.0.1:8081";
     assert!(
-        load("http://bot.example.org", &[own]).is_ok(),
+        with_bot("http://bot.example.org", &[own]).is_ok(),
         "a Bot API server of one's own"
     );
 }
