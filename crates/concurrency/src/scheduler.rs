@@ -17,16 +17,16 @@
 
 mod entries;
 mod lane;
-mod list;
+
 mod slab;
 mod time_index;
 
 use self::entries::Entries;
 use self::lane::{Key, Lanes};
-use self::list::{End, List, NONE};
 use self::slab::{Index, Name, Slab};
 use self::time_index::TimeIndex;
 use crate::error::QueueFullError;
+use crate::list::{End, List, NONE};
 use crate::priority::Priority;
 use crate::work::Submission;
 use openclaw_core::Monotonic;
@@ -79,8 +79,8 @@ pub struct PriorityScheduler<R> {
 /// Names a waiting entry. Stale ones name nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntryId {
-    slot: u32,
-    sequence: u64,
+    pub(crate) slot: u32,
+    pub(crate) sequence: u64,
 }
 
 /// An entry that left the queue.
@@ -133,7 +133,7 @@ impl<R> PriorityScheduler<R> {
     /// acceptance is served next, at most every second time.
     pub fn new(limit: usize, starvation_limit: Duration) -> Self {
         Self {
-            // Slots are numbered with 32 bits.
+            // Slots are numbered with 32 bits, and the last two numbers are none.
             limit: limit.min(NONE as usize - 1),
             starvation_limit,
             entries: Entries::new(),
@@ -167,6 +167,38 @@ impl<R> PriorityScheduler<R> {
         }
         self.last_sequence = self.last_sequence.saturating_add(1);
         Ok(self.insert(submission, self.last_sequence, End::Back))
+    }
+
+    /// Lets an entry through that would be served at once: as [`PriorityScheduler::enqueue`] followed by
+    /// [`PriorityScheduler::dequeue`], without a place in any line.
+    ///
+    /// # Errors
+    ///
+    /// When another could be served before it, its deadline has passed, its key is taken or the queue is full; nothing
+    /// has changed and the submission is given back.
+    pub fn pass(&mut self, submission: Submission<R>, now: Monotonic) -> Result<Scheduled<R>, Submission<R>> {
+        let expired = submission.deadline.is_some_and(|deadline| deadline <= now);
+        if self.has_ready() || expired || self.len >= self.limit {
+            return Err(submission);
+        }
+        if let Some(name) = &submission.exclusive {
+            let hash = self.hasher.hash_one(&**name);
+            // Known keys run: with nothing ready, whoever waits for one waits for its run to end.
+            if self.keys_by_name.find(hash, name, &self.keys).is_some() {
+                return Err(submission);
+            }
+            let key = self.key(hash, name);
+            self.keys.get_mut(key).running = true;
+        }
+        self.last_sequence = self.last_sequence.saturating_add(1);
+        let age = self.ages.bucket(submission.accepted_at.since_origin());
+        self.served_by_age = !self.served_by_age && self.is_starved(age, now);
+        self.starved_served += u64::from(self.served_by_age);
+        let id = EntryId {
+            slot: NONE,
+            sequence: self.last_sequence,
+        };
+        Ok(Scheduled { id, submission })
     }
 
     /// Puts an entry back that was just taken out, before everything of its tenant and its tenant before the others.
@@ -364,9 +396,14 @@ impl<R> PriorityScheduler<R> {
     /// tenant's order is kept even where times of acceptance contradict it.
     fn starved_lane(&self, now: Monotonic) -> Option<u32> {
         let (bucket, slot) = self.ages.first()?;
+        self.is_starved(bucket, now)
+            .then(|| self.entries.place(slot).lane)
+    }
+
+    /// Whether all of an age have waited too long.
+    fn is_starved(&self, bucket: u64, now: Monotonic) -> bool {
         let youngest = Monotonic::from_origin(self.ages.end_of(bucket));
-        let starved = youngest <= now && now.saturating_since(youngest) >= self.starvation_limit;
-        starved.then(|| self.entries.place(slot).lane)
+        youngest <= now && now.saturating_since(youngest) >= self.starvation_limit
     }
 
     fn insert(&mut self, submission: Submission<R>, sequence: u64, end: End) -> EntryId {
