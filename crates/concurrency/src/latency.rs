@@ -22,7 +22,8 @@ const MINUTE_MILLIS: u64 = 60_000;
 /// The recent past.
 #[derive(Debug)]
 pub(crate) struct LatencyWindow {
-    slice: Duration,
+    /// How long a slice is; whole milliseconds, so that finding one takes one short division.
+    slice_millis: u64,
     /// Guards the slices; held to record one value or to copy one slice.
     slices: Mutex<Slices>,
 }
@@ -67,7 +68,7 @@ struct Slice {
 impl LatencyWindow {
     pub(crate) fn new(window: Duration) -> Self {
         Self {
-            slice: (window / SLICES as u32).max(Duration::from_millis(1)),
+            slice_millis: in_millis(window).div_ceil(SLICES).max(1),
             slices: Mutex::new(Slices {
                 current: Slice::new(0),
                 closed: VecDeque::new(),
@@ -126,7 +127,7 @@ impl LatencyWindow {
     }
 
     fn slice_at(&self, now: Monotonic) -> u64 {
-        u64::try_from(now.since_origin().as_nanos() / self.slice.as_nanos()).unwrap_or(u64::MAX)
+        millis(now) / self.slice_millis
     }
 }
 
@@ -206,11 +207,23 @@ impl Slice {
 }
 
 fn millis(now: Monotonic) -> u64 {
-    u64::try_from(now.since_origin().as_millis()).unwrap_or(u64::MAX)
+    in_millis(now.since_origin())
+}
+
+// In arithmetic of 64 bits, which is several times faster than that of the duration's own 128.
+
+fn in_millis(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_mul(1_000)
+        .saturating_add(u64::from(duration.subsec_millis()))
 }
 
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000)
+        .saturating_add(u64::from(duration.subsec_micros()))
 }
 
 #[cfg(test)]

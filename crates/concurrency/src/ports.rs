@@ -236,7 +236,7 @@ impl SessionGuard {
 
     fn let_go(&mut self) -> bool {
         match self.release.take() {
-            Some(Release::Process(held)) => held.release(),
+            Some(Release::Process(held)) => held.release(self.token),
             Some(Release::By(release)) => release(self.token),
             None => false,
         }

@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use openclaw_core::{Clock, Monotonic};
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -37,7 +37,7 @@ struct Shared {
 /// What a guard of this process's locks gives back.
 pub(crate) struct HeldLock {
     shared: Arc<Shared>,
-    held: Held,
+    lock: u32,
 }
 
 /// A caller in line; leaving it by any way gives up the place, or passes on the lock granted in that moment.
@@ -105,13 +105,16 @@ impl SessionMutex {
                 }
             }
         };
-        let shared = Arc::clone(&self.shared);
-        Ok(SessionGuard::of_process(held.token, HeldLock { shared, held }))
+        let own = HeldLock {
+            shared: Arc::clone(&self.shared),
+            lock: held.lock,
+        };
+        Ok(SessionGuard::of_process(held.token, own))
     }
 
     /// Whether somebody holds the session's lock now.
     pub fn is_locked(&self, session: &str) -> bool {
-        let hash = self.shared.hasher.hash_one(session);
+        let hash = self.shared.hash(session);
         let now = self.shared.clock.monotonic();
         let expires_at = self.shared.locks.lock().expires_at(session, hash);
         expires_at.is_some_and(|expires_at| now < expires_at)
@@ -150,9 +153,16 @@ impl SessionLocks for SessionMutex {
 // === impl Shared ===
 
 impl Shared {
+    /// A name is hashed alone, so that it needs no end of its own as `str` has in composites.
+    fn hash(&self, session: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(session.as_bytes());
+        hasher.finish()
+    }
+
     /// Takes the lock or a place in its line, and says when.
     fn enter(&self, session: &str) -> Result<(Entered, Monotonic), AcquireError> {
-        let hash = self.hasher.hash_one(session);
+        let hash = self.hash(session);
         let mut locks = self.locks.lock();
         // Read under the lock, so that nobody's time begins before that of the holder before it has ended.
         let now = self.clock.monotonic();
@@ -163,13 +173,14 @@ impl Shared {
 // === impl HeldLock ===
 
 impl HeldLock {
-    /// Releases the lock if it is still held, and passes it on.
-    pub(crate) fn release(self) -> bool {
+    /// Releases the lock if it is still held under `token`, and passes it on.
+    pub(crate) fn release(self, token: u64) -> bool {
         let shared = &*self.shared;
+        let lock = self.lock;
         let (was_held, wakers) = shared
             .locks
             .lock()
-            .release(self.held, || shared.clock.monotonic());
+            .release(Held { lock, token }, || shared.clock.monotonic());
         wakers.go();
         was_held
     }

@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 
 /// What is left to be done, in the order it came up. Most steps leave two things at most, which need no memory.
 pub(super) struct Effects<R, T> {
-    first: [Option<Effect<R, T>>; 2],
+    first: Option<Effect<R, T>>,
+    second: Option<Effect<R, T>>,
     more: Vec<Effect<R, T>>,
 }
 
@@ -76,15 +77,19 @@ pub(super) enum Notice {
 impl<R, T> Effects<R, T> {
     pub(super) fn new() -> Self {
         Self {
-            first: [None, None],
+            first: None,
+            second: None,
             more: Vec::new(),
         }
     }
 
     pub(super) fn push(&mut self, effect: Effect<R, T>) {
-        match self.first.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(effect),
-            None => self.more.push(effect),
+        if self.first.is_none() {
+            self.first = Some(effect);
+        } else if self.second.is_none() {
+            self.second = Some(effect);
+        } else {
+            self.more.push(effect);
         }
     }
 }
@@ -93,11 +98,18 @@ impl<R: Send + 'static, T: Send + 'static> Effects<R, T> {
     /// Carries everything out. Says how many workers were killed.
     pub(super) fn carry_out(self, pool: &Shared<R, T>) -> usize {
         let mut kills = 0;
-        for effect in self.first.into_iter().flatten().chain(self.more) {
+        let mut next = |effect: Effect<R, T>| {
             kills += usize::from(matches!(effect, Effect::Kill(_)));
             between();
             effect.carry_out(pool);
+        };
+        if let Some(effect) = self.first {
+            next(effect);
         }
+        if let Some(effect) = self.second {
+            next(effect);
+        }
+        self.more.into_iter().for_each(next);
         kills
     }
 }

@@ -9,6 +9,7 @@ use super::name::SessionName;
 use crate::error::AcquireError;
 use crate::list::{End, Link, Linked, List};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use openclaw_core::Monotonic;
 use std::task::Waker;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) struct Locks {
 /// An acquisition. It is over when the lock's slot, which may belong to another session by then, has another holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
-    lock: u32,
+    pub(super) lock: u32,
     pub(super) token: u64,
 }
 
@@ -113,8 +114,10 @@ impl Locks {
 
     /// When the session's holder loses it; `None` when nobody has it.
     pub(super) fn expires_at(&self, session: &str, hash: u64) -> Option<Monotonic> {
-        let lock = self.find(session, hash)?;
-        Some(self.locks[lock as usize].expires_at)
+        let number = self
+            .by_session
+            .find(hash, |number| self.locks[*number as usize].is_of(session, hash))?;
+        Some(self.locks[*number as usize].expires_at)
     }
 
     /// Takes the lock when it is free and nobody waits, otherwise a place in line: one step.
@@ -125,19 +128,29 @@ impl Locks {
         now: Monotonic,
     ) -> Result<Entered, AcquireError> {
         let expires_at = now + self.time_to_live;
-        let Some(number) = self.find(session, hash) else {
-            let token = self.next_token();
-            let lock = self.insert(Lock {
-                hash,
-                holder: token,
-                expires_at,
-                line: List::EMPTY,
-                waiting: 0,
-                session: SessionName::new(session),
-            });
-            return Ok(Entered::Granted(Held { lock, token }));
-        };
         let token = self.next_token();
+        let locks = &self.locks;
+        let entry = self.by_session.entry(
+            hash,
+            |number| locks[*number as usize].is_of(session, hash),
+            |number| locks[*number as usize].hash,
+        );
+        let number = match entry {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let number = self.free_locks.pop().unwrap_or_else(|| {
+                    self.locks.push(Lock::free());
+                    (self.locks.len() - 1) as u32
+                });
+                place.insert(number);
+                let lock = &mut self.locks[number as usize];
+                lock.hash = hash;
+                lock.holder = token;
+                lock.expires_at = expires_at;
+                lock.session.set(session);
+                return Ok(Entered::Granted(Held { lock: number, token }));
+            }
+        };
         let lock = &mut self.locks[number as usize];
         if now >= lock.expires_at && lock.line.is_empty() {
             lock.holder = token;
@@ -250,38 +263,10 @@ impl Locks {
         self.last_token
     }
 
-    fn find(&self, session: &str, hash: u64) -> Option<u32> {
-        let matches = |number: &u32| {
-            let lock = &self.locks[*number as usize];
-            lock.hash == hash && lock.session.is(session)
-        };
-        self.by_session.find(hash, matches).copied()
-    }
-
-    fn insert(&mut self, lock: Lock) -> u32 {
-        let hash = lock.hash;
-        let number = match self.free_locks.pop() {
-            Some(number) => {
-                self.locks[number as usize] = lock;
-                number
-            }
-            None => {
-                self.locks.push(lock);
-                (self.locks.len() - 1) as u32
-            }
-        };
-        let locks = &self.locks;
-        self.by_session
-            .insert_unique(hash, number, |other| locks[*other as usize].hash);
-        number
-    }
-
     fn remove(&mut self, number: u32) {
         let lock = &mut self.locks[number as usize];
         lock.holder = NOBODY;
-        if let SessionName::Long(_) = lock.session {
-            lock.session = SessionName::none();
-        }
+        lock.session.clear();
         if let Ok(entry) = self.by_session.find_entry(lock.hash, |other| *other == number) {
             entry.remove();
         }
@@ -299,6 +284,26 @@ impl Locks {
         self.locks = Vec::new();
         self.free_locks = Vec::new();
         self.waiters.let_go_of_memory();
+    }
+}
+
+// === impl Lock ===
+
+impl Lock {
+    /// A slot for any session.
+    fn free() -> Self {
+        Self {
+            hash: 0,
+            holder: NOBODY,
+            expires_at: Monotonic::ZERO,
+            line: List::EMPTY,
+            waiting: 0,
+            session: SessionName::default(),
+        }
+    }
+
+    fn is_of(&self, session: &str, hash: u64) -> bool {
+        self.hash == hash && self.session.is(session)
     }
 }
 

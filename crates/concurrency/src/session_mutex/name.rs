@@ -5,35 +5,51 @@ const SHORT: usize = 55;
 
 /// A name in memory of its own only when it is long: one that is taken and given back with every turn costs no
 /// allocation then.
-pub(super) enum SessionName {
-    Short { length: u8, bytes: [u8; SHORT] },
-    Long(Box<[u8]>),
+pub(super) struct SessionName {
+    /// Of the short one.
+    length: u8,
+    short: [u8; SHORT],
+    long: Option<Box<[u8]>>,
 }
 
 // === impl SessionName ===
 
+impl Default for SessionName {
+    /// Nobody's.
+    fn default() -> Self {
+        Self {
+            length: 0,
+            short: [0; SHORT],
+            long: None,
+        }
+    }
+}
+
 impl SessionName {
-    pub(super) fn new(name: &str) -> Self {
-        let mut bytes = [0; SHORT];
-        match (bytes.get_mut(..name.len()), u8::try_from(name.len())) {
+    pub(super) fn set(&mut self, name: &str) {
+        let name = name.as_bytes();
+        match (self.short.get_mut(..name.len()), u8::try_from(name.len())) {
             (Some(place), Ok(length)) => {
-                place.copy_from_slice(name.as_bytes());
-                Self::Short { length, bytes }
+                place.copy_from_slice(name);
+                self.length = length;
+                self.long = None;
             }
-            (Some(_) | None, _) => Self::Long(name.as_bytes().into()),
+            (Some(_) | None, _) => self.long = Some(name.into()),
         }
     }
 
-    /// Nobody's.
-    pub(super) fn none() -> Self {
-        Self::Long(Box::default())
+    /// Lets go of what a long one took.
+    pub(super) fn clear(&mut self) {
+        self.length = 0;
+        self.long = None;
     }
 
     pub(super) fn is(&self, name: &str) -> bool {
-        match self {
-            Self::Short { length, bytes } => bytes.get(..usize::from(*length)) == Some(name.as_bytes()),
-            Self::Long(bytes) => **bytes == *name.as_bytes(),
-        }
+        let own = match &self.long {
+            Some(long) => Some(&**long),
+            None => self.short.get(..usize::from(self.length)),
+        };
+        own == Some(name.as_bytes())
     }
 }
 
@@ -42,18 +58,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_itself_and_no_other_whatever_its_length() {
+    fn a_name_is_itself_and_no_other_whatever_its_length_and_who_was_there_before() {
         let long = "x".repeat(300);
-        for length in [0, 1, SHORT - 1, SHORT, SHORT + 1, 255, 256, 300] {
-            let text = &long[..length];
-            let name = SessionName::new(text);
-            assert!(name.is(text), "{length}");
-            assert!(!name.is(&format!("{text}x")), "{length}");
-            assert!(length == 0 || !name.is(&text[1..]), "{length}");
-            assert!(length == 0 || !name.is(&format!("y{}", &text[1..])), "{length}");
-            let own = matches!(name, SessionName::Long(_));
-            assert_eq!(own, length > SHORT, "{length}");
+        let lengths = [0, 1, SHORT - 1, SHORT, SHORT + 1, 255, 256, 300];
+        for before in lengths {
+            for length in lengths {
+                let mut name = SessionName::default();
+                name.set(&"y".repeat(before));
+                let text = &long[..length];
+                name.set(text);
+                assert!(name.is(text), "{length} after {before}");
+                assert!(!name.is(&format!("{text}x")), "{length} after {before}");
+                assert!(length == 0 || !name.is(&text[1..]), "{length} after {before}");
+                assert!(
+                    length == 0 || !name.is(&format!("y{}", &text[1..])),
+                    "{length} after {before}"
+                );
+                assert_eq!(name.long.is_some(), length > SHORT, "{length} after {before}");
+                name.clear();
+                assert!(name.is("") && name.long.is_none(), "{length}");
+            }
         }
-        assert!(!SessionName::none().is("x"));
     }
 }
