@@ -84,25 +84,12 @@ impl SessionMutex {
     ///
     /// [`AcquireError::Timeout`] and [`AcquireError::TooManyWaiters`].
     pub async fn acquire(&self, session: &str, timeout: Duration) -> Result<SessionGuard, AcquireError> {
-        let (mut entered, asked_at) = self.shared.enter(session)?;
-        let held = loop {
-            let place = match entered {
-                Entered::Granted(held) => break held,
-                Entered::InLine(place) => place,
-            };
-            let mut waiter = Waiter {
-                shared: &self.shared,
-                place: Some(place),
-                deadline: asked_at + timeout,
-                timer: None,
-            };
-            match poll_fn(|context| waiter.poll(context)).await {
-                Waited::Granted(held) => break held,
-                Waited::Lost => (entered, _) = self.shared.enter(session)?,
-                Waited::TimedOut { now } => {
-                    let waited = now.saturating_since(asked_at);
-                    return Err(AcquireError::Timeout { waited });
-                }
+        let held = match self.shared.enter(session)? {
+            Entered::Granted(held) => held,
+            Entered::InLine(place, asked_at) => {
+                self.shared
+                    .wait(session, place, asked_at, asked_at + timeout)
+                    .await?
             }
         };
         let own = HeldLock {
@@ -160,13 +147,41 @@ impl Shared {
         hasher.finish()
     }
 
-    /// Takes the lock or a place in its line, and says when.
-    fn enter(&self, session: &str) -> Result<(Entered, Monotonic), AcquireError> {
+    /// Takes the lock or a place in its line.
+    fn enter(&self, session: &str) -> Result<Entered, AcquireError> {
         let hash = self.hash(session);
         let mut locks = self.locks.lock();
         // Read under the lock, so that nobody's time begins before that of the holder before it has ended.
         let now = self.clock.monotonic();
-        Ok((locks.enter(session, hash, now)?, now))
+        locks.enter(session, hash, now)
+    }
+
+    async fn wait(
+        &self,
+        session: &str,
+        mut place: Place,
+        asked_at: Monotonic,
+        deadline: Monotonic,
+    ) -> Result<Held, AcquireError> {
+        loop {
+            let mut waiter = Waiter {
+                shared: self,
+                place: Some(place),
+                deadline,
+                timer: None,
+            };
+            match poll_fn(|context| waiter.poll(context)).await {
+                Waited::Granted(held) => return Ok(held),
+                Waited::Lost => match self.enter(session)? {
+                    Entered::Granted(held) => return Ok(held),
+                    Entered::InLine(another, _) => place = another,
+                },
+                Waited::TimedOut { now } => {
+                    let waited = now.saturating_since(asked_at);
+                    return Err(AcquireError::Timeout { waited });
+                }
+            }
+        }
     }
 }
 

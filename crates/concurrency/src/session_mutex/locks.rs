@@ -7,7 +7,7 @@
 use super::SessionMutex;
 use super::name::SessionName;
 use crate::error::AcquireError;
-use crate::list::{End, Link, Linked, List};
+use crate::list::{End, Link, Linked, List, NONE};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use openclaw_core::Monotonic;
@@ -20,7 +20,8 @@ pub(super) struct Locks {
     /// Numbers of locks by their session.
     by_session: HashTable<u32>,
     locks: Vec<Lock>,
-    free_locks: Vec<u32>,
+    /// The first free slot; each names the next where the head of its line would be.
+    free: u32,
     waiters: Waiters,
     /// Grows with every acquisition and every wait, over all sessions, so that idle ones need no state and no token
     /// is given twice.
@@ -42,7 +43,8 @@ pub(super) struct Place(u32);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entered {
     Granted(Held),
-    InLine(Place),
+    /// Since then.
+    InLine(Place, Monotonic),
 }
 
 /// What a waiter sees.
@@ -102,7 +104,7 @@ impl Locks {
             time_to_live,
             by_session: HashTable::new(),
             locks: Vec::new(),
-            free_locks: Vec::new(),
+            free: NONE,
             waiters: Waiters::default(),
             last_token: NOBODY,
         }
@@ -138,12 +140,14 @@ impl Locks {
         let number = match entry {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(place) => {
-                let number = self.free_locks.pop().unwrap_or_else(|| {
+                if self.free == NONE {
+                    self.free = self.locks.len() as u32;
                     self.locks.push(Lock::free());
-                    (self.locks.len() - 1) as u32
-                });
+                }
+                let number = self.free;
                 place.insert(number);
                 let lock = &mut self.locks[number as usize];
+                self.free = std::mem::replace(&mut lock.line.head, NONE);
                 lock.hash = hash;
                 lock.holder = token;
                 lock.expires_at = expires_at;
@@ -165,7 +169,7 @@ impl Locks {
         lock.waiting += 1;
         let waiter = self.waiters.insert(number);
         lock.line.push(&mut self.waiters, waiter, End::Back);
-        Ok(Entered::InLine(Place(waiter)))
+        Ok(Entered::InLine(Place(waiter), now))
     }
 
     /// Gives the lock back if it is still held, and passes it on. `now` is asked only when somebody waits.
@@ -267,10 +271,11 @@ impl Locks {
         let lock = &mut self.locks[number as usize];
         lock.holder = NOBODY;
         lock.session.clear();
+        lock.line.head = self.free;
+        self.free = number;
         if let Ok(entry) = self.by_session.find_entry(lock.hash, |other| *other == number) {
             entry.remove();
         }
-        self.free_locks.push(number);
         if self.by_session.is_empty() && self.locks.len() > KEPT {
             self.let_go_of_memory();
         }
@@ -282,7 +287,7 @@ impl Locks {
     fn let_go_of_memory(&mut self) {
         self.by_session = HashTable::new();
         self.locks = Vec::new();
-        self.free_locks = Vec::new();
+        self.free = NONE;
         self.waiters.let_go_of_memory();
     }
 }
