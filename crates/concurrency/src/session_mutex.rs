@@ -43,20 +43,12 @@ pub(crate) struct HeldLock {
 /// A caller in line; leaving it by any way gives up the place, or passes on the lock granted in that moment.
 struct Waiter<'a> {
     shared: &'a Shared,
+    session: &'a str,
     place: Option<Place>,
-    deadline: Monotonic,
+    asked_at: Monotonic,
+    timeout: Duration,
     /// Wakes at the deadline, or when the holder's time is over if that is earlier.
     timer: Option<BoxFuture<'static, ()>>,
-}
-
-/// How a wait ended.
-enum Waited {
-    Granted(Held),
-    /// It was granted and its time passed before this caller came to know: the next one has it.
-    Lost,
-    TimedOut {
-        now: Monotonic,
-    },
 }
 
 // === impl SessionMutex ===
@@ -87,9 +79,15 @@ impl SessionMutex {
         let held = match self.shared.enter(session)? {
             Entered::Granted(held) => held,
             Entered::InLine(place, asked_at) => {
-                self.shared
-                    .wait(session, place, asked_at, asked_at + timeout)
-                    .await?
+                let mut waiter = Waiter {
+                    shared: &self.shared,
+                    session,
+                    place: Some(place),
+                    asked_at,
+                    timeout,
+                    timer: None,
+                };
+                poll_fn(|context| waiter.poll(context)).await?
             }
         };
         let own = HeldLock {
@@ -155,34 +153,6 @@ impl Shared {
         let now = self.clock.monotonic();
         locks.enter(session, hash, now)
     }
-
-    async fn wait(
-        &self,
-        session: &str,
-        mut place: Place,
-        asked_at: Monotonic,
-        deadline: Monotonic,
-    ) -> Result<Held, AcquireError> {
-        loop {
-            let mut waiter = Waiter {
-                shared: self,
-                place: Some(place),
-                deadline,
-                timer: None,
-            };
-            match poll_fn(|context| waiter.poll(context)).await {
-                Waited::Granted(held) => return Ok(held),
-                Waited::Lost => match self.enter(session)? {
-                    Entered::Granted(held) => return Ok(held),
-                    Entered::InLine(another, _) => place = another,
-                },
-                Waited::TimedOut { now } => {
-                    let waited = now.saturating_since(asked_at);
-                    return Err(AcquireError::Timeout { waited });
-                }
-            }
-        }
-    }
 }
 
 // === impl HeldLock ===
@@ -205,42 +175,42 @@ impl HeldLock {
 
 impl Waiter<'_> {
     /// Waits for the lock until the deadline.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Waited> {
-        loop {
-            let Some(place) = &self.place else {
-                // Only after its end, which nobody asks again.
-                return Poll::Ready(Waited::Lost);
-            };
-            let (seen, now) = {
-                let mut locks = self.shared.locks.lock();
-                let now = self.shared.clock.monotonic();
-                let (seen, wakers) = locks.look(place, now, context.waker());
-                drop(locks);
-                wakers.go();
-                (seen, now)
-            };
-            let expires_at = match seen {
-                Seen::Held { expires_at } => expires_at,
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Held, AcquireError>> {
+        let deadline = self.asked_at + self.timeout;
+        // The place is gone only after the end, which nobody asks again.
+        while let Some(place) = &self.place {
+            let mut locks = self.shared.locks.lock();
+            let now = self.shared.clock.monotonic();
+            let (seen, wakers) = locks.look(place, now, context.waker());
+            drop(locks);
+            wakers.go();
+            match seen {
                 Seen::Granted(held) => {
                     self.place = None;
-                    return Poll::Ready(Waited::Granted(held));
+                    return Poll::Ready(Ok(held));
                 }
+                // It was granted and its time passed before this caller came to know: the next one has it.
                 Seen::Lost => {
                     self.place = None;
-                    return Poll::Ready(Waited::Lost);
+                    match self.shared.enter(self.session)? {
+                        Entered::Granted(held) => return Poll::Ready(Ok(held)),
+                        Entered::InLine(place, _) => self.place = Some(place),
+                    }
                 }
-            };
-            // After the look: a lock that came with the last tick still counts.
-            if now >= self.deadline {
-                return Poll::Ready(Waited::TimedOut { now });
+                // After the look: a lock that came with the last tick still counts.
+                Seen::Held { .. } if now >= deadline => break,
+                Seen::Held { expires_at } => {
+                    let clock = &self.shared.clock;
+                    let timer = self
+                        .timer
+                        .get_or_insert_with(|| clock.sleep_until(expires_at.min(deadline)));
+                    ready!(timer.as_mut().poll(context));
+                    self.timer = None;
+                }
             }
-            let wake_at = expires_at.min(self.deadline);
-            let timer = self
-                .timer
-                .get_or_insert_with(|| self.shared.clock.sleep_until(wake_at));
-            ready!(timer.as_mut().poll(context));
-            self.timer = None;
         }
+        let waited = self.shared.clock.monotonic().saturating_since(self.asked_at);
+        Poll::Ready(Err(AcquireError::Timeout { waited }))
     }
 }
 
