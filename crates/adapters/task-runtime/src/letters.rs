@@ -137,7 +137,9 @@ mod tests {
         let (slot, mut letters) = letter_box();
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
-            while let Some(letter) = futures::executor::block_on(poll_fn(|context| letters.poll_next(context))) {
+            while let Some(letter) =
+                futures::executor::block_on(poll_fn(|context| letters.poll_next(context)))
+            {
                 all.push(letter);
             }
             all
