@@ -369,3 +369,112 @@ impl Linked for Waiters {
         &mut self.get_mut(slot).link
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(60);
+
+    fn hold(locks: &mut Locks, session: &str, hash: u64, now: Monotonic) -> Held {
+        match locks.enter(session, hash, now).expect("there is room") {
+            Entered::Granted(held) => held,
+            Entered::InLine(..) => panic!("{session} is held"),
+        }
+    }
+
+    fn stand_in_line(locks: &mut Locks, session: &str, hash: u64, now: Monotonic) -> Place {
+        match locks.enter(session, hash, now).expect("there is room") {
+            Entered::InLine(place, since) => {
+                assert_eq!(since, now);
+                place
+            }
+            Entered::Granted(_) => panic!("{session} is free"),
+        }
+    }
+
+    #[test]
+    fn sessions_of_the_same_hash_are_told_apart() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let (one, other) = (hold(&mut locks, "a", 7, now), hold(&mut locks, "b", 7, now));
+        assert_ne!(one.lock, other.lock);
+        assert!(locks.release(one, || now).0);
+        assert_eq!(locks.expires_at("a", 7), None);
+        assert_eq!(locks.expires_at("b", 7), Some(now + LIFE));
+        assert!(!locks.release(one, || now).0, "a second time");
+        assert_eq!(
+            hold(&mut locks, "c", 7, now).lock,
+            one.lock,
+            "slots are used again"
+        );
+        assert!(!locks.release(one, || now).0, "the slot is another's");
+    }
+
+    #[test]
+    fn the_memory_of_a_flood_is_given_back_and_that_of_a_trickle_kept() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        for (sessions, keeps) in [(KEPT, true), (KEPT + 1, false)] {
+            let held: Vec<Held> = (0..sessions)
+                .map(|n| hold(&mut locks, &n.to_string(), n as u64, now))
+                .collect();
+            assert_eq!(locks.len(), sessions);
+            held.into_iter()
+                .for_each(|held| assert!(locks.release(held, || now).0));
+            assert_eq!(locks.len(), 0);
+            assert_eq!(!locks.locks.is_empty(), keeps, "{sessions} sessions");
+        }
+    }
+
+    #[test]
+    fn who_names_a_slot_whose_memory_is_gone_finds_nothing() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let flood: Vec<Held> = (0..KEPT)
+            .map(|n| hold(&mut locks, &n.to_string(), n as u64, now))
+            .collect();
+        let stale = hold(&mut locks, "s", 7, now);
+        let slow = stand_in_line(&mut locks, "s", 7, now);
+        assert!(
+            locks.release(stale, || now).0,
+            "it is granted to the one that sleeps"
+        );
+        let later = now + LIFE;
+        let quick = stand_in_line(&mut locks, "s", 7, now);
+        let (seen, _) = locks.look(&quick, later, Waker::noop());
+        let Seen::Granted(last) = seen else {
+            panic!("{seen:?}")
+        };
+        flood
+            .into_iter()
+            .for_each(|held| assert!(locks.release(held, || now).0));
+        assert!(locks.release(last, || now).0);
+        assert!(locks.locks.is_empty(), "nobody holds anything");
+        assert!(!locks.release(stale, || now).0);
+        assert_eq!(locks.look(&slow, later, Waker::noop()).0, Seen::Lost);
+        hold(&mut locks, "s", 7, now);
+    }
+
+    #[test]
+    fn who_asks_after_a_holders_time_stands_behind_who_waited_for_it() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let stale = hold(&mut locks, "s", 7, now);
+        let first = stand_in_line(&mut locks, "s", 7, now);
+        assert!(matches!(
+            locks.look(&first, now, Waker::noop()).0,
+            Seen::Held { .. }
+        ));
+        let later = now + LIFE;
+        let second = stand_in_line(&mut locks, "s", 7, later);
+        let (seen, _) = locks.look(&second, later, Waker::noop());
+        assert_eq!(
+            seen,
+            Seen::Held {
+                expires_at: later + LIFE
+            },
+            "the first in line has it"
+        );
+        let Seen::Granted(held) = locks.look(&first, later, Waker::noop()).0 else {
+            panic!("it was passed on");
+        };
+        assert!(held.token > stale.token);
+    }
+}
