@@ -210,3 +210,23 @@ fn a_refused_caller_is_told_to_wait_in_proportion_to_the_load() {
     // Requests take 8 s, four at a time: one place in 2 s.
     assert_eq!(error.retry_after, seconds(2));
 }
+
+#[test]
+fn places_alone_bring_the_pool_under_pressure_with_the_one_that_reaches_the_threshold() {
+    let stage = Stage::new(ConcurrencyConfig {
+        max_queue_size: 4,
+        ..defaults()
+    });
+    let mut places = Vec::new();
+    for taken in 1..=4 {
+        places.push(stage.pool.admit().expect("there is room"));
+        let activations = stage.pool.totals().backpressure_activations;
+        assert_eq!(
+            activations,
+            u64::from(taken == 4),
+            "{taken} of 4: 0.7 is the level of all"
+        );
+    }
+    drop(places);
+    assert!(stage.pool.would_admit());
+}
