@@ -154,26 +154,47 @@ fn models(models: &Value) -> String {
 }
 
 fn model(row: &Value) -> String {
-    let failures = many(&row["failures"], "failure", "failures in a row");
-    let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
-    let state = match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
-        (Some("open"), _) => format!("left alone after {failures}; the log says why"),
-        (Some("half_open"), _) => "being tried again".to_owned(),
-        _ if failing => format!("FAILING, {failures}; the log says why"),
-        (_, Some(time)) => format!("ok (first token {})", seconds(time)),
-        _ if row["asked"] == true => "ok".to_owned(),
-        _ => "not asked yet".to_owned(),
-    };
     let demo = if row["demo"] == true {
         " · built in; set OPENAI_API_KEY for a real one"
     } else {
         ""
     };
     format!(
-        "{} at {}: {state}{demo}",
+        "{} at {}: {}{demo}",
         text(&row["model"]),
-        text(&row["provider"])
+        text(&row["provider"]),
+        model_state(row)
     )
+}
+
+fn model_state(row: &Value) -> String {
+    let last = &row["last"];
+    let failures = many(&row["failures"], "failure", "failures in a row");
+    let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
+    let why = match last["ok"].as_bool() {
+        Some(false) => format!(": {}, since {}", text(&last["reason"]), minute(&last["since"])),
+        Some(true) | None => "; the log says why".to_owned(),
+    };
+    match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
+        (Some("open"), _) => format!("left alone after {failures}{why}"),
+        (Some("half_open"), _) => "being tried again".to_owned(),
+        _ if failing => format!("FAILING, {failures}{why}"),
+        // Of a test the circuit knows nothing.
+        _ if last["ok"] == false => format!("FAILING{why}"),
+        (_, Some(time)) => format!("ok (first token {})", seconds(time)),
+        _ if last["by"] == "test" => format!("ok, tested {}", minute(&last["at"])),
+        _ if row["asked"] == true => "ok".to_owned(),
+        _ => "not asked yet".to_owned(),
+    }
+}
+
+/// `2026-11-23T10:05:00Z` as `2026-11-23 10:05 UTC`.
+fn minute(at: &Value) -> String {
+    let at = text(at);
+    match (at.get(..10), at.get(11..16)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => at,
+    }
 }
 
 fn platforms(platforms: &Value) -> String {
@@ -275,6 +296,17 @@ mod tests {
         assert_eq!(model(&row), "m at p: FAILING, 1 failure; the log says why");
         let row = json!({ "model": "m", "provider": "p", "state": "closed", "asked": false, "failures": 0 });
         assert_eq!(model(&row), "m at p: not asked yet");
+        let refused = json!({
+            "ok": false, "since": "2026-11-23T10:05:00Z", "reason": "refused the key (status 401)", "by": "test",
+        });
+        let row = json!({ "model": "m", "provider": "p", "state": "closed", "failures": 0, "last": refused });
+        assert_eq!(
+            model(&row),
+            "m at p: FAILING: refused the key (status 401), since 2026-11-23 10:05 UTC"
+        );
+        let tested = json!({ "ok": true, "at": "2026-11-23T10:05:00Z", "by": "test" });
+        let row = json!({ "model": "m", "provider": "p", "state": "closed", "failures": 0, "last": tested });
+        assert_eq!(model(&row), "m at p: ok, tested 2026-11-23 10:05 UTC");
         let shown =
             platforms(&json!({ "telegram": { "on": true, "intake": "polling" }, "web": { "on": true } }));
         assert_eq!(

@@ -243,6 +243,7 @@ pub(crate) async fn build(
         facts: Facts {
             storage: stores.name,
             fabric: Arc::clone(&fabric),
+            model_states: Arc::default(),
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
             worker_command: workers.command(),

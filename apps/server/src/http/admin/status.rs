@@ -2,6 +2,7 @@
 
 use super::super::{App, health, is_admin};
 use super::unauthorized;
+use crate::model_states::{LastCall, ModelStates};
 use crate::wire::{Fabric, Intake, Telegram};
 use axum::Json;
 use axum::extract::State;
@@ -19,6 +20,8 @@ pub(crate) struct Facts {
     pub(crate) storage: &'static str,
     /// Models, their limits and circuits.
     pub(crate) fabric: Arc<Fabric>,
+    /// What each model did when it was last asked.
+    pub(crate) model_states: Arc<ModelStates>,
     /// The bot, where there is one.
     pub(crate) telegram: Option<Telegram>,
     /// Whether the chat page is served.
@@ -95,12 +98,14 @@ fn models(app: &App) -> Value {
             let circuit = circuits
                 .iter()
                 .find(|one| one.provider == provider.id && one.model == model.id);
+            let last = app.facts.model_states.last(&provider.id, &model.id);
             json!({
                 "provider": provider.id,
                 "model": model.id,
                 "demo": is_demo,
                 "state": circuit.map_or("closed", state),
-                "asked": circuit.is_some(),
+                "asked": circuit.is_some() || last.is_some(),
+                "last": last.as_ref().map(LastCall::to_json),
                 "failures": circuit.map_or(0, |one| one.failures),
                 "firstTokenMs": circuit.and_then(|one| one.first_token).map(millis),
             })
