@@ -137,7 +137,11 @@ impl LastCall {
 fn is_the_requests_own(code: &str) -> bool {
     matches!(
         code,
-        "CANCELLED" | "MODEL_CONTEXT_TOO_LONG" | "MODEL_CONTENT_REFUSED" | "MODEL_REFUSED" | "MODEL_UNSUPPORTED"
+        "CANCELLED"
+            | "MODEL_CONTEXT_TOO_LONG"
+            | "MODEL_CONTENT_REFUSED"
+            | "MODEL_REFUSED"
+            | "MODEL_UNSUPPORTED"
     )
 }
 

@@ -510,7 +510,9 @@ impl AllModelsFailedError {
                 None => models.push((&attempt.model, error)),
             }
         }
-        let said = models.iter().map(|(model, error)| format!("{model}: {}", error.cause()));
+        let said = models
+            .iter()
+            .map(|(model, error)| format!("{model}: {}", error.cause()));
         said.collect::<Vec<_>>().join("; ")
     }
 }

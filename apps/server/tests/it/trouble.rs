@@ -1,6 +1,5 @@
 //! What an operator sees when something goes wrong: the log, the status and the commands say what, why and what next.
 
-
 use crate::cli::{check, run, says};
 use crate::setup::{LONG, api_world};
 use openclaw_testkit::{Answer, End, HttpClient, Reply, ServerProcess, ServerSetup};
@@ -132,7 +131,11 @@ async fn a_test_of_a_model_is_in_the_log_and_on_the_screen() {
     let line = lines(&server, 1, &[id, "does not answer"]).await;
     assert_eq!(
         (&line[0]["level"], &line[0]["model"], &line[0]["reason"]),
-        (&json!(WARN), &json!("mock-echo"), &json!("refused the key (status 401)")),
+        (
+            &json!(WARN),
+            &json!("mock-echo"),
+            &json!("refused the key (status 401)")
+        ),
         "{line:?}"
     );
     check(
@@ -141,11 +144,73 @@ async fn a_test_of_a_model_is_in_the_log_and_on_the_screen() {
         &["mock-echo at openai: FAILING: refused the key (status 401), since 20"],
     );
     provider.answer_with(|_| Some(Answer::text("OK")));
-    check(&run(server.data_dir(), &["models", "test", "mock-echo"]).await, 0, &[]);
+    check(
+        &run(server.data_dir(), &["models", "test", "mock-echo"]).await,
+        0,
+        &[],
+    );
     says(&server, "a model was tested at an operator's word and answers").await;
     check(
         &run(server.data_dir(), &["status"]).await,
         0,
         &["mock-echo at openai: ok, tested 20"],
+    );
+}
+
+#[tokio::test]
+async fn send_names_the_id_of_the_log_and_the_command_that_finds_out_more() {
+    let (provider, server, _client) = api_world(hasty).await;
+    provider.answer_with(|_| Some(Answer::fault(500)));
+    let sent = run(server.data_dir(), &["send", "--model", "some-model", "hello"]).await;
+    check(&sent, 1, &["\n  next  openclaw models test some-model"]);
+    let id = sent
+        .err
+        .lines()
+        .find_map(|line| line.strip_prefix("  id    ")?.split(' ').next())
+        .unwrap_or_else(|| panic!("{}", sent.err));
+    assert!(!lines(&server, 1, &[id, "all models failed"]).await.is_empty());
+
+    // Also after the answer has begun.
+    provider.answer_with(|_| Some(Answer::pieces(["a ", "b ", "c "]).with_end(End::CutAfter(2))));
+    let sent = run(server.data_dir(), &["send", "hello"]).await;
+    check(&sent, 1, &["\n  id    ", "\n  next  openclaw models test"]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_failed_turn_carries_the_id_under_which_the_log_has_the_reason() {
+    let (provider, server, client) = api_world(hasty).await;
+    provider.answer_with(|_| Some(Answer::fault(500)));
+    let opened = client.post("/api/v1/chats").send().await.unwrap().json().unwrap();
+    let chat = opened["chatId"].as_str().unwrap();
+    let posted = client
+        .post(&format!("/api/v1/chats/{chat}/messages"))
+        .json(&json!({ "text": "hello" }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(posted.status, 202, "{}", posted.text());
+    let mut events = client
+        .get(&format!("/api/v1/chats/{chat}/events?lastEventId=0"))
+        .within(LONG)
+        .stream()
+        .await
+        .unwrap();
+    let failed = loop {
+        let event = events.next_event().await.unwrap().expect("the turn ends");
+        if event.event == "turn.failed" {
+            break serde_json::from_str::<Value>(&event.data).unwrap();
+        }
+    };
+    let problem = &failed["problem"];
+    let id = problem["correlationId"].as_str().unwrap();
+    assert_eq!(Some(id), posted.header("x-request-id"));
+    assert_eq!(
+        problem["detail"],
+        "The model could not answer. Please try again later."
+    );
+    let end = lines(&server, 1, &[id, "all models failed"]).await;
+    assert_eq!(
+        end[0]["reasons"], "mock-c64: server error (status 500)",
+        "{end:?}"
     );
 }

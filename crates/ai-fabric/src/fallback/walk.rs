@@ -363,15 +363,18 @@ impl Walk {
             attempts: self.attempts.lock().clone(),
         };
         let request_id = self.request.correlation_id;
-        self.router.deps.events.publish(Some(request_id), || AllModelsFailed {
-            request_id,
-            primary_model: self.request.chain.primary_model.clone(),
-            calls: self.calls,
-            skipped: error.skipped(),
-            code: error.decisive().map_or(error.code(), CodedError::code),
-            reasons: error.reasons(),
-            retry_after_ms: error.retry_after().map(millis),
-        });
+        self.router
+            .deps
+            .events
+            .publish(Some(request_id), || AllModelsFailed {
+                request_id,
+                primary_model: self.request.chain.primary_model.clone(),
+                calls: self.calls,
+                skipped: error.skipped(),
+                code: error.decisive().map_or(error.code(), CodedError::code),
+                reasons: error.reasons(),
+                retry_after_ms: error.retry_after().map(millis),
+            });
         (self, Err(error.into()))
     }
 }

@@ -258,7 +258,10 @@ fn every_failure_says_what_follows_it_and_the_end_of_a_chain_says_what_stood_aga
     let end = ends.try_next().unwrap();
     let end = end.payload::<AllModelsFailed>().unwrap();
     assert_eq!((end.calls, end.skipped, end.code), (3, 1, "MODEL_UNKNOWN"));
-    assert_eq!(end.reasons, "a: rate limited; b: bad request; missing: unknown model");
+    assert_eq!(
+        end.reasons,
+        "a: rate limited; b: bad request; missing: unknown model"
+    );
     assert!(ends.try_next().is_none());
 }
 

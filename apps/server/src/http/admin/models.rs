@@ -285,7 +285,9 @@ fn keep(app: &App, found: &FoundModel, id: CorrelationId, error: Option<&ModelEr
         ),
     }
     let now = app.clock.now();
-    app.facts.model_states.note(provider, model, AskedBy::Test, now, failure);
+    app.facts
+        .model_states
+        .note(provider, model, AskedBy::Test, now, failure);
 }
 
 /// Past circuit and retries, so that what is seen is the provider; within its limits, so that the test breaks none.
