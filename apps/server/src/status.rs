@@ -81,8 +81,37 @@ fn workers(status: &Value) -> String {
     }
     if pool["runtime"] == "process" {
         line.push_str(&format!("\nprocesses of {}", texts(&pool["command"]).join(" ")));
+        line.push_str(&failures(&pool["failures"]));
     }
     line
+}
+
+/// Whether the workers' program works, in lines of their own.
+fn failures(failures: &Value) -> String {
+    let last = &failures["last"];
+    if last.is_null() {
+        return String::new();
+    }
+    let in_a_row = failures["inARow"].as_u64().unwrap_or(0);
+    let mut lines = if in_a_row > 0 {
+        let times = counted(in_a_row, "failure", "failures in a row");
+        format!(
+            "\nFAILING since {}, {times}: {}",
+            minute(&failures["since"]),
+            text(&last["reason"])
+        )
+    } else {
+        let times = many(&failures["total"], "process has failed", "processes have failed");
+        format!(
+            "\n{times} since the start, the last {}: {}",
+            minute(&last["at"]),
+            text(&last["reason"])
+        )
+    };
+    if let Some(line) = last["lastLine"].as_str() {
+        lines.push_str(&format!("\nits last line: {}", printable(line)));
+    }
+    lines
 }
 
 fn queue(status: &Value) -> String {
@@ -325,6 +354,33 @@ mod tests {
                 json!({ "on": true, "intake": "polling", "username": "b", "trouble": "http://x: \u{1b}lost" })
             ),
             "telegram @b (polling) FAILING: http://x: lost · web off · api 1 valid key"
+        );
+    }
+
+    #[test]
+    fn workers_that_fail_stand_out_and_those_that_work_again_are_remembered() {
+        let shown = |in_a_row: u64, last_line: Option<&str>| {
+            workers(
+                &json!({ "pool": { "runtime": "process", "command": ["w"], "failures": {
+                "total": 3, "inARow": in_a_row, "since": "2026-11-23T10:05:00Z",
+                "last": { "at": "2026-11-23T10:06:00Z", "reason": "it exited with status 1", "lastLine": last_line },
+            } } }),
+            )
+        };
+        let failing = shown(2, Some("No module named \u{1b}[1mx"));
+        assert!(
+            failing.ends_with(
+                "\nFAILING since 2026-11-23 10:05 UTC, 2 failures in a row: it exited with status 1\
+                 \nits last line: No module named [1mx"
+            ),
+            "{failing}"
+        );
+        let working = shown(0, None);
+        assert!(
+            working.ends_with(
+                "\n3 processes have failed since the start, the last 2026-11-23 10:06 UTC: it exited with status 1"
+            ),
+            "{working}"
         );
     }
 

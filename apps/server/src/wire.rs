@@ -189,10 +189,10 @@ pub(crate) async fn build(
         random,
         events: events.clone(),
     });
-    let runtime = workers.runtime(&runner, &clock)?;
+    let running = workers.runtime(&runner, &clock)?;
     let pool = WorkerPool::new(
         concurrency.clone(),
-        runtime,
+        running.runtime,
         Arc::clone(&clock),
         events.for_source("concurrency"),
     )?;
@@ -247,6 +247,7 @@ pub(crate) async fn build(
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
             worker_command: workers.command(),
+            worker_troubles: running.troubles,
         },
         reloader: OnceLock::new(),
     });
