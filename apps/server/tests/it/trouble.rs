@@ -206,11 +206,50 @@ async fn the_end_of_a_failed_turn_carries_the_id_under_which_the_log_has_the_rea
     assert_eq!(Some(id), posted.header("x-request-id"));
     assert_eq!(
         problem["detail"],
-        "The model could not answer. Please try again later."
+        "Sorry, the answer could not be produced. Please try again in a minute."
     );
     let end = lines(&server, 1, &[id, "all models failed"]).await;
     assert_eq!(
-        end[0]["reasons"], "mock-c64: server error (status 500)",
+        end[0]["reasons"], "mock-echo: server error (status 500)",
         "{end:?}"
     );
+}
+
+#[tokio::test]
+async fn workers_that_end_at_once_are_seen_in_status_and_log() {
+    let program = json!(["sh", "-c", "echo no module named x >&2; exit 3"]).to_string();
+    let (_provider, server, client) = api_world(|setup| {
+        setup
+            .env("OPENCLAW__CONCURRENCY__RUNTIME", "process")
+            .env("OPENCLAW__CONCURRENCY__COMMAND", program)
+    })
+    .await;
+    let line = lines(&server, 1, &["a worker's process has failed"]).await;
+    assert_eq!(
+        (&line[0]["level"], &line[0]["fault"], &line[0]["lastLine"]),
+        (
+            &json!(WARN),
+            &json!("it exited with status 3"),
+            &json!("no module named x")
+        ),
+        "{line:?}"
+    );
+    check(
+        &run(server.data_dir(), &["status"]).await,
+        0,
+        &[
+            "FAILING since 20",
+            ": it exited with status 3",
+            "its last line: no module named x",
+            "worker at worker: FAILING: its workers fail, it exited with status 3, since 20",
+        ],
+    );
+    let told = run(server.data_dir(), &["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&told.out).unwrap();
+    let failures = &status["pool"]["failures"];
+    assert!(failures["inARow"].as_u64() >= Some(1), "{failures}");
+    assert_eq!(failures["last"]["reason"], "it exited with status 3");
+    // Whoever asks meanwhile is told that it failed, and nothing of the program.
+    let reply = ask(&client, "auto").await;
+    assert!(!reply.text().contains("status 3"), "{}", reply.text());
 }

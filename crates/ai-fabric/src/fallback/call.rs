@@ -190,6 +190,8 @@ impl Call {
             permit.settle(usage.total());
             pass.failed(error);
         }
+        // It may hold the provider's own words, which may repeat what a person wrote.
+        tracing::trace!(correlationId = %self.correlation_id, model = %self.found.model.id, %error, "a call failed");
         self.publish_failure(Some(error), then);
         self.record(AttemptOutcome::Failed(error.clone()), usage);
     }
