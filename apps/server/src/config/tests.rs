@@ -533,7 +533,7 @@ fn a_field_explains_itself() {
     }
     assert_eq!(
         explain::explain(&settings, "logging.levl"),
-        Err(Some("logging.level"))
+        Err(explain::Meant::One("logging.level"))
     );
 }
 
@@ -1234,4 +1234,37 @@ proptest! {
         let environment = FixedEnvironment::of([(format!("OPENCLAW__{name}").as_str(), value.as_str())]);
         let _ = load(None, &environment, &sets([path, format!("server.listen={value}"), format!("ai-fabric.providers={value}")]));
     }
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_told_by_its_mistake_alone() {
+    let told = faults(from_file(
+        "[server\nlisten = \"127.0.0.1:1\"\n[strange]\nmaxWorkers = \"two\"\n",
+    ));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("file 1:8: "), "{told:?}");
+}
+
+#[test]
+fn a_variable_that_does_nothing_is_a_notice_and_a_row_and_its_value_is_shown_nowhere() {
+    let loaded = from_env([
+        ("WORKSPACE_ROOT", "/srv/files"),
+        ("MAX_BOT_TOKEN_FILE", "/run/max"),
+    ])
+    .unwrap();
+    let notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        notices,
+        [
+            "environment MAX_BOT_TOKEN_FILE: off: this version does not connect to MAX, so this variable is not used",
+            "environment WORKSPACE_ROOT: off: nothing in this version works with files, so this variable is not used",
+        ]
+    );
+    assert_eq!(
+        origin(&loaded, "MAX_BOT_TOKEN"),
+        (
+            "(off: this version does not connect to MAX)".to_owned(),
+            "environment MAX_BOT_TOKEN_FILE".to_owned()
+        )
+    );
 }

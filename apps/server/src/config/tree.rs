@@ -48,6 +48,10 @@ impl Tree {
             let origin = locate(error.span().unwrap_or(0..0));
             self.faults.push(Fault::new(origin, "", error.message()));
         }
+        if !errors.is_empty() {
+            // Keys found around a mistake are guesses, and so would be what is wrong with them.
+            return;
+        }
         let mut table = std::mem::take(&mut self.table);
         self.walk_table(document.get_ref(), &Place::default(), &mut table, &locate);
         self.table = table;
