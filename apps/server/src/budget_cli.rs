@@ -189,9 +189,12 @@ fn explained(budget: &Value) -> String {
             "→ a turn needs at least {}: refused as {}{}",
             text(&budget["leastTurn"]),
             printable(why),
-            match budget["resetsAt"].as_str() {
+            match budget["resetsAt"]
+                .as_str()
+                .filter(|_| budget["neverFits"] != true)
+            {
                 Some(resets) => format!(" until {}", printable(resets)),
-                // No window has begun: the limit itself is below one turn.
+                // The limit itself is below one turn.
                 None => ", until the limit is raised".to_owned(),
             }
         ),

@@ -7,6 +7,7 @@ use crate::cli::ServerArgs;
 use crate::data_dir::{self, ADMIN_TOKEN_FILE, API_KEY_FILE};
 use crate::failure::Failure;
 use crate::serve::ADDRESS_FILE;
+use crate::words::why_no_file;
 use anyhow::Context as _;
 use openclaw_core::Secret;
 use openclaw_http_client::{Client, HttpClientConfig};
@@ -167,7 +168,7 @@ impl Server {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(found(&text, Place::File(path))),
             Err(error) => {
-                let what = format!("{} cannot be read: {error}", path.display());
+                let what = format!("{} cannot be read: {}", path.display(), why_no_file(&error));
                 Err(Failure::not_allowed(what, format!("set {variable}, or --data-dir")).into())
             }
         }

@@ -24,6 +24,7 @@ mod intake;
 mod keys;
 mod keys_cli;
 mod machine;
+mod model_states;
 mod models_cli;
 mod observer;
 mod openai_wire;

@@ -17,7 +17,7 @@ use crate::observer;
 use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::wire::{self, Built};
-use crate::words::counted;
+use crate::words::{counted, why_no_file};
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
@@ -85,7 +85,6 @@ pub(crate) struct InvalidConfig {
 
 impl InvalidConfig {
     fn report(&self) -> String {
-        let faults = self.error.report(self.file.as_deref());
         let sorted = self.error.sorted();
         let field = sorted
             .iter()
@@ -99,10 +98,14 @@ impl InvalidConfig {
             (None, Some(name)) => format!("mend {name}, or unset it"),
             (None, None) => "mend it, then openclaw config check".to_owned(),
         };
+        format!("{}\n  next  {next}", self.faults())
+    }
+
+    /// Every fault, without what to do next: who asked a running server for a reload has a next step of their own.
+    pub(crate) fn faults(&self) -> String {
+        let faults = self.error.report(self.file.as_deref());
         let count = counted(self.error.faults.len(), "error", "errors");
-        format!(
-            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  {next}"
-        )
+        format!("the configuration is not valid\n{faults}{count}; nothing was started or changed")
     }
 }
 
@@ -113,7 +116,7 @@ pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
         Some(path) => {
             let read = std::fs::read_to_string(path);
             Some(read.map_err(|error| {
-                let what = format!("{} cannot be read: {error}", path.display());
+                let what = format!("{} cannot be read: {}", path.display(), why_no_file(&error));
                 Failure::config(what, "mend the path, or leave --config out: no file is needed")
             })?)
         }
@@ -178,7 +181,11 @@ async fn serve(
     )
     .await
     .map_err(|error| start_failed(args, error))?;
-    let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
+    let observer = observer::start(
+        Arc::clone(&built.bus),
+        Arc::clone(&built.app.counters),
+        Arc::clone(&built.app.facts.model_states),
+    );
     let reloader = Arc::new(Reloader::new(
         args.clone(),
         log.clone(),
@@ -338,6 +345,7 @@ fn say_ready(
         why: model.why,
         processes: processes.as_ref(),
         warnings: loaded.notices.len(),
+        unused: &loaded.unused,
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,

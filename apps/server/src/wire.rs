@@ -189,10 +189,10 @@ pub(crate) async fn build(
         random,
         events: events.clone(),
     });
-    let runtime = workers.runtime(&runner, &clock)?;
+    let running = workers.runtime(&runner, &clock)?;
     let pool = WorkerPool::new(
         concurrency.clone(),
-        runtime,
+        running.runtime,
         Arc::clone(&clock),
         events.for_source("concurrency"),
     )?;
@@ -243,9 +243,11 @@ pub(crate) async fn build(
         facts: Facts {
             storage: stores.name,
             fabric: Arc::clone(&fabric),
+            model_states: Arc::default(),
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
             worker_command: workers.command(),
+            worker_troubles: running.troubles,
         },
         reloader: OnceLock::new(),
     });
