@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show on one screen how the running server is doing
     Status(StatusArgs),
+    /// Say by the exit code whether the server is well, for health checks of containers; needs no token
+    Health(crate::health_cli::HealthArgs),
     /// Send a message to the running server and print the answer as it comes
     Send(SendArgs),
     /// Make, list and take back API keys

@@ -16,11 +16,14 @@ mod config;
 mod config_cli;
 mod confirm;
 mod data_dir;
+mod desk;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod health_cli;
 mod http;
 mod intake;
+mod keep;
 mod keys;
 mod keys_cli;
 mod machine;
@@ -36,6 +39,7 @@ mod serve;
 mod status;
 mod table;
 mod telemetry;
+mod texts;
 mod wire;
 mod words;
 mod workers_cli;
@@ -94,6 +98,7 @@ fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Budget(command) => budget_cli::run(command),
         Command::Config(command) => config_cli::run(command),
         Command::Completions { shell } => print_bytes(&completions::script(*shell)),
+        Command::Health(args) => health_cli::run(args),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

@@ -16,7 +16,7 @@ use crate::intake;
 use crate::observer;
 use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
-use crate::wire::{self, Built};
+use crate::wire::{self, Built, Purpose};
 use crate::words::counted;
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
@@ -175,6 +175,7 @@ async fn serve(
         &admin.secret,
         &api_key.secret,
         visitor_key,
+        Purpose::Serve,
     )
     .await
     .map_err(|error| start_failed(args, error))?;
