@@ -12,12 +12,6 @@ use openclaw_gateway::QueueId;
 use reqwest::Method;
 use serde_json::Value;
 
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  openclaw queue show --by tenant
-  openclaw queue pause
-  openclaw queue drop turn_12";
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
     /// Show what waits for a worker, in the inbox and in the pool

@@ -124,6 +124,14 @@ impl Texts {
         }
     }
 
+    /// A failure's text with the word before the next command in this language.
+    pub(crate) fn next_lines(self, text: &str) -> String {
+        match self.language {
+            Language::En => text.to_owned(),
+            Language::Ru => text.replace("\n  next  ", "\n  дальше  "),
+        }
+    }
+
     fn milliseconds(self, millis: u64) -> String {
         match self.language {
             Language::En => format!("{millis} ms"),

@@ -12,12 +12,6 @@ use openclaw_concurrency::Preset;
 use reqwest::Method;
 use serde_json::Value;
 
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  openclaw workers list --state stuck
-  openclaw workers kill 7
-  openclaw workers suggest --load 60rps";
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersCommand {
     /// List the workers, what they do and for whom
