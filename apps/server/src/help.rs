@@ -177,8 +177,8 @@ fn argument_in_russian(argument: Arg) -> Arg {
     argument
         .help(help)
         .help_heading(heading)
-        .hide_default_value(true)
-        .hide_possible_values(true)
+        .hide_default_value(takes_value)
+        .hide_possible_values(takes_value)
 }
 
 #[cfg(test)]

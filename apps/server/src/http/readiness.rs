@@ -51,11 +51,7 @@ fn checks(app: &App) -> Vec<Check> {
     let mut checks = vec![
         Check {
             name: "shutdown",
-            outcome: if app.is_draining() {
-                Outcome::Failing("draining: the server is shutting down".to_owned())
-            } else {
-                Outcome::Fine
-            },
+            outcome: of_shutdown(app.is_draining()),
         },
         Check {
             name: "store",
@@ -72,18 +68,32 @@ fn checks(app: &App) -> Vec<Check> {
     checks
 }
 
+fn of_shutdown(is_draining: bool) -> Outcome {
+    if is_draining {
+        Outcome::Failing("draining: the server is shutting down".to_owned())
+    } else {
+        Outcome::Fine
+    }
+}
+
 fn of_telegram(telegram: &Telegram) -> Outcome {
-    let failing = |what: &str| Outcome::Failing(format!("telegram: {what}"));
-    match telegram.watch.now().phase {
-        Phase::Starting => failing("its task has not started yet"),
-        Phase::Down => failing("its task has died and is started again; the log says why"),
-        Phase::Up => match telegram.trouble.now() {
-            Some(trouble) => Outcome::Troubled(trouble),
-            None if telegram.adapter.identity().is_none() => {
-                Outcome::Troubled("not connected yet".to_owned())
-            }
-            None => Outcome::Fine,
-        },
+    let is_connected = telegram.adapter.identity().is_some();
+    of_adapter(
+        "telegram",
+        telegram.watch.now().phase,
+        telegram.trouble.now(),
+        is_connected,
+    )
+}
+
+fn of_adapter(name: &str, phase: Phase, trouble: Option<String>, is_connected: bool) -> Outcome {
+    let failing = |what: &str| Outcome::Failing(format!("{name}: {what}"));
+    match (phase, trouble) {
+        (Phase::Starting, _) => failing("its task has not started yet"),
+        (Phase::Down, _) => failing("its task has died and is started again; the log says why"),
+        (Phase::Up, Some(trouble)) => Outcome::Troubled(trouble),
+        (Phase::Up, None) if !is_connected => Outcome::Troubled("not connected yet".to_owned()),
+        (Phase::Up, None) => Outcome::Fine,
     }
 }
 
@@ -258,6 +268,20 @@ mod tests {
             ["store", "telegram", "shutdown"]
         );
         assert!(!wish("%ff=%zz").verbose);
+    }
+
+    #[test]
+    fn a_stop_and_a_task_that_does_not_run_count_and_what_a_platform_does_not() {
+        let is_ready = |outcome| report(&[check("x", outcome)], &Wish::default(), true, false).0;
+        assert!(is_ready(of_shutdown(false)) && !is_ready(of_shutdown(true)));
+        let adapter = |phase, trouble: Option<&str>, connected| {
+            is_ready(of_adapter("x", phase, trouble.map(str::to_owned), connected))
+        };
+        assert!(!adapter(Phase::Starting, None, false));
+        assert!(!adapter(Phase::Down, None, true), "also when it was fine before");
+        assert!(adapter(Phase::Up, None, true));
+        assert!(adapter(Phase::Up, None, false));
+        assert!(adapter(Phase::Up, Some("refused"), false));
     }
 
     #[test]

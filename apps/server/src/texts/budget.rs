@@ -10,7 +10,7 @@ super::catalogue! {
     budget_limit(limit) { "limit {limit} tokens / 24 h", "лимит {limit} токенов / 24 ч" }
     budget_head(tenant, tier, tokens, window) {
         "{tenant} · tier {tier} · {tokens} · {window}\n",
-        "{tenant} · уровень {tier} · {tokens} · {window}\n"
+        "{tenant} · тир {tier} · {tokens} · {window}\n"
     }
     budget_shown(used, reserved, left) {
         "  used {used} · reserved {reserved} · remaining {left}\n",

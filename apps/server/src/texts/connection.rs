@@ -36,7 +36,7 @@ super::catalogue! {
     set_to_servers(variable) { "set {variable} to that server's", "задайте в {variable} тот, что у этого сервера" }
     unreadable(path, error) { "{path} cannot be read: {error}", "{path} не читается: {error}" }
     set_or_data_dir(variable) { "set {variable}, or --data-dir", "задайте {variable} или --data-dir" }
-    admin_token() { "admin token", "админский токен" }
+    admin_token() { "admin token", "токен администратора" }
     api_key() { "API key", "ключ API" }
     make_a_key(variable) {
         "set {variable} to a key of that server; make one there: openclaw keys create",

@@ -11,7 +11,7 @@ super::catalogue! {
     keys_give_more() { "give more of the one that is meant", "наберите больше знаков нужного ключа" }
     keys_unknown(typed) { "there is no key {typed}", "ключа {typed} нет" }
     keys_not_made() { "the key could not be made", "ключ создать не удалось" }
-    keys_made(id, user, tier) { "key {id} for user {user}, tier {tier}", "ключ {id} для пользователя {user}, уровень {tier}" }
+    keys_made(id, user, tier) { "key {id} for user {user}, tier {tier}", "ключ {id} для пользователя {user}, тир {tier}" }
     keys_ends(end) { ", ends {end}", ", действует до {end}" }
     keys_endless() { ", without an end", ", бессрочный" }
     keys_unlimited() { ", unlimited", ", без ограничения частоты" }
@@ -25,7 +25,7 @@ super::catalogue! {
     }
     keys_head() {
         "id|user|tier|limited|created|expires|revoked",
-        "id|пользователь|tier|частота|создан|истекает|отозван"
+        "id|пользователь|тир|частота|создан|истекает|отозван"
     }
     keys_limited() { "yes", "ограничена" }
     keys_not_limited() { "no", "свободна" }

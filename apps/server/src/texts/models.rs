@@ -6,7 +6,7 @@ super::catalogue! {
     models_asking(name) { "asking {name}", "спрашиваю {name}" }
     models_head() {
         "model|provider|context|output|in/1k|out/1k|tier|circuit|health|first token",
-        "модель|провайдер|контекст|ответ|вход/1k|выход/1k|tier|предохранитель|здоровье|первый токен"
+        "модель|провайдер|контекст|ответ|вход/1k|выход/1k|тир|предохранитель|здоровье|первый токен"
     }
     models_not_asked() { "not asked", "не спрашивали" }
     models_any(providers) {
@@ -26,7 +26,7 @@ super::catalogue! {
     models_free() { "free", "бесплатно" }
     models_question(whose, tier, needs, input, output) {
         "{whose}tier {tier} · needs {needs} · {input} tokens in, {output} out\n",
-        "{whose}уровень {tier} · нужно: {needs} · токенов на входе {input}, на выходе {output}\n"
+        "{whose}тир {tier} · нужно: {needs} · токенов на входе {input}, на выходе {output}\n"
     }
     models_refused(why) { "  refused: {why}\n", "  отказ: {why}\n" }
     models_asks_chain(models) {

@@ -10,7 +10,7 @@ super::catalogue! {
     queue_groups_head() { "group|waiting|oldest", "группа|ждут|дольше всех" }
     queue_head() {
         "id|priority|tier|waited|waits in|for|tenant|request",
-        "id|приоритет|tier|ждёт|где|чего|тенант|запрос"
+        "id|приоритет|тир|ждёт|где|чего|тенант|запрос"
     }
     queue_for_worker() { "a worker", "воркера" }
     queue_for_conversation() { "its conversation", "своей беседы" }
