@@ -93,11 +93,8 @@ pub(crate) fn run(command: &BudgetCommand) -> anyhow::Result<u8> {
             let path = format!("budgets/{}", escaped(tenant));
             let budget = desk.call(Method::GET, &path, None)?;
             let name = printable(budget["tenant"].as_str().unwrap_or(tenant));
-            let what = texts.budget_consequence(
-                &name,
-                &grouped(&budget["used"]),
-                &limit(&budget["limit"], texts),
-            );
+            let what =
+                texts.budget_consequence(&name, &grouped(&budget["used"]), &limit(&budget["limit"], texts));
             if !sure.confirms(&what, texts)? {
                 return Ok(0);
             }

@@ -23,11 +23,16 @@ mod tests {
 
     #[test]
     fn every_shell_learns_every_command() {
-        let verbs = ["serve", "status", "health", "send", "keys", "workers", "queue", "models", "budget", "config"];
+        let verbs = [
+            "serve", "status", "health", "send", "keys", "workers", "queue", "models", "budget", "config",
+        ];
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Powershell] {
             for language in Language::ALL {
                 let script = String::from_utf8(script(shell, language)).unwrap();
-                for command in verbs.iter().chain(&["completions", "explain", "resume", "recycle"]) {
+                for command in verbs
+                    .iter()
+                    .chain(&["completions", "explain", "resume", "recycle"])
+                {
                     assert!(script.contains(command), "{shell:?} does not know {command}");
                 }
             }

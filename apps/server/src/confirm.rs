@@ -34,11 +34,7 @@ impl Sure {
         }
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
-            return Err(Failure::usage(
-                texts.confirm_nobody(),
-                texts.confirm_nobody_next(),
-            )
-            .into());
+            return Err(Failure::usage(texts.confirm_nobody(), texts.confirm_nobody_next()).into());
         }
         write!(err, "{}", texts.confirm_question())?;
         err.flush()?;

@@ -182,7 +182,11 @@ impl Here {
         let answered = match http::router(Arc::clone(&built.app)).oneshot(request).await {
             Ok(response) => {
                 let status = response.status();
-                response.into_body().collect().await.map(|body| (status, body.to_bytes()))
+                response
+                    .into_body()
+                    .collect()
+                    .await
+                    .map(|body| (status, body.to_bytes()))
             }
             Err(never) => match never {},
         };

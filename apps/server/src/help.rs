@@ -104,7 +104,9 @@ fn with_examples(command: Command, path: &[String], language: Language) -> Comma
 }
 
 fn in_russian(command: Command) -> Command {
-    let about = command.get_about().map(|about| words::russian(&about.to_string()));
+    let about = command
+        .get_about()
+        .map(|about| words::russian(&about.to_string()));
     let names: Vec<String> = command
         .get_subcommands()
         .map(|one| one.get_name().to_owned())
@@ -224,7 +226,8 @@ mod tests {
             let shown = parse(&typed(help), Language::Ru).unwrap_err();
             assert_eq!(shown.exit_code(), 0);
             let text = shown.to_string();
-            for words in ["Использование:", "Команды:", "Параметры:", "Примеры:"] {
+            for words in ["Использование:", "Команды:", "Параметры:", "Примеры:"]
+            {
                 assert!(text.contains(words), "{words} in\n{text}");
             }
         }

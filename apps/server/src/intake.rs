@@ -79,24 +79,23 @@ pub(crate) fn start(built: &Built, public_url: Option<&str>) -> Running {
                 clock,
                 closing,
             };
-            running
-                .tasks
-                .spawn(keep("telegram.polling", watch, kept_clock, kept_closing, move || {
-                    poller.clone().run()
-                }));
+            running.tasks.spawn(keep(
+                "telegram.polling",
+                watch,
+                kept_clock,
+                kept_closing,
+                move || poller.clone().run(),
+            ));
         }
         Intake::Webhook => {
             let url = public_url.map(|url| format!("{}/webhook/telegram", url.trim_end_matches('/')));
-            running
-                .tasks
-                .spawn(keep("telegram.webhook", watch, kept_clock, kept_closing, move || {
-                    register(
-                        telegram.clone(),
-                        url.clone(),
-                        Arc::clone(&clock),
-                        closing.clone(),
-                    )
-                }));
+            running.tasks.spawn(keep(
+                "telegram.webhook",
+                watch,
+                kept_clock,
+                kept_closing,
+                move || register(telegram.clone(), url.clone(), Arc::clone(&clock), closing.clone()),
+            ));
         }
     }
     running

@@ -68,9 +68,7 @@ fn revoke(typed: &str, server: &ServerArgs) -> anyhow::Result<u8> {
     let (place, texts) = (place(server)?, Texts::of(server));
     let keys = match &place {
         Place::Server(admin) => admin.call(Method::GET, "keys", None)?,
-        Place::Directory(dir) => in_store(dir, texts, async |store| {
-            Ok(describe_all(&store.keys().await?))
-        })?,
+        Place::Directory(dir) => in_store(dir, texts, async |store| Ok(describe_all(&store.keys().await?)))?,
     };
     let meant = meant(&keys, typed, texts)?;
     if let Some(at) = meant.revoked_at {

@@ -71,7 +71,12 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain is said outermost first; each part without repeating the next.
-            let said = Texts::new(language).next_lines(&format!("{error:#}"));
+            let said = format!("{error:#}");
+            let said = match error.is::<serve::InvalidConfig>() {
+                // Faults of the configuration are told in English.
+                true => said,
+                false => Texts::new(language).next_lines(&said),
+            };
             writeln!(std::io::stderr().lock(), "openclaw: {said}").ok();
             ExitCode::from(exit_code(&error))
         }

@@ -299,9 +299,11 @@ fn tested(answer: &Value, texts: Texts) -> String {
             &name,
             &millis(&answer["firstTokenMs"]),
             &millis(&answer["durationMs"]),
-            &text(&usage["inputTokens"]),
-            &text(&usage["outputTokens"]),
-            &reported,
+            &texts.models_used(
+                &text(&usage["inputTokens"]),
+                &text(&usage["outputTokens"]),
+                &reported,
+            ),
             &text(&answer["cost"]),
             &format!("{:?}", raw(&answer["text"])),
         );

@@ -12,12 +12,12 @@ mod health;
 mod keys;
 mod models;
 mod queue;
+mod serve;
 mod workers;
 
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::config::environment::ProcessEnvironment;
 use crate::config::{locale, sections::Locale};
-use crate::serve;
 use openclaw_core::Language;
 use std::path::Path;
 
@@ -100,10 +100,15 @@ impl Texts {
 
     /// The same where the configuration is named.
     pub(crate) fn configured(args: &ServeArgs) -> Self {
-        let language = serve::load(args)
-            .map(|loaded| loaded.language)
-            .unwrap_or_else(|_| locale::language(Locale::Auto, &ProcessEnvironment));
-        Self::new(language)
+        match crate::serve::load(args) {
+            Ok(loaded) => Self::new(loaded.language),
+            Err(_) => Self::of_terminal(),
+        }
+    }
+
+    /// The language of the terminal, where no configuration tells.
+    pub(crate) fn of_terminal() -> Self {
+        Self::new(locale::language(Locale::Auto, &ProcessEnvironment))
     }
 
     /// Which language it is.
@@ -172,6 +177,7 @@ mod tests {
         keys::ENTRIES,
         models::ENTRIES,
         queue::ENTRIES,
+        serve::ENTRIES,
         workers::ENTRIES,
     ];
 

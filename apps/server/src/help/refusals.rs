@@ -96,8 +96,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_told_in_russian() {
-        check(&["openclaw", "budgett"], &["неизвестная команда 'budgett'", "'budget'"]);
-        check(&["openclaw", "status", "--jsn"], &["неизвестный аргумент '--jsn'", "'--json'"]);
+        check(
+            &["openclaw", "budgett"],
+            &["неизвестная команда 'budgett'", "'budget'"],
+        );
+        check(
+            &["openclaw", "status", "--jsn"],
+            &["неизвестный аргумент '--jsn'", "'--json'"],
+        );
         check(&["openclaw", "budget", "show"], &["не хватает: <TENANT>"]);
     }
 

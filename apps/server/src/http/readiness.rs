@@ -8,11 +8,11 @@ use super::native::is_local;
 use super::{App, is_admin};
 use crate::keep::Phase;
 use crate::wire::Telegram;
+use axum::Extension;
 use axum::Json;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -142,7 +142,10 @@ pub(crate) async fn health(
     let is_trusted = is_trusted(&app, peer.as_ref(), &headers);
     let checks = checks(&app);
     let is_ready = failing(&checks).is_empty();
-    let status = match (is_ready, checks.iter().all(|check| check.outcome == Outcome::Fine)) {
+    let status = match (
+        is_ready,
+        checks.iter().all(|check| check.outcome == Outcome::Fine),
+    ) {
         (true, true) => "ok",
         (true, false) => "degraded",
         (false, _) => "not ready",
@@ -288,7 +291,10 @@ mod tests {
     fn a_platforms_trouble_is_shown_and_does_not_count_and_a_store_that_fails_does() {
         let mut checks = vec![
             check("store", Outcome::Fine),
-            check("telegram", Outcome::Troubled("http://10.0.0.1: refused".to_owned())),
+            check(
+                "telegram",
+                Outcome::Troubled("http://10.0.0.1: refused".to_owned()),
+            ),
         ];
         let (is_ready, text) = report(&checks, &wish("verbose"), true, false);
         assert!(is_ready);

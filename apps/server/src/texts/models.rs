@@ -40,9 +40,13 @@ super::catalogue! {
         "    {name}: баллы {score} = {capabilities} (возможности) × 10 − цена {cost} × 100; приоритет {priority}, здоровье {health}\n"
     }
     models_not_reported() { " (not reported)", " (провайдер не сообщил)" }
-    models_ok(name, first, whole, input, output, reported, cost, text) {
-        "ok    {name}: first token {first}, whole {whole} · {input} tokens in, {output} out{reported}, cost {cost} · {text}\n",
-        "ok    {name}: первый токен {first}, всё {whole} · токенов на входе {input}, на выходе {output}{reported}, цена {cost} · {text}\n"
+    models_used(input, output, reported) {
+        "{input} tokens in, {output} out{reported}",
+        "токенов на входе {input}, на выходе {output}{reported}"
+    }
+    models_ok(name, first, whole, used, cost, text) {
+        "ok    {name}: first token {first}, whole {whole} · {used}, cost {cost} · {text}\n",
+        "ok    {name}: первый токен {first}, всё {whole} · {used}, цена {cost} · {text}\n"
     }
     models_failed(name, code, time, detail, next) {
         "FAIL  {name}: {code} after {time}: {detail}\n      next  {next}\n",

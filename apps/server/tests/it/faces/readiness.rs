@@ -153,7 +153,11 @@ async fn a_container_is_told_by_the_exit_code() {
         &["no server runs on", "next  openclaw serve"],
     );
     check(
-        &run(nowhere.path(), &["health", "--live", "--url", "http://127.0.0.1:1"]).await,
+        &run(
+            nowhere.path(),
+            &["health", "--live", "--url", "http://127.0.0.1:1"],
+        )
+        .await,
         69,
         &["does not answer"],
     );

@@ -24,18 +24,36 @@ async fn a_running_server_is_looked_after_in_russian() {
     for (arguments, words) in [
         (&["workers", "list"][..], &["состояние", "память", "idle"][..]),
         (&["workers", "suggest"], &["воркер для нынешней нагрузки"]),
-        (&["workers", "suggest", "--load", "60rps"], &["для 60 запросов в секунду: пресет large"]),
+        (
+            &["workers", "suggest", "--load", "60rps"],
+            &["для 60 запросов в секунду: пресет large"],
+        ),
         (&["queue", "show"], &["ждут: 0 · в inbox 0 · в пуле 0 / 32"]),
-        (&["queue", "pause"], &["на паузе", "дальше  openclaw queue resume"]),
+        (
+            &["queue", "pause"],
+            &["на паузе", "дальше  openclaw queue resume"],
+        ),
         (&["queue", "resume"], &["пауза снята"]),
         (&["models", "list"], &["модель", "предохранитель"]),
         (&["models", "explain"], &["тир free · нужно: chat", "спрашивает"]),
         (&["models", "test"], &["первый токен"]),
         (&["budget", "report"], &["токены", "доля", "стоимость"]),
-        (&["keys", "list"], &["ключей, кроме операторского, нет", "дальше  openclaw keys create"]),
-        (&["keys", "create", "--user", "alice"], &["для пользователя alice, тир free, бессрочный"]),
-        (&["budget", "show", "api:alice"], &["израсходовано 0 · зарезервировано 0 · осталось 10 000"]),
-        (&["budget", "reset", "api:alice", "--dry-run"], &["начнётся заново", "ничего не сделано"]),
+        (
+            &["keys", "list"],
+            &["ключей, кроме операторского, нет", "дальше  openclaw keys create"],
+        ),
+        (
+            &["keys", "create", "--user", "alice"],
+            &["для пользователя alice, тир free, бессрочный"],
+        ),
+        (
+            &["budget", "show", "api:alice"],
+            &["израсходовано 0 · зарезервировано 0 · осталось 10 000"],
+        ),
+        (
+            &["budget", "reset", "api:alice", "--dry-run"],
+            &["начнётся заново", "ничего не сделано"],
+        ),
         (&["config", "reload"], &["ничего не изменилось"]),
         (&["health"], &["[+]store ok"]),
         (&["health", "--live"], &["жив"]),
@@ -77,12 +95,21 @@ async fn without_a_server_and_when_something_is_wrong_it_is_said_in_russian_too(
         &["есть только у работающего сервера", "дальше  openclaw serve"],
     );
     let usage = speak(dir, &["budgett"]).await;
-    check(&usage, 2, &["неизвестная команда 'budgett'", "'budget'", "Использование:"]);
+    check(
+        &usage,
+        2,
+        &["неизвестная команда 'budgett'", "'budget'", "Использование:"],
+    );
     let help = speak(dir, &["budget", "report", "--help"]).await;
     check(
         &help,
         0,
-        &["Подсчитать расход", "Параметры:", "Примеры:", "[по умолчанию: tier]"],
+        &[
+            "Подсчитать расход",
+            "Параметры:",
+            "Примеры:",
+            "[по умолчанию: tier]",
+        ],
     );
     for english in ["Usage", "Options", "Examples", "Print"] {
         assert!(!help.out.contains(english), "{english} in\n{}", help.out);
