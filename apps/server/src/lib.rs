@@ -28,6 +28,7 @@ mod keep;
 mod keys;
 mod keys_cli;
 mod machine;
+mod model_states;
 mod models_cli;
 mod observer;
 mod openai_wire;

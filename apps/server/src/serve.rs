@@ -183,7 +183,11 @@ async fn serve(
     )
     .await
     .map_err(|error| start_failed(args, error, texts))?;
-    let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
+    let observer = observer::start(
+        Arc::clone(&built.bus),
+        Arc::clone(&built.app.counters),
+        Arc::clone(&built.app.facts.model_states),
+    );
     let reloader = Arc::new(Reloader::new(
         args.clone(),
         log.clone(),

@@ -81,8 +81,37 @@ fn workers(status: &Value) -> String {
     }
     if pool["runtime"] == "process" {
         line.push_str(&format!("\nprocesses of {}", texts(&pool["command"]).join(" ")));
+        line.push_str(&failures(&pool["failures"]));
     }
     line
+}
+
+/// Whether the workers' program works, in lines of their own.
+fn failures(failures: &Value) -> String {
+    let last = &failures["last"];
+    if last.is_null() {
+        return String::new();
+    }
+    let in_a_row = failures["inARow"].as_u64().unwrap_or(0);
+    let mut lines = if in_a_row > 0 {
+        let times = counted(in_a_row, "failure", "failures in a row");
+        format!(
+            "\nFAILING since {}, {times}: {}",
+            minute(&failures["since"]),
+            text(&last["reason"])
+        )
+    } else {
+        let times = many(&failures["total"], "process has failed", "processes have failed");
+        format!(
+            "\n{times} since the start, the last {}: {}",
+            minute(&last["at"]),
+            text(&last["reason"])
+        )
+    };
+    if let Some(line) = last["lastLine"].as_str() {
+        lines.push_str(&format!("\nits last line: {}", printable(line)));
+    }
+    lines
 }
 
 fn queue(status: &Value) -> String {
@@ -154,26 +183,47 @@ fn models(models: &Value) -> String {
 }
 
 fn model(row: &Value) -> String {
-    let failures = many(&row["failures"], "failure", "failures in a row");
-    let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
-    let state = match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
-        (Some("open"), _) => format!("left alone after {failures}; the log says why"),
-        (Some("half_open"), _) => "being tried again".to_owned(),
-        _ if failing => format!("FAILING, {failures}; the log says why"),
-        (_, Some(time)) => format!("ok (first token {})", seconds(time)),
-        _ if row["asked"] == true => "ok".to_owned(),
-        _ => "not asked yet".to_owned(),
-    };
     let demo = if row["demo"] == true {
         " · built in; set OPENAI_API_KEY for a real one"
     } else {
         ""
     };
     format!(
-        "{} at {}: {state}{demo}",
+        "{} at {}: {}{demo}",
         text(&row["model"]),
-        text(&row["provider"])
+        text(&row["provider"]),
+        model_state(row)
     )
+}
+
+fn model_state(row: &Value) -> String {
+    let last = &row["last"];
+    let failures = many(&row["failures"], "failure", "failures in a row");
+    let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
+    let why = match last["ok"].as_bool() {
+        Some(false) => format!(": {}, since {}", text(&last["reason"]), minute(&last["since"])),
+        Some(true) | None => "; the log says why".to_owned(),
+    };
+    match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
+        (Some("open"), _) => format!("left alone after {failures}{why}"),
+        (Some("half_open"), _) => "being tried again".to_owned(),
+        _ if failing => format!("FAILING, {failures}{why}"),
+        // Of a test the circuit knows nothing.
+        _ if last["ok"] == false => format!("FAILING{why}"),
+        (_, Some(time)) => format!("ok (first token {})", seconds(time)),
+        _ if last["by"] == "test" => format!("ok, tested {}", minute(&last["at"])),
+        _ if row["asked"] == true => "ok".to_owned(),
+        _ => "not asked yet".to_owned(),
+    }
+}
+
+/// `2026-11-23T10:05:00Z` as `2026-11-23 10:05 UTC`.
+fn minute(at: &Value) -> String {
+    let at = text(at);
+    match (at.get(..10), at.get(11..16)) {
+        (Some(day), Some(time)) => format!("{day} {time} UTC"),
+        _ => at,
+    }
 }
 
 fn platforms(platforms: &Value) -> String {
@@ -275,6 +325,17 @@ mod tests {
         assert_eq!(model(&row), "m at p: FAILING, 1 failure; the log says why");
         let row = json!({ "model": "m", "provider": "p", "state": "closed", "asked": false, "failures": 0 });
         assert_eq!(model(&row), "m at p: not asked yet");
+        let refused = json!({
+            "ok": false, "since": "2026-11-23T10:05:00Z", "reason": "refused the key (status 401)", "by": "test",
+        });
+        let row = json!({ "model": "m", "provider": "p", "state": "closed", "failures": 0, "last": refused });
+        assert_eq!(
+            model(&row),
+            "m at p: FAILING: refused the key (status 401), since 2026-11-23 10:05 UTC"
+        );
+        let tested = json!({ "ok": true, "at": "2026-11-23T10:05:00Z", "by": "test" });
+        let row = json!({ "model": "m", "provider": "p", "state": "closed", "failures": 0, "last": tested });
+        assert_eq!(model(&row), "m at p: ok, tested 2026-11-23 10:05 UTC");
         let shown =
             platforms(&json!({ "telegram": { "on": true, "intake": "polling" }, "web": { "on": true } }));
         assert_eq!(
@@ -293,6 +354,33 @@ mod tests {
                 json!({ "on": true, "intake": "polling", "username": "b", "trouble": "http://x: \u{1b}lost" })
             ),
             "telegram @b (polling) FAILING: http://x: lost · web off · api 1 valid key"
+        );
+    }
+
+    #[test]
+    fn workers_that_fail_stand_out_and_those_that_work_again_are_remembered() {
+        let shown = |in_a_row: u64, last_line: Option<&str>| {
+            workers(
+                &json!({ "pool": { "runtime": "process", "command": ["w"], "failures": {
+                "total": 3, "inARow": in_a_row, "since": "2026-11-23T10:05:00Z",
+                "last": { "at": "2026-11-23T10:06:00Z", "reason": "it exited with status 1", "lastLine": last_line },
+            } } }),
+            )
+        };
+        let failing = shown(2, Some("No module named \u{1b}[1mx"));
+        assert!(
+            failing.ends_with(
+                "\nFAILING since 2026-11-23 10:05 UTC, 2 failures in a row: it exited with status 1\
+                 \nits last line: No module named [1mx"
+            ),
+            "{failing}"
+        );
+        let working = shown(0, None);
+        assert!(
+            working.ends_with(
+                "\n3 processes have failed since the start, the last 2026-11-23 10:06 UTC: it exited with status 1"
+            ),
+            "{working}"
         );
     }
 

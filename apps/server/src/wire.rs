@@ -202,13 +202,13 @@ pub(crate) async fn build(
         random,
         events: events.clone(),
     });
-    let runtime = match purpose {
+    let running = match purpose {
         Purpose::Serve => workers.runtime(&runner, &clock)?,
         Purpose::Look => Workers::Tasks.runtime(&runner, &clock)?,
     };
     let pool = WorkerPool::new(
         concurrency.clone(),
-        runtime,
+        running.runtime,
         Arc::clone(&clock),
         events.for_source("concurrency"),
     )?;
@@ -259,9 +259,11 @@ pub(crate) async fn build(
         facts: Facts {
             storage: stores.name,
             fabric: Arc::clone(&fabric),
+            model_states: Arc::default(),
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
             worker_command: workers.command(),
+            worker_troubles: running.troubles,
         },
         reloader: OnceLock::new(),
     });

@@ -1,6 +1,6 @@
 //! What can go wrong between a request and a model's answer.
 
-use crate::fallback::Attempt;
+use crate::fallback::{Attempt, AttemptOutcome};
 use crate::model::ModelCapability;
 use openclaw_core::{CodedError, Language, ModelId, ProviderId, Timestamp};
 use std::borrow::Cow;
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The longest text of a provider that is kept in an error, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
+/// So many models of a chain are named in a log line.
+const SHOWN_MODELS: usize = 8;
 
 /// Which wait ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -488,6 +490,30 @@ impl AllModelsFailedError {
         errors()
             .find(|error| !matches!(error, ModelError::CircuitOpen { .. } | ModelError::RetryBudget))
             .or_else(|| errors().next())
+    }
+
+    /// How many of the attempts were no calls.
+    pub(crate) fn skipped(&self) -> u32 {
+        let skipped = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Skipped(_));
+        u32::try_from(self.attempts.iter().filter(skipped).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Each model with the last thing that stood against it, for a log: without the providers' own words.
+    pub(crate) fn reasons(&self) -> String {
+        let mut models: Vec<(&ModelId, &ModelError)> = Vec::new();
+        for attempt in &self.attempts {
+            let Some(error) = attempt.error() else { continue };
+            let full = models.len() >= SHOWN_MODELS;
+            match models.iter_mut().find(|(model, _)| *model == &attempt.model) {
+                Some(known) => known.1 = error,
+                None if full => {}
+                None => models.push((&attempt.model, error)),
+            }
+        }
+        let said = models
+            .iter()
+            .map(|(model, error)| format!("{model}: {}", error.cause()));
+        said.collect::<Vec<_>>().join("; ")
     }
 }
 

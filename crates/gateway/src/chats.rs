@@ -12,8 +12,8 @@ use crate::gateway::Gateway;
 use crate::ports::{StoreError, StoredTenant, TenantDirectory};
 use openclaw_ai_fabric::BudgetUsage;
 use openclaw_core::{
-    AccessTier, ChatId, ChatKind, CodedError, IncomingKind, IncomingMessage, Language, Platform, Role,
-    TenantId, Timestamp, UserId,
+    AccessTier, ChatId, ChatKind, CodedError, CorrelationId, IncomingKind, IncomingMessage, Language,
+    Platform, Role, TenantId, Timestamp, UserId,
 };
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use openclaw_session::event::{TenantCreated, TenantDeleted};
@@ -51,6 +51,8 @@ pub struct Draft {
     pub idempotency_key: Option<String>,
     /// What the author reads, where known.
     pub language: Option<Language>,
+    /// What the request is known by already; the turn goes on under it. `None` for a new one.
+    pub correlation_id: Option<CorrelationId>,
 }
 
 /// A message that was taken.
@@ -238,7 +240,8 @@ impl Chats {
             language: draft.language,
             sent_at: None,
         };
-        let receipts = self.gateway.receive(vec![message], None).await?;
+        let received = self.gateway.receive_as(draft.correlation_id, vec![message], None);
+        let receipts = received.await?;
         let receipt = receipts.first().ok_or_else(|| {
             Refusal::Store(StoreError::Unknown {
                 reason: "the store told nothing of a message".to_owned(),

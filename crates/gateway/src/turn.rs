@@ -371,7 +371,6 @@ impl TurnRunner {
                 Followed::Failed(error) => {
                     let error = Refusal::from(error);
                     reply.replace(&error.user_message(language));
-                    tracing::warn!(%error, correlation_id = %entry.correlation_id, "no model answered");
                     outcome = Outcome::Failed;
                     refusal = Some(error);
                     break;
