@@ -118,6 +118,11 @@ pub(crate) fn escaped(text: &str) -> String {
 // === impl Server ===
 
 impl Server {
+    /// What is said to whoever typed the command.
+    pub(crate) fn texts(&self) -> Texts {
+        self.texts
+    }
+
     /// The server that was named, else the one that runs on the data directory.
     pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Self> {
         let data_dir = data_dir(args.data_dir.as_deref())?;

@@ -12,7 +12,9 @@ mod health;
 mod keys;
 mod models;
 mod queue;
+mod send;
 mod serve;
+mod status;
 mod workers;
 
 use crate::cli::{ServeArgs, ServerArgs};
@@ -177,7 +179,9 @@ mod tests {
         keys::ENTRIES,
         models::ENTRIES,
         queue::ENTRIES,
+        send::ENTRIES,
         serve::ENTRIES,
+        status::ENTRIES,
         workers::ENTRIES,
     ];
 
