@@ -188,9 +188,12 @@ fn explained(budget: &Value, texts: Texts) -> String {
 fn verdict(budget: &Value, texts: Texts) -> String {
     match (budget["refused"].as_bool(), budget["refusedBecause"].as_str()) {
         (Some(true), Some(why)) => {
-            let until = match budget["resetsAt"].as_str() {
+            let resets = budget["resetsAt"]
+                .as_str()
+                .filter(|_| budget["neverFits"] != true);
+            let until = match resets {
                 Some(resets) => texts.budget_until(&printable(resets)),
-                // No window has begun: the limit itself is below one turn.
+                // The limit itself is below one turn.
                 None => texts.budget_until_raised(),
             };
             texts.budget_refused(&text(&budget["leastTurn"]), &printable(why), &until)

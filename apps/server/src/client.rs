@@ -8,6 +8,7 @@ use crate::data_dir::{self, ADMIN_TOKEN_FILE, API_KEY_FILE};
 use crate::failure::Failure;
 use crate::serve::ADDRESS_FILE;
 use crate::texts::Texts;
+use crate::words::why_no_file;
 use openclaw_core::Secret;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::{Method, StatusCode};
@@ -181,7 +182,7 @@ impl Server {
         let file_variable = format!("{variable}_FILE");
         if let Some(path) = set(&file_variable) {
             let text = std::fs::read_to_string(&path).map_err(|error| {
-                let what = texts.unreadable(&path, &error_text(&error));
+                let what = texts.unreadable(&path, &why_no_file(&error));
                 Failure::not_allowed(what, texts.set_to_servers(variable))
             })?;
             return Ok(found(&text, Place::Variable(file_variable)));
@@ -194,7 +195,7 @@ impl Server {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(found(&text, Place::File(path))),
             Err(error) => {
-                let what = texts.unreadable(&Texts::path(&path), &error_text(&error));
+                let what = texts.unreadable(&Texts::path(&path), &why_no_file(&error));
                 Err(Failure::not_allowed(what, texts.set_or_data_dir(variable)).into())
             }
         }
@@ -228,12 +229,6 @@ impl Server {
             host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         })
     }
-}
-
-/// Why a file cannot be read, without the number of the system's own.
-fn error_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 // === impl Credential ===

@@ -2,7 +2,7 @@
 
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::client::{Admin, printable};
-use crate::config::explain;
+use crate::config::explain::{self, Meant};
 use crate::config::show::Settings;
 use crate::failure::Failure;
 use crate::serve::{self, InvalidConfig};
@@ -101,12 +101,21 @@ fn explained(field: &str, from: &ServeArgs) -> anyhow::Result<u8> {
     };
     match explain::explain(&settings, field) {
         Ok(text) => print(&text),
-        Err(near) => {
-            let next = near.map_or_else(
-                || "openclaw config show".to_owned(),
-                |near| format!("openclaw config explain {near}"),
-            );
-            Err(Failure::failed(Texts::configured(from).config_no_field(field), next).into())
+        Err(meant) => {
+            let texts = Texts::configured(from);
+            let nothing = texts.config_no_field(field);
+            let (what, next) = match meant {
+                Meant::Nothing => (nothing, "openclaw config show".to_owned()),
+                Meant::One(near) => (nothing, format!("openclaw config explain {near}")),
+                Meant::Several(paths) => (
+                    texts.config_several(field, &paths.join("\n  ")),
+                    format!(
+                        "openclaw config explain {}",
+                        paths.first().copied().unwrap_or_default()
+                    ),
+                ),
+            };
+            Err(Failure::failed(what, next).into())
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::texts::Texts;
 use crate::wire::{self, Built, Purpose};
-use crate::words::counted;
+use crate::words::{counted, why_no_file};
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
@@ -86,7 +86,6 @@ pub(crate) struct InvalidConfig {
 
 impl InvalidConfig {
     fn report(&self) -> String {
-        let faults = self.error.report(self.file.as_deref());
         let sorted = self.error.sorted();
         let field = sorted
             .iter()
@@ -100,10 +99,14 @@ impl InvalidConfig {
             (None, Some(name)) => format!("mend {name}, or unset it"),
             (None, None) => "mend it, then openclaw config check".to_owned(),
         };
+        format!("{}\n  next  {next}", self.faults())
+    }
+
+    /// Every fault, without what to do next: who asked a running server for a reload has a next step of their own.
+    pub(crate) fn faults(&self) -> String {
+        let faults = self.error.report(self.file.as_deref());
         let count = counted(self.error.faults.len(), "error", "errors");
-        format!(
-            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  {next}"
-        )
+        format!("the configuration is not valid\n{faults}{count}; nothing was started or changed")
     }
 }
 
@@ -116,7 +119,7 @@ pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
             Some(read.map_err(|error| {
                 // The file would have said which language.
                 let texts = Texts::of_terminal();
-                let what = texts.serve_unreadable(&Texts::path(path), &error);
+                let what = texts.serve_unreadable(&Texts::path(path), &why_no_file(&error));
                 Failure::config(what, texts.serve_mend_path())
             })?)
         }
@@ -347,6 +350,7 @@ fn say_ready(
         why: model.why,
         processes: processes.as_ref(),
         warnings: loaded.notices.len(),
+        unused: &loaded.unused,
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,

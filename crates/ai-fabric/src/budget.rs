@@ -393,6 +393,7 @@ impl TokenBudget {
             limit,
             used: account.used.saturating_add(account.reserved),
             requested: request.input_estimate.saturating_add(asked),
+            least: least(request.input_estimate, asked, request.floor),
             resets_at: account.window_started_at.unwrap_or(now) + BUDGET_WINDOW,
         };
         // Only what is settled can be said to be used up; a reservation may still come back.
@@ -516,6 +517,7 @@ impl Reservation {
                 limit: self.limit.unwrap_or(u64::MAX),
                 used: self.tokens,
                 requested: input_estimate.saturating_add(asked),
+                least: least(input_estimate, asked, self.floor),
                 resets_at: self.window_started_at + BUDGET_WINDOW,
             }),
         }
@@ -727,6 +729,11 @@ impl Account {
 fn fit(room: u64, input: u64, asked: u64, floor: u64) -> Option<u64> {
     let output = room.checked_sub(input)?.min(asked);
     (output >= floor.min(asked) && output > 0).then_some(output)
+}
+
+/// The smallest room in which [`fit`] finds any output.
+fn least(input: u64, asked: u64, floor: u64) -> u64 {
+    input.saturating_add(floor.min(asked).max(1))
 }
 
 fn percent(used: u64, limit: u64) -> u64 {

@@ -179,7 +179,9 @@ pub enum RateLimitKind {
 
 /// A budget has not enough tokens left for a turn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("token budget exceeded: {used} of {limit} used, {requested} requested, resets at {resets_at}")]
+#[error(
+    "token budget exceeded: {used} of {limit} used, {requested} requested, {least} at least, resets at {resets_at}"
+)]
 pub struct TokenBudgetExceededError {
     /// Tokens per window.
     pub limit: u64,
@@ -187,6 +189,8 @@ pub struct TokenBudgetExceededError {
     pub used: u64,
     /// Tokens the turn asked for.
     pub requested: u64,
+    /// The fewest it would have done with: the request and a short answer.
+    pub least: u64,
     /// When the window ends.
     pub resets_at: Timestamp,
 }
@@ -440,18 +444,37 @@ impl std::fmt::Display for RateLimitKind {
 
 // === impl TokenBudgetExceededError ===
 
+impl TokenBudgetExceededError {
+    /// Whether the turn needs more than the whole budget has, so that no new window helps.
+    pub const fn never_fits(&self) -> bool {
+        self.least > self.limit
+    }
+}
+
 impl CodedError for TokenBudgetExceededError {
     fn code(&self) -> &'static str {
-        "TOKEN_BUDGET_EXCEEDED"
+        if self.never_fits() {
+            "TOKEN_BUDGET_TOO_SMALL"
+        } else {
+            "TOKEN_BUDGET_EXCEEDED"
+        }
     }
 
     fn recoverable(&self) -> bool {
-        true
+        !self.never_fits()
     }
 
     fn user_message(&self, language: Language) -> Cow<'static, str> {
-        let at = self.resets_at;
+        let (at, limit, least) = (self.resets_at, self.limit, self.least);
         Cow::Owned(match language {
+            Language::En if self.never_fits() => {
+                format!(
+                    "Your token budget of {limit} is too small for this message, which needs at least {least}."
+                )
+            }
+            Language::Ru if self.never_fits() => {
+                format!("Бюджет токенов ({limit}) слишком мал для этого сообщения: нужно не меньше {least}.")
+            }
             Language::En => format!("Your token budget is used up. It resets at {at}."),
             Language::Ru => format!("Бюджет токенов исчерпан. Он обновится {at}."),
         })

@@ -118,13 +118,13 @@ impl Services {
     pub(crate) fn tell_refused(&self, entry: &OpenEntry, words: &str, refusal: Option<&Refusal>) {
         self.publish_end(entry, || FeedEvent::TurnFailed {
             turn_id: turn_id(entry.id),
-            problem: serde_json::json!({
+            problem: with_budget(refusal, serde_json::json!({
                 "code": refusal.map_or("CANCELLED", |refusal| refusal.code()),
                 "detail": words,
                 "recoverable": refusal.is_some_and(CodedError::recoverable),
                 "retryAfterMs": refusal.and_then(CodedError::retry_after).map(|wait| wait.as_millis() as u64),
                 "correlationId": entry.correlation_id,
-            }),
+            })),
         });
     }
 
@@ -187,4 +187,19 @@ impl Services {
                 .await;
         }
     }
+}
+
+/// The numbers of a budget that has no room, beside the words. Where the whole budget is too small there is no time at
+/// which it would have room.
+fn with_budget(refusal: Option<&Refusal>, mut problem: serde_json::Value) -> serde_json::Value {
+    if let Some(Refusal::Budget { error, .. }) = refusal {
+        problem["limit"] = error.limit.into();
+        problem["used"] = error.used.into();
+        problem["requested"] = error.requested.into();
+        problem["needed"] = error.least.into();
+        if !error.never_fits() {
+            problem["resetsAt"] = error.resets_at.to_string().into();
+        }
+    }
+    problem
 }

@@ -16,6 +16,10 @@ super::catalogue! {
         "конфигурация годится, но есть {warnings}\n"
     }
     config_no_field(field) { "there is no field or section {field}", "поля или раздела {field} нет" }
+    config_several(field, paths) {
+        "several fields are named {field}:\n  {paths}",
+        "так называются несколько полей ({field}):\n  {paths}"
+    }
     ;
     config_warnings # { ["warning", "warnings"], ["предупреждение", "предупреждения", "предупреждений"] }
 }

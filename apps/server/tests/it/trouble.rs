@@ -1,6 +1,6 @@
 //! What an operator sees when something goes wrong: the log, the status and the commands say what, why and what next.
 
-use crate::cli::{check, run, says};
+use crate::cli::{check, run, run_with, says};
 use crate::setup::{LONG, api_world};
 use openclaw_testkit::{Answer, End, HttpClient, Reply, ServerProcess, ServerSetup};
 use serde_json::{Value, json};
@@ -252,4 +252,54 @@ async fn workers_that_end_at_once_are_seen_in_status_and_log() {
     // Whoever asks meanwhile is told that it failed, and nothing of the program.
     let reply = ask(&client, "auto").await;
     assert!(!reply.text().contains("status 3"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_reload_of_a_broken_file_says_what_is_wrong_and_one_thing_to_do_next() {
+    let (_provider, server, _client) = api_world(|setup| setup).await;
+    let config = server.data_dir().join("openclaw.toml");
+    std::fs::write(
+        &config,
+        "[server\nlisten = \"127.0.0.1:1\"\n[concurrency]\nmaxWorkers = 2\n",
+    )
+    .unwrap();
+    let reloaded = run(server.data_dir(), &["config", "reload"]).await;
+    let place = format!("{}:1:8", config.display());
+    check(
+        &reloaded,
+        78,
+        &[&place, "nothing was started or changed", "mend it"],
+    );
+    assert_eq!(reloaded.err.matches("next  ").count(), 1, "{}", reloaded.err);
+    assert!(!reloaded.err.contains("no such key"), "{}", reloaded.err);
+    let line = lines(&server, 1, &["the configuration was not taken over"]).await;
+    assert!(!line[0]["error"].as_str().unwrap().contains("next  "), "{line:?}");
+
+    let secret = server.data_dir().join("nowhere.key");
+    let named = format!("[server]\nadminToken = {{ file = {secret:?} }}\n");
+    std::fs::write(&config, named).unwrap();
+    let reloaded = run(server.data_dir(), &["config", "reload"]).await;
+    let words = format!("the file {} cannot be read: no such file", secret.display());
+    check(&reloaded, 78, &[&words]);
+    check(&run(server.data_dir(), &["config", "check"]).await, 78, &[&words]);
+}
+
+#[tokio::test]
+async fn a_variable_this_version_has_no_use_for_is_said_to_be_off_wherever_one_looks() {
+    let setting = ("MAX_BOT_TOKEN", "a-token-of-max");
+    let (_provider, server, _client) = api_world(|setup| setup.env(setting.0, setting.1)).await;
+    let notice = "off: this version does not connect to MAX";
+    let line = lines(&server, 1, &["MAX_BOT_TOKEN", notice]).await;
+    assert_eq!(line[0]["level"], WARN, "{line:?}");
+    says(
+        &server,
+        "off: MAX_BOT_TOKEN is set, but this version does not connect to MAX",
+    )
+    .await;
+    for command in ["check", "show"] {
+        let told = run_with(server.data_dir(), &["config", command], &[setting]).await;
+        check(&told, 0, &["MAX_BOT_TOKEN", notice]);
+        assert!(!told.out.contains(setting.1), "{}", told.out);
+    }
+    assert!(!server.log().contains(setting.1));
 }
