@@ -12,7 +12,7 @@ pub(crate) mod environment;
 pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod found;
-mod locale;
+pub(crate) mod locale;
 pub(crate) mod presets;
 pub(crate) mod schema;
 pub(crate) mod secrets;

@@ -3,6 +3,7 @@
 use crate::cli::SendArgs;
 use crate::client::{Credential, Found, Server, printable};
 use crate::failure::Failure;
+use crate::texts::Texts;
 use anyhow::Context;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::StatusCode;
@@ -21,7 +22,8 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
         args.text.clone()
     };
     if text.trim().is_empty() {
-        return Err(Failure::failed("there is nothing to send", "openclaw send \"hello\"").into());
+        let texts = Texts::of(&args.server);
+        return Err(Failure::failed(texts.send_nothing(), texts.send_hello()).into());
     }
     let server = Server::find(&args.server)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -44,6 +46,7 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
         .json(&body);
     let mut response = request.send().await.map_err(|_| server.silent())?;
     let asked = Asked {
+        texts: server.texts(),
         model,
         id: response
             .headers()
@@ -62,7 +65,7 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
         return Err(refused(server, &key, &asked, status, &answer, wait.as_deref()).into());
     }
     let mut out = Answer::new(std::io::stdout().lock(), std::io::stdout().is_terminal());
-    let cut = || Failure::failed(asked.traced("the answer was cut off"), "openclaw status");
+    let cut = || Failure::failed(asked.traced(&server.texts().send_cut()), "openclaw status");
     while let Some(piece) = response.chunk().await.map_err(|_| cut())? {
         match out.take(&piece)? {
             Progress::More => {}
@@ -79,6 +82,7 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
 
 /// What was asked of whom, for whoever must find out why there is no answer.
 struct Asked<'a> {
+    texts: Texts,
     model: &'a str,
     /// The `correlationId` of the request, where the server said it.
     id: Option<String>,
@@ -90,7 +94,7 @@ impl Asked<'_> {
     /// The words with the id under which the log has the reason.
     fn traced(&self, said: &str) -> String {
         match &self.id {
-            Some(id) => format!("{said}\n  id    {id} is the correlationId of the log's lines about it"),
+            Some(id) => self.texts.send_traced(said, id),
             None => said.to_owned(),
         }
     }
@@ -116,17 +120,17 @@ fn refused(
 ) -> Failure {
     let said = match answer["error"]["message"].as_str() {
         Some(message) => printable(message),
-        None => format!("{} answered {status}", server.url),
+        None => server.texts().send_answered(&server.url, status.as_u16()),
     };
     match (status, answer["error"]["code"].as_str()) {
         (StatusCode::UNAUTHORIZED, _) => server.refuses(Credential::ApiKey, key),
         (_, Some("request_dropped")) => Failure::failed(said, "openclaw queue show"),
         (StatusCode::FORBIDDEN, _) => Failure::not_allowed(said, "openclaw keys list"),
-        (_, Some("model_not_found")) => Failure::failed(said, "openclaw status, which lists the models"),
+        (_, Some("model_not_found")) => Failure::failed(said, server.texts().send_models()),
         (_, Some("insufficient_quota")) => Failure::failed(said, "openclaw keys create --tier standard"),
         (_, code @ Some("provider_unavailable")) => Failure::failed(asked.traced(&said), asked.next(code)),
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => match wait {
-            Some(seconds) => Failure::failed(said, format!("the same again in {} s", printable(seconds))),
+            Some(seconds) => Failure::failed(said, server.texts().send_again(&printable(seconds))),
             None => Failure::failed(said, "openclaw status"),
         },
         (status, code) if status.is_server_error() => Failure::failed(asked.traced(&said), asked.next(code)),
@@ -265,6 +269,7 @@ mod tests {
     #[test]
     fn a_failure_leads_to_the_log_and_to_the_test_of_the_model_that_was_asked() {
         let asked = |model, id: Option<&str>| Asked {
+            texts: Texts::default(),
             model,
             id: id.map(str::to_owned),
         };

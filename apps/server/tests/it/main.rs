@@ -5,6 +5,7 @@
 mod attack;
 mod cli;
 mod fabric;
+mod faces;
 mod faults;
 mod first_path;
 mod kill;

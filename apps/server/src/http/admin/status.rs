@@ -1,6 +1,6 @@
 //! `GET /admin/api/v1/status`: what an operator asks first, in one answer.
 
-use super::super::{App, health, is_admin};
+use super::super::{App, is_admin, readiness};
 use super::unauthorized;
 use crate::model_states::{LastCall, ModelStates};
 use crate::wire::{Fabric, Intake, Telegram};
@@ -53,7 +53,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     let depths = app.store.depths().await.ok();
     let outbox = app.gateway.outbox();
     let pool = app.gateway.pool();
-    let reasons = health::not_ready(&app);
+    let reasons = readiness::not_ready(&app);
     let failures = app.facts.worker_troubles.as_ref().map(|troubles| troubles.now());
     Json(json!({
         "schema": 1,
@@ -168,6 +168,8 @@ fn platforms(app: &App) -> Value {
             // Known once Telegram has answered for the token.
             "username": telegram.and_then(|telegram| telegram.adapter.identity()).map(|bot| bot.username),
             "trouble": telegram.and_then(|telegram| telegram.trouble.now()),
+            "task": telegram.map(|telegram| telegram.watch.now().phase.as_str()),
+            "taskDeaths": telegram.map(|telegram| telegram.watch.now().deaths),
         },
         "web": { "on": app.facts.web },
         "api": { "on": true, "keys": app.keys.count(app.clock.now()) },
