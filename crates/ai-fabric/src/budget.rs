@@ -201,6 +201,9 @@ struct Account {
     settled: u64,
     /// Settlements that are not known to be stored.
     unstored: u32,
+    /// The next window begins after this time, whatever the clock says: windows are told apart by their beginnings, and
+    /// what is charged to one that is over must not count in the next.
+    over: Option<Timestamp>,
     warned: bool,
     exhausted: bool,
 }
@@ -306,6 +309,11 @@ impl TokenBudget {
         }
         accounts.make_room(self.shared.config.read().max_accounts);
         let fresh = match stored {
+            // Started over and not used since: its window has yet to begin, after what is over.
+            Some(stored) if stored.used == 0 && stored.settled == 0 => Account {
+                over: Some(stored.window_started_at),
+                ..Account::default()
+            },
             Some(stored) => Account {
                 window_started_at: Some(stored.window_started_at),
                 used: stored.used,
@@ -455,11 +463,24 @@ impl TokenBudget {
         }
     }
 
-    /// Starts an account over, at an operator's word. The store must be told too. Reservations under way stay
-    /// settled to the window they began in, which is over.
-    pub fn reset(&self, account: &str) {
+    /// What [`TokenBudget::reset`] is to be told, so that the store can be told first: the beginning of the account's
+    /// window or now, whichever is later.
+    pub fn window_to_close(&self, account: &str) -> Timestamp {
+        let now = self.shared.clock.now();
+        self.look(account, now, |account| {
+            let latest = account.window_started_at.max(account.over);
+            latest.map_or(now, |latest| latest.max(now))
+        })
+    }
+
+    /// Starts an account over, at an operator's word: windows that began at this time or before are over. The store must
+    /// be told too. Reservations under way stay settled to the window they began in.
+    pub fn reset(&self, account: &str, over: Timestamp) {
         if let Some(account) = self.shared.accounts.lock().by_name.get_mut(account) {
-            account.close_window();
+            if account.window_started_at.is_some_and(|started| started <= over) {
+                account.close_window();
+            }
+            account.over = account.over.max(Some(over));
         }
     }
 
@@ -490,6 +511,11 @@ impl Reservation {
     /// The window they are taken from.
     pub fn window_started_at(&self) -> Timestamp {
         self.window_started_at
+    }
+
+    /// The window of the account of all free tenants that they are taken from too, where there is such a ceiling.
+    pub fn pool_window(&self) -> Option<Timestamp> {
+        self.pool.map(|pool| pool.window_started_at)
     }
 
     /// Whose budget they are taken from.
@@ -633,7 +659,10 @@ impl Account {
 
     /// Sets tokens aside; the window they are taken from, which begins now if none has.
     fn take(&mut self, tokens: u64, now: Timestamp) -> Timestamp {
-        let window_started_at = *self.window_started_at.get_or_insert(now);
+        let earliest = self
+            .over
+            .map_or(now, |over| now.max(over + Duration::from_millis(1)));
+        let window_started_at = *self.window_started_at.get_or_insert(earliest);
         self.reserved = self.reserved.saturating_add(tokens);
         self.outstanding = self.outstanding.saturating_add(1);
         self.reserved_since.get_or_insert(now);
@@ -675,7 +704,7 @@ impl Account {
     }
 
     fn close_window(&mut self) {
-        self.window_started_at = None;
+        self.over = self.over.max(self.window_started_at.take());
         self.used = 0;
         self.settled = 0;
         self.reserved = 0;
