@@ -9,9 +9,11 @@ use crate::job::{Job, JobEnd, TurnJob};
 use crate::ledger::row_of_lost_call;
 use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
 use crate::purse::Purse;
-use crate::queue::WaitingEntry;
+use crate::queue::{QueueId, QueuedItem, WaitingEntry};
+use crate::recall::Saying;
 use crate::services::Services;
 use crate::turn::parts_in_place;
+use crate::unanswered;
 use crate::words;
 use openclaw_concurrency::{
     Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, RequestError,
@@ -23,7 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,12 +66,40 @@ struct Room {
 #[derive(Debug)]
 enum Running {
     /// On its way into the pool, or to be put back because the store failed.
-    Between {
-        /// Whether its person wants it stopped.
-        stopped: bool,
-    },
+    Between(Fate),
     /// In the pool.
     InPool(Canceller),
+}
+
+/// What is to become of a turn that is between two places.
+#[derive(Debug, Default)]
+enum Fate {
+    /// It goes on to the next.
+    #[default]
+    On,
+    /// Its person wants it stopped.
+    Stopped,
+    /// An operator wants it out of the queue, and waits for the end of that.
+    Dropped(oneshot::Sender<Option<Dropped>>),
+}
+
+/// Something that an operator took out of the queue.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub(crate) item: QueuedItem,
+    /// Whether its end is in the store.
+    pub(crate) stored: bool,
+}
+
+/// Where something is that an operator wants out of the queue.
+#[derive(Debug)]
+pub(crate) enum ToDrop {
+    /// It waited; whoever has it must end it.
+    Taken(QueuedItem, OpenEntry),
+    /// On its way to another place. It ends there; `None` when a worker was quicker.
+    OnItsWay(oneshot::Receiver<Option<Dropped>>),
+    /// Not here.
+    Elsewhere,
 }
 
 /// Places among the open entries, taken before anybody knows how many will be needed. Those not used are given back
@@ -228,8 +258,7 @@ impl Admission {
                         // In the same step: whoever stops the tenant finds the turn in one place or the other.
                         let key = Arc::clone(&scheduled.submission.tenant);
                         let entry = scheduled.submission.request.id;
-                        room.running
-                            .insert(key, (entry, Running::Between { stopped: false }));
+                        room.running.insert(key, (entry, Running::Between(Fate::On)));
                     }
                     Some(Dequeued::Expired(scheduled)) => room.left(scheduled),
                     None => {}
@@ -267,6 +296,12 @@ impl Admission {
         let Scheduled { id, submission } = scheduled;
         let key = Arc::clone(&submission.tenant);
         let entry_id = submission.request.id;
+        if let Some(told) = self.dropped_meanwhile(&key) {
+            drop(place);
+            let item = self.item_of(&submission);
+            let admission = Arc::clone(self);
+            return self.spawn(async move { admission.end_dropped(item, submission.request, told).await });
+        }
         let mut job = None;
         let submission = Submission {
             deadline: None,
@@ -284,12 +319,72 @@ impl Admission {
             .lock()
             .running
             .insert(Arc::clone(&key), (entry_id, Running::InPool(canceller.clone())));
-        if matches!(before, Some((_, Running::Between { stopped: true }))) {
-            canceller.cancel();
+        match before {
+            Some((_, Running::Between(Fate::Stopped))) => canceller.cancel(),
+            Some((_, Running::Between(Fate::Dropped(told)))) => {
+                let dropped = self.drop_in_pool(QueueId::Turn(entry_id));
+                self.spawn(async move {
+                    // Nobody waits for it any more: it has ended all the same.
+                    told.send(dropped.await).ok();
+                });
+            }
+            Some((_, Running::Between(Fate::On) | Running::InPool(_))) | None => {}
         }
         let admission = Arc::clone(self);
         if let Some(job) = job {
             self.spawn(async move { admission.supervise(key, id, job, ticket).await });
+        }
+    }
+
+    /// Whether an operator has dropped the tenant's turn on its way into the pool. Its session is free then.
+    fn dropped_meanwhile(&self, key: &Arc<str>) -> Option<oneshot::Sender<Option<Dropped>>> {
+        let mut room = self.room.lock();
+        let (_, running) = room.running.get_mut(key)?;
+        let Running::Between(fate @ Fate::Dropped(_)) = running else {
+            return None;
+        };
+        let Fate::Dropped(told) = std::mem::take(fate) else {
+            return None;
+        };
+        room.running.remove(key);
+        room.scheduler.release(key);
+        Some(told)
+    }
+
+    fn item_of(&self, submission: &Submission<OpenEntry>) -> QueuedItem {
+        let waiting = WaitingEntry::of_submission(submission);
+        QueuedItem::in_inbox(&submission.request, &waiting, self.services.clock.monotonic())
+    }
+
+    async fn end_dropped(
+        self: Arc<Self>,
+        item: QueuedItem,
+        entry: OpenEntry,
+        told: oneshot::Sender<Option<Dropped>>,
+    ) {
+        let stored = self.close_dropped(entry).await;
+        // Nobody waits for it any more: it has ended all the same.
+        told.send(Some(Dropped { item, stored })).ok();
+    }
+
+    /// Takes what waits in the pool under this name out of it.
+    pub(crate) fn drop_in_pool(&self, id: QueueId) -> impl Future<Output = Option<Dropped>> + Send + use<> {
+        let now = self.services.clock.monotonic();
+        let dropped = self.pool.drop_waiting(|waiting| {
+            let item = QueuedItem::in_pool(&waiting, now);
+            let turn = match waiting.request {
+                Job::Turn(turn) => Some(Arc::clone(&turn.progress)),
+                Job::Completion(_) => None,
+            };
+            (item.id == id).then_some((item, turn))
+        });
+        async move {
+            let (item, turn) = dropped?;
+            let stored = match turn {
+                Some(turn) => turn.drop_stored().await,
+                None => true,
+            };
+            Some(Dropped { item, stored })
         }
     }
 
@@ -339,10 +434,10 @@ impl Admission {
     /// Lets a turn that could not be stored wait a moment and puts its entry back, before everything that came after
     /// it: the session stays taken meanwhile. `false` when it is not to be run again.
     async fn put_back(self: &Arc<Self>, key: &Arc<str>, id: WaitingId, job: &TurnJob) -> bool {
-        self.room.lock().running.insert(
-            Arc::clone(key),
-            (job.entry.id, Running::Between { stopped: false }),
-        );
+        self.room
+            .lock()
+            .running
+            .insert(Arc::clone(key), (job.entry.id, Running::Between(Fate::On)));
         self.pause().await;
         if self.is_closing() {
             return false;
@@ -357,22 +452,34 @@ impl Admission {
                 .collect();
         }
         let submission = self.submission(entry);
-        let stopped = {
+        let (fate, taken) = {
             let mut room = self.room.lock();
-            let before = room.running.remove(key);
+            let fate = match room.running.remove(key) {
+                Some((_, Running::Between(fate))) => fate,
+                Some((_, Running::InPool(_))) | None => Fate::On,
+            };
             let id = room.scheduler.requeue_front(Scheduled { id, submission });
-            if matches!(before, Some((_, Running::Between { stopped: true }))) {
-                room.scheduler.remove(id)
-            } else {
+            if matches!(fate, Fate::On) {
                 let waiting = room.waiting.entry(Arc::clone(key)).or_default();
                 waiting.push((id, job.entry.id));
-                None
+                (fate, None)
+            } else {
+                (fate, room.scheduler.remove(id))
             }
         };
-        if let Some(scheduled) = stopped {
-            let admission = Arc::clone(self);
-            let entry = scheduled.submission.request;
-            self.spawn(async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await });
+        let Some(Scheduled { submission, .. }) = taken else {
+            return true;
+        };
+        let admission = Arc::clone(self);
+        match fate {
+            Fate::Dropped(told) => {
+                let item = self.item_of(&submission);
+                self.spawn(async move { admission.end_dropped(item, submission.request, told).await });
+            }
+            Fate::Stopped | Fate::On => {
+                let entry = submission.request;
+                self.spawn(async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await });
+            }
         }
         true
     }
@@ -462,12 +569,20 @@ impl Admission {
             (Some(text), true) => parts_in_place(entry, &ending.shown, text),
             (Some(_) | None, _) => Vec::new(),
         };
+        let now = services.clock.now();
+        let said = unanswered::remembered(entry, outcome, text.as_deref().unwrap_or_default());
+        let saying = Saying {
+            tenant: entry.key,
+            entry: entry.id,
+            generation: ending.generation,
+            at: now,
+        };
         let commit = CommitTurn {
             entry: entry.id,
             fence: ending.fence,
-            now: services.clock.now(),
+            now,
             outcome,
-            history: Vec::new(),
+            history: services.recall.to_store(&said),
             usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
             spent,
             outbox,
@@ -487,6 +602,7 @@ impl Admission {
                 if let Some(settlement) = &settlement {
                     services.purse.stored(settlement);
                 }
+                services.recall.keep(saying, said);
                 let text = text.unwrap_or_default();
                 services.tell_refused(entry, &text, refusal);
                 services.outbox.deliver(parts).await;
@@ -578,8 +694,10 @@ impl Admission {
             let is_running = running.is_some();
             let canceller = match running {
                 Some((_, Running::InPool(canceller))) => Some(canceller.clone()),
-                Some((_, Running::Between { stopped })) => {
-                    *stopped = true;
+                Some((_, Running::Between(fate))) => {
+                    if matches!(fate, Fate::On) {
+                        *fate = Fate::Stopped;
+                    }
                     None
                 }
                 None => None,
@@ -614,19 +732,40 @@ impl Admission {
             .collect()
     }
 
-    /// Takes the first entry out of the waiting room that `choose` gives something for. Whoever has it must end it.
-    pub(crate) fn take_out<X>(
-        &self,
-        mut choose: impl FnMut(&OpenEntry, &WaitingEntry<'_>) -> Option<X>,
-    ) -> Option<(X, OpenEntry)> {
+    /// Takes an entry out of the waiting room, or has it taken out where it is going.
+    pub(crate) fn find_to_drop(&self, wanted: EntryId) -> ToDrop {
+        let now = self.services.clock.monotonic();
         let mut room = self.room.lock();
-        let (id, chosen) = room.scheduler.queued().find_map(|queued| {
-            let chosen = choose(&queued.submission.request, &WaitingEntry::of(&queued))?;
-            Some((queued.id, chosen))
-        })?;
-        let scheduled = room.scheduler.remove(id)?;
-        room.left(&scheduled);
-        Some((chosen, scheduled.submission.request))
+        let waiting = room.scheduler.queued().find_map(|queued| {
+            let entry = &queued.submission.request;
+            (entry.id == wanted).then(|| {
+                (
+                    queued.id,
+                    QueuedItem::in_inbox(entry, &WaitingEntry::of(&queued), now),
+                )
+            })
+        });
+        if let Some((id, item)) = waiting {
+            return match room.scheduler.remove(id) {
+                Some(scheduled) => {
+                    room.left(&scheduled);
+                    ToDrop::Taken(item, scheduled.submission.request)
+                }
+                None => ToDrop::Elsewhere,
+            };
+        }
+        let on_its_way = room.running.values_mut().find_map(|running| match running {
+            (entry, Running::Between(fate @ Fate::On)) if *entry == wanted => Some(fate),
+            _ => None,
+        });
+        match on_its_way {
+            Some(fate) => {
+                let (told, hears) = oneshot::channel();
+                *fate = Fate::Dropped(told);
+                ToDrop::OnItsWay(hears)
+            }
+            None => ToDrop::Elsewhere,
+        }
     }
 
     /// Shows the people who wait that they are not forgotten. Call it every few seconds.

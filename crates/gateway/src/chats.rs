@@ -9,7 +9,7 @@
 use crate::error::Refusal;
 use crate::feed::{Asked, FeedEvent, FeedRead, FeedReader, LiveAnswer, turn_id};
 use crate::gateway::Gateway;
-use crate::ports::{StoreError, StoredTenant, TenantDirectory};
+use crate::ports::{HISTORY_KEPT, Outcome, StoreError, StoredTenant, TenantDirectory};
 use openclaw_ai_fabric::BudgetUsage;
 use openclaw_core::{
     AccessTier, ChatId, ChatKind, CodedError, IncomingKind, IncomingMessage, Language, Platform, Role,
@@ -28,9 +28,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How far back a conversation can be read, in messages.
-pub const MAX_REACH: usize = 2_000;
+pub const MAX_REACH: usize = HISTORY_KEPT;
 /// Beside a page, so many messages are read for those that are not shown: calls of tools and their results.
 const NOT_SHOWN: usize = 64;
+/// How long a key of a message's author stands for that message; after that it stands for another.
+const REPEATED: Duration = Duration::from_secs(24 * 3_600);
 /// How long erasing waits for a running turn to end before it goes on without it.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -73,6 +75,10 @@ pub struct SaidMessage {
     pub text: String,
     /// When.
     pub at: Timestamp,
+    /// The turn it belongs to, where that is known.
+    pub turn_id: Option<String>,
+    /// How that turn ended, when it was without an answer: the text is then the person's, or what they were told.
+    pub unanswered: Option<Outcome>,
 }
 
 /// A chat at one moment: what is remembered of it, and what goes on in it.
@@ -238,7 +244,11 @@ impl Chats {
             language: draft.language,
             sent_at: None,
         };
-        let receipts = self.gateway.receive(vec![message], None).await?;
+        let repeats_after = draft
+            .idempotency_key
+            .is_some()
+            .then(|| services.clock.now() - REPEATED);
+        let receipts = self.gateway.receive_keyed(message, repeats_after).await?;
         let receipt = receipts.first().ok_or_else(|| {
             Refusal::Store(StoreError::Unknown {
                 reason: "the store told nothing of a message".to_owned(),
@@ -273,19 +283,30 @@ impl Chats {
             limit.saturating_add(NOT_SHOWN).min(MAX_REACH)
         };
         let history = services
-            .store
-            .history(stored.key, window, u64::MAX)
+            .recall
+            .said(stored.key, window)
             .await
             .map_err(Refusal::from)?;
         let may_have_more = history.len() >= window && window < MAX_REACH;
         let began = state.live.as_ref().map(|live| live.started_at);
+        let is_open = |turn: &str| {
+            state.live.as_ref().is_some_and(|live| live.turn_id == turn)
+                || state.asked.iter().any(|asked| asked.turn_id == turn)
+        };
         let mut messages: Vec<SaidMessage> = history
             .into_iter()
-            // One turn runs at a time: what was remembered after it began is its own, which the feed has yet to end.
-            .filter(|message| began.is_none_or(|began| message.at <= began))
-            .filter(|message| before.is_none_or(|before| message.seq < before))
-            .filter(|message| matches!(message.message.role, Role::User | Role::Assistant))
-            .map(|message| SaidMessage {
+            .map(|message| (message.entry.map(turn_id), message))
+            // What belongs to a turn that the feed has yet to end is told with its end. Where the turn is not known: one
+            // runs at a time, and what was remembered after it began is its own.
+            .filter(|(turn, message)| match turn {
+                Some(turn) => !is_open(turn),
+                None => began.is_none_or(|began| message.at <= began),
+            })
+            .filter(|(_, message)| before.is_none_or(|before| message.seq < before))
+            .filter(|(_, message)| matches!(message.message.role, Role::User | Role::Assistant))
+            .map(|(turn_id, message)| SaidMessage {
+                turn_id,
+                unanswered: message.unanswered,
                 seq: message.seq,
                 role: message.message.role,
                 text: message.message.joined_text(),
@@ -357,6 +378,7 @@ impl Chats {
             }
         }
         let deleted = self.directory.delete(stored.key).await.map_err(Refusal::from)?;
+        services.recall.forget(stored.key);
         services.feeds.forget(tenant);
         if deleted {
             services.session_events.publish(None, || TenantDeleted {

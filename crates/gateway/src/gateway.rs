@@ -1,6 +1,7 @@
 //! The gateway: what can happen from outside, one method each.
 
 use crate::admission::{Admission, OpenPlaces, TurnPool};
+use crate::arrivals::Arrivals;
 use crate::commands::{self, Command};
 use crate::completion::{self, CompletionJob, CompletionRequest, CompletionRunner, CompletionStream};
 use crate::error::Refusal;
@@ -9,6 +10,7 @@ use crate::job::{Job, JobEnd};
 use crate::outbox::{Outbox, OutboxCounts};
 use crate::ports::{Accepted, EntryId, NewEntry, OpenEntry, Outcome, StoreError, Sweep};
 use crate::purse::Purse;
+use crate::recall::Recall;
 use crate::services::{GatewayParts, Needs, Retries, Routing, Services};
 use crate::turn::TurnRunner;
 use crate::words;
@@ -16,6 +18,7 @@ use openclaw_ai_fabric::{BudgetDetails, BudgetUsage, FallbackChain, SelectionReq
 use openclaw_concurrency::{Priority, ShutdownReport, Submission, WorkContext};
 use openclaw_core::{
     AccessTier, BotId, ChatId, CorrelationId, IncomingKind, IncomingMessage, Monotonic, Platform, TenantId,
+    Timestamp,
 };
 use openclaw_messenger::MessageReceived;
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
@@ -50,6 +53,17 @@ pub struct Receipt {
     pub correlation_id: CorrelationId,
 }
 
+/// How messages are taken in.
+#[derive(Debug, Default)]
+struct Terms {
+    /// What the first of them is found by, where that is known already.
+    correlation_id: Option<CorrelationId>,
+    /// What a tenant gets at first contact; `None` for the configured one.
+    tier: Option<AccessTier>,
+    /// As in [`NewEntry`].
+    repeats_after: Option<Timestamp>,
+}
+
 /// What was found at the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resumed {
@@ -80,6 +94,7 @@ struct Inner {
     services: Arc<Services>,
     pool: Arc<TurnPool>,
     admission: Arc<Admission>,
+    arrivals: Arc<Arrivals>,
     closing: CancellationToken,
     tasks: TaskTracker,
     /// When each suspended tenant was last told so.
@@ -104,6 +119,12 @@ impl JobRunner {
                 Arc::clone(&parts.store),
                 Arc::clone(&parts.clock),
             ),
+            recall: Recall::new(
+                Arc::clone(&parts.store),
+                parts.config.store_texts,
+                parts.clock.now(),
+            ),
+            renewals: Arc::default(),
             feeds: Arc::new(ChatFeeds::new(Arc::clone(&parts.clock), RESUME_WINDOW)),
             session_events: parts.events.for_source("session"),
             messenger_events: parts.events.for_source("messenger"),
@@ -155,6 +176,7 @@ impl Gateway {
                 services,
                 pool,
                 admission,
+                arrivals: Arc::default(),
                 closing: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 notices: Mutex::default(),
@@ -268,12 +290,38 @@ impl Gateway {
         self.receive_as(None, messages, tier).await
     }
 
+    /// Takes a message in whose key is its author's own: one that was accepted by `repeats_after` or earlier is another.
+    pub(crate) async fn receive_keyed(
+        &self,
+        message: IncomingMessage,
+        repeats_after: Option<Timestamp>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        let terms = Terms {
+            repeats_after,
+            ..Terms::default()
+        };
+        self.receive_on(terms, vec![message]).await
+    }
+
     /// The same for a request that is known by a correlation id already: the first of its messages goes on under it.
     pub async fn receive_as(
         &self,
         correlation_id: Option<CorrelationId>,
         messages: Vec<IncomingMessage>,
         tier: Option<AccessTier>,
+    ) -> Result<Vec<Receipt>, Refusal> {
+        let terms = Terms {
+            correlation_id,
+            tier,
+            repeats_after: None,
+        };
+        self.receive_on(terms, messages).await
+    }
+
+    async fn receive_on(
+        &self,
+        terms: Terms,
+        messages: Vec<IncomingMessage>,
     ) -> Result<Vec<Receipt>, Refusal> {
         let inner = &self.inner;
         let limit = inner.services.config.max_open_entries;
@@ -285,7 +333,7 @@ impl Gateway {
         let accepting = inner
             .services
             .runtime
-            .spawn(async move { gateway.accept(correlation_id, messages, tier, places).await });
+            .spawn(async move { gateway.accept(terms, messages, places).await });
         match accepting.await {
             Ok(receipts) => Ok(receipts?),
             Err(error) => Err(StoreError::Unknown {
@@ -297,9 +345,8 @@ impl Gateway {
 
     async fn accept(
         &self,
-        mut correlation_id: Option<CorrelationId>,
+        mut terms: Terms,
         messages: Vec<IncomingMessage>,
-        tier: Option<AccessTier>,
         mut places: OpenPlaces,
     ) -> Result<Vec<Receipt>, StoreError> {
         let services = &self.inner.services;
@@ -312,15 +359,24 @@ impl Gateway {
                     message.language = known.or(Some(services.config.default_language));
                     message
                 },
-                correlation_id: correlation_id
+                correlation_id: terms
+                    .correlation_id
                     .take()
                     .unwrap_or_else(|| CorrelationId::new(now, &*services.random)),
-                tier_if_new: tier.unwrap_or(services.config.default_tier),
+                tier_if_new: terms.tier.unwrap_or(services.config.default_tier),
                 received_at: now,
+                repeats_after: terms.repeats_after,
             })
             .collect();
         let ids: Vec<CorrelationId> = entries.iter().map(|entry| entry.correlation_id).collect();
+        let tenants = entries.iter().map(|entry| entry.message.tenant_id());
+        let gateway = self.clone();
+        let arrival = self
+            .inner
+            .arrivals
+            .begin(tenants, move |entry| gateway.admit(entry));
         let accepted = services.store.accept(entries).await?;
+        let mut brought = Vec::new();
         let mut receipts = Vec::with_capacity(accepted.len());
         for (accepted, correlation_id) in accepted.into_iter().zip(ids) {
             receipts.push(match accepted {
@@ -339,11 +395,12 @@ impl Gateway {
                     };
                     places.use_one();
                     self.welcome(&entry);
-                    self.admit(entry);
+                    brought.push(entry);
                     receipt
                 }
             });
         }
+        arrival.brings(brought);
         Ok(receipts)
     }
 
@@ -403,9 +460,14 @@ impl Gateway {
             IncomingKind::Message => match Command::parse(message.text.trim()) {
                 Some(command) => {
                     let (services, admission) = (Arc::clone(&inner.services), Arc::clone(&inner.admission));
-                    inner
-                        .admission
-                        .spawn(async move { commands::run(&services, &admission, &entry, command).await });
+                    // Before anything that was accepted after it can begin.
+                    let renewal = (command == Command::New).then(|| {
+                        let tenant = entry.tenant.tenant_id.clone();
+                        services.renewals.begin(tenant, entry.id)
+                    });
+                    inner.admission.spawn(async move {
+                        commands::run(&services, &admission, &entry, command, renewal).await
+                    });
                 }
                 None if message.text.trim().is_empty() => {
                     let has_attachments = !message.attachments.is_empty();
@@ -626,6 +688,8 @@ impl Inner {
 
     async fn sweep(&self) {
         self.services.feeds.sweep();
+        let history_before = self.services.clock.now() - self.services.config.history_retention;
+        self.services.recall.sweep(history_before);
         loop {
             let now = self.services.clock.now();
             let swept = self

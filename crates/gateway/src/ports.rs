@@ -51,6 +51,9 @@ pub struct NewEntry {
     pub tier_if_new: AccessTier,
     /// When it arrived.
     pub received_at: Timestamp,
+    /// A message of the same key is taken for a second delivery only if it was accepted after this time; one accepted
+    /// earlier gives the key up. `None` for as long as it is remembered at all.
+    pub repeats_after: Option<Timestamp>,
 }
 
 /// What became of a message that was handed in.
@@ -114,6 +117,8 @@ pub struct ReservationRecord {
     pub input_estimate: u64,
     /// The window they are taken from, into which a crash is charged.
     pub window_started_at: Timestamp,
+    /// Another budget that they are taken from as well, and its window: that of all free tenants, where there is one.
+    pub shared: Option<(String, Timestamp)>,
 }
 
 /// What a budget has used in its window.
@@ -219,6 +224,9 @@ pub enum Outcome {
     Ignored,
 }
 
+/// Of a conversation the newest messages are kept, so many.
+pub const HISTORY_KEPT: usize = 2_000;
+
 /// One message of the conversation to be remembered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewHistoryMessage {
@@ -228,6 +236,9 @@ pub struct NewHistoryMessage {
     pub tokens: u64,
     /// Which model said it, if one did.
     pub model: Option<ModelId>,
+    /// How the message ended that this belongs to, when that was without an answer: what its person wrote, and the words
+    /// they were told. Such messages are there to be read and are never told to a model.
+    pub unanswered: Option<Outcome>,
 }
 
 /// One message of the conversation as stored.
@@ -245,6 +256,10 @@ pub struct HistoryMessage {
     pub model: Option<ModelId>,
     /// When.
     pub at: Timestamp,
+    /// The entry whose end brought it; `None` for what was written before that was noted.
+    pub entry: Option<EntryId>,
+    /// As in [`NewHistoryMessage`].
+    pub unanswered: Option<Outcome>,
 }
 
 /// A piece of a reply to be delivered.
@@ -338,6 +353,8 @@ pub struct CloseEntry {
     pub now: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
+    /// What is to be remembered, in order: in the session there is, or the one to come.
+    pub history: Vec<NewHistoryMessage>,
     /// What the person is told.
     pub outbox: Vec<NewOutboxPart>,
 }
@@ -472,14 +489,19 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// Entries without an end, oldest first, after the given id.
     async fn open_entries(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<OpenEntry>, StoreError>;
 
-    /// The newest messages of the tenant's conversation since it was last forgotten, oldest first: at most
-    /// `max_messages`, at most `max_tokens` together, and at least the newest one.
+    /// What a model may be told: the newest messages of the tenant's conversation since it was last forgotten, oldest
+    /// first, without those that have no answer: at most `max_messages`, at most `max_tokens` together, and at least the
+    /// newest one.
     async fn history(
         &self,
         tenant: TenantKey,
         max_messages: usize,
         max_tokens: u64,
     ) -> Result<Vec<HistoryMessage>, StoreError>;
+
+    /// What a person may read: the newest messages of the tenant's conversation since it was last forgotten, oldest first,
+    /// with those that have no answer; at most `max_messages`.
+    async fn said(&self, tenant: TenantKey, max_messages: usize) -> Result<Vec<HistoryMessage>, StoreError>;
 
     /// Starts the tenant's conversation over: nothing said so far is told to a model again. Ends the session; returns
     /// it when there was one.
@@ -495,8 +517,10 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// Adds usage that belongs to no turn, and what it was spent on.
     async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError>;
 
-    /// Starts a budget over: its window has not begun. Nothing happens to one that is not known.
-    async fn reset_usage(&self, account: &str) -> Result<(), StoreError>;
+    /// Starts a budget over: whatever window of it began at `over` or before is over, and what is charged to one of them
+    /// later, by a turn that ends or by a crash, counts nowhere. Known from then on as a window that begins a millisecond
+    /// after `over` and in which nothing was used.
+    async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
     /// sessions past their time and without a running turn. Generations and fences stay. To be called again while [`Swept::more`].

@@ -14,12 +14,15 @@ use crate::ports::{
     ReservationRecord, StoreError, TurnGrant,
 };
 use crate::purse::{Purse, Want};
+use crate::recall::Saying;
 use crate::reply::{Address, Closing, Reply};
 use crate::services::{Needs, Services};
 use crate::step::{Followed, Step, ToolCall};
+use crate::unanswered;
 use crate::words;
 use openclaw_ai_fabric::{
-    ChatRequest, FallbackChain, FoundModel, OUTPUT_FLOOR, Reservation, RoutedRequest, estimate_tokens,
+    ChatRequest, FREE_POOL, FallbackChain, FoundModel, OUTPUT_FLOOR, Reservation, RoutedRequest,
+    estimate_tokens,
 };
 use openclaw_concurrency::WorkContext;
 use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TextFormat, TokenUsage};
@@ -27,9 +30,12 @@ use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use openclaw_session::event::{SessionActivated, SessionCreated};
 use openclaw_session::{SizedMessage, trim_history};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Model calls of one turn; a model that still calls tools after that has its last text taken for the answer.
 const MAX_STEPS: usize = 10;
+/// How long a worker waits for a conversation to be started over; the message then waits outside.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(5);
 /// Messages of the conversation that are read at most.
 const MAX_HISTORY_MESSAGES: usize = 400;
 
@@ -94,6 +100,7 @@ impl TurnRunner {
         context: &WorkContext,
     ) -> Result<(), StoreError> {
         let services = &self.services;
+        self.renewed(entry, context).await?;
         let plan = match self.plan(entry).await {
             Ok(plan) => plan,
             Err(Refusal::Store(error)) => return Err(error),
@@ -136,6 +143,7 @@ impl TurnRunner {
         };
         progress.update(|progress| {
             progress.fence = Some(grant.fence);
+            progress.generation = Some(grant.session.generation);
             progress.reservation = Some(reservation);
             progress.asked = Some(Arc::clone(&plan.model.model));
             progress.shown = entry
@@ -159,6 +167,21 @@ impl TurnRunner {
             context.mark_failed();
         }
         self.commit(entry, plan, progress, answer).await
+    }
+
+    /// Waits until the conversation has been started over, where its person asked for that before writing this.
+    async fn renewed(&self, entry: &OpenEntry, context: &WorkContext) -> Result<(), StoreError> {
+        let services = &self.services;
+        tokio::select! {
+            biased;
+            () = services.renewals.done_before(&entry.tenant.tenant_id, entry.id) => Ok(()),
+            // The turn then ends as any other that is stopped.
+            () = context.cancelled() => Ok(()),
+            // Only a store that refuses takes so long, and the worker has better to do.
+            () = services.clock.sleep(RENEWAL_PATIENCE) => Err(StoreError::Unavailable {
+                reason: "the conversation could not be started over yet".to_owned(),
+            }),
+        }
     }
 
     /// Chooses the model, reads the conversation, and sets the tokens aside.
@@ -187,7 +210,7 @@ impl TurnRunner {
         }
         let limit = services.config.max_history_tokens.min(room);
         let remembered = services
-            .store
+            .recall
             .history(entry.key, MAX_HISTORY_MESSAGES, limit)
             .await?;
         let mut messages = Vec::with_capacity(remembered.len() + 2);
@@ -253,6 +276,10 @@ impl TurnRunner {
                 tokens: plan.reservation.tokens(),
                 input_estimate: plan.reservation.input_estimate(),
                 window_started_at: plan.reservation.window_started_at(),
+                shared: plan
+                    .reservation
+                    .pool_window()
+                    .map(|window| (FREE_POOL.to_owned(), window)),
             }),
             max_attempts: self.services.config.max_attempts,
         }
@@ -408,6 +435,7 @@ impl TurnRunner {
                     tokens: estimate_tokens(&message.joined_text()) + 16,
                     message: message.clone(),
                     model: None,
+                    unanswered: None,
                 });
                 plan.request.messages.push(message);
             }
@@ -548,25 +576,22 @@ impl TurnRunner {
             let settlement = ending
                 .reservation
                 .map(|reservation| reservation.settle(answer.usage.total()));
-            let mut history = Vec::new();
-            if let (Some(question), false, true) =
-                (question, answer.said.is_empty(), services.config.store_texts)
-            {
-                history.push(NewHistoryMessage {
-                    tokens: estimate_tokens(&question.joined_text()) + 4,
-                    message: question,
-                    model: None,
-                });
-                history.extend(answer.said);
-            }
+            let now = services.clock.now();
+            let said = remembered_turn(&entry, question, &answer);
+            let saying = Saying {
+                tenant: entry.key,
+                entry: entry.id,
+                generation: ending.generation,
+                at: now,
+            };
             let committed = services
                 .store
                 .commit_turn(CommitTurn {
                     entry: entry.id,
                     fence: ending.fence,
-                    now: services.clock.now(),
+                    now,
                     outcome: answer.outcome,
-                    history,
+                    history: services.recall.to_store(&said),
                     usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
                     spent: answer.spent.clone(),
                     outbox: answer.closing.outbox,
@@ -579,6 +604,7 @@ impl TurnRunner {
                     if let Some(settlement) = &settlement {
                         services.purse.stored(settlement);
                     }
+                    services.recall.keep(saying, said);
                     services.tell_end(
                         &entry,
                         &answer.closing.text,
@@ -638,10 +664,46 @@ pub(crate) fn parts_in_place(
     }]
 }
 
+/// What stays in the conversation of a turn: the question and what was answered, as far as it came; or, where nothing
+/// was answered, what is remembered of such a message.
+fn remembered_turn(
+    entry: &OpenEntry,
+    question: Option<ChatMessage>,
+    answer: &Answer,
+) -> Vec<NewHistoryMessage> {
+    let Some(question) = question else {
+        return Vec::new();
+    };
+    let is_answered = match answer.outcome {
+        Outcome::Answered => true,
+        Outcome::Stopped => !answer.said.is_empty(),
+        Outcome::Command
+        | Outcome::Refused
+        | Outcome::Cancelled
+        | Outcome::Failed
+        | Outcome::Expired
+        | Outcome::DeadLettered
+        | Outcome::Ignored => false,
+    };
+    if !is_answered {
+        return unanswered::remembered_as(entry, question, answer.outcome, &answer.closing.text);
+    }
+    let question = NewHistoryMessage {
+        tokens: estimate_tokens(&question.joined_text()) + 4,
+        message: question,
+        model: None,
+        unanswered: None,
+    };
+    std::iter::once(question)
+        .chain(answer.said.iter().cloned())
+        .collect()
+}
+
 fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
     NewHistoryMessage {
         message: step.message(),
         tokens: usage.output_tokens.max(1),
         model: step.model.clone(),
+        unanswered: None,
     }
 }

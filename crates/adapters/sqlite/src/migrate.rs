@@ -27,6 +27,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "usage_ledger",
         sql: include_str!("../migrations/0002_usage_ledger.sql"),
     },
+    Migration {
+        version: 3,
+        name: "unanswered",
+        sql: include_str!("../migrations/0003_unanswered.sql"),
+    },
 ];
 
 // === impl Migration ===

@@ -6,5 +6,6 @@ mod chats;
 mod faults;
 mod faulty_store;
 mod hooks;
+mod order;
 mod path;
 mod world;
