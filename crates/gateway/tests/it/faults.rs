@@ -355,3 +355,28 @@ async fn a_model_that_panics_takes_its_worker_and_nothing_else() {
     faulty.world.messenger.shows("1", &[words, "echo: go on"]).await;
     assert!(faulty.world.gateway.pool().metrics().total_errors >= 1);
 }
+
+#[tokio::test]
+async fn a_turn_that_ends_after_its_budget_was_started_over_counts_nowhere() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    *world.model.gap.lock() = Duration::from_secs(2);
+    world.say("1", "one two three").await;
+    until("it runs", async || world.model.asked.lock().len() == 1).await;
+    let tenant = world.message("1", "").tenant_id();
+    let account = world.gateway.account_of(&tenant);
+    world.gateway.reset_budget(&account).await.unwrap();
+    until("it has ended", async || world.gateway.open_entries() == 0).await;
+    let in_memory = world.gateway.usage(&tenant, AccessTier::Free).await.unwrap();
+    assert_eq!((in_memory.used, in_memory.reserved), (0, 0));
+    let stored = faulty.store.usage(&account).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.used, stored.settled),
+        (0, 0),
+        "a restart would believe it"
+    );
+    world.say("1", "after it").await;
+    until("it is answered", async || world.gateway.open_entries() == 0).await;
+    let stored = faulty.store.usage(&account).await.unwrap().unwrap();
+    assert_eq!((stored.used, stored.settled), (15, 1));
+}

@@ -5,7 +5,9 @@
 mod chats;
 mod faults;
 mod faulty_store;
+mod history;
 mod hooks;
 mod order;
 mod path;
+mod queue;
 mod world;
