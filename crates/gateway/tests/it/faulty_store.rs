@@ -134,6 +134,7 @@ impl FaultyStore {
 #[async_trait]
 impl TurnStore for FaultyStore {
     async fn accept(&self, entries: Vec<NewEntry>) -> Result<Vec<Accepted>, StoreError> {
+        self.delay("accept").await;
         self.ask("accept")?;
         let accepted = self.store.accept(entries).await?;
         if self.scattered.load(Ordering::SeqCst)

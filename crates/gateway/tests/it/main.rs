@@ -9,5 +9,6 @@ mod history;
 mod hooks;
 mod order;
 mod path;
+mod promises;
 mod queue;
 mod world;
