@@ -4,22 +4,21 @@
 //! in turn, one session at a time. They enter the pool as its level falls, so that waiting outside is as fair as
 //! waiting inside. Nothing here is the truth: what waits is in the store, and a restart finds it there.
 
-use crate::error::Refusal;
+mod supervise;
+mod taking_out;
+
+pub(crate) use self::taking_out::{Dropped, ToDrop};
+
 use crate::job::{Job, JobEnd, TurnJob};
-use crate::ledger::row_of_lost_call;
-use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
-use crate::purse::Purse;
-use crate::queue::{QueueId, QueuedItem, WaitingEntry};
-use crate::recall::Saying;
+use crate::ports::{EntryId, OpenEntry, Outcome};
+use crate::queue::QueueId;
 use crate::services::Services;
-use crate::turn::parts_in_place;
-use crate::unanswered;
 use crate::words;
 use openclaw_concurrency::{
-    Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, RequestError,
-    Scheduled, Submission, Ticket, WorkerPool,
+    Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, Scheduled,
+    Submission, WorkerPool,
 };
-use openclaw_core::{CodedError, Monotonic, TenantId, TokenUsage};
+use openclaw_core::{Monotonic, TenantId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,9 +31,6 @@ use tokio_util::task::TaskTracker;
 
 /// The pool the gateway works with.
 pub type TurnPool = WorkerPool<Job, JobEnd>;
-
-/// After a store failure, an entry, or its end, is tried again this much later.
-const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Chats that are shown a typing indicator while they wait, at most, per round.
 const TYPING_AT_ONCE: usize = 64;
 
@@ -81,25 +77,6 @@ enum Fate {
     Stopped,
     /// An operator wants it out of the queue, and waits for the end of that.
     Dropped(oneshot::Sender<Option<Dropped>>),
-}
-
-/// Something that an operator took out of the queue.
-#[derive(Debug)]
-pub(crate) struct Dropped {
-    pub(crate) item: QueuedItem,
-    /// Whether its end is in the store.
-    pub(crate) stored: bool,
-}
-
-/// Where something is that an operator wants out of the queue.
-#[derive(Debug)]
-pub(crate) enum ToDrop {
-    /// It waited; whoever has it must end it.
-    Taken(QueuedItem, OpenEntry),
-    /// On its way to another place. It ends there; `None` when a worker was quicker.
-    OnItsWay(oneshot::Receiver<Option<Dropped>>),
-    /// Not here.
-    Elsewhere,
 }
 
 /// Places among the open entries, taken before anybody knows how many will be needed. Those not used are given back
@@ -336,310 +313,6 @@ impl Admission {
         }
     }
 
-    /// Whether an operator has dropped the tenant's turn on its way into the pool. Its session is free then.
-    fn dropped_meanwhile(&self, key: &Arc<str>) -> Option<oneshot::Sender<Option<Dropped>>> {
-        let mut room = self.room.lock();
-        let (_, running) = room.running.get_mut(key)?;
-        let Running::Between(fate @ Fate::Dropped(_)) = running else {
-            return None;
-        };
-        let Fate::Dropped(told) = std::mem::take(fate) else {
-            return None;
-        };
-        room.running.remove(key);
-        room.scheduler.release(key);
-        Some(told)
-    }
-
-    fn item_of(&self, submission: &Submission<OpenEntry>) -> QueuedItem {
-        let waiting = WaitingEntry::of_submission(submission);
-        QueuedItem::in_inbox(&submission.request, &waiting, self.services.clock.monotonic())
-    }
-
-    async fn end_dropped(
-        self: Arc<Self>,
-        item: QueuedItem,
-        entry: OpenEntry,
-        told: oneshot::Sender<Option<Dropped>>,
-    ) {
-        let stored = self.close_dropped(entry).await;
-        // Nobody waits for it any more: it has ended all the same.
-        told.send(Some(Dropped { item, stored })).ok();
-    }
-
-    /// Takes what waits in the pool under this name out of it.
-    pub(crate) fn drop_in_pool(&self, id: QueueId) -> impl Future<Output = Option<Dropped>> + Send + use<> {
-        let now = self.services.clock.monotonic();
-        let dropped = self.pool.drop_waiting(|waiting| {
-            let item = QueuedItem::in_pool(&waiting, now);
-            let turn = match waiting.request {
-                Job::Turn(turn) => Some(Arc::clone(&turn.progress)),
-                Job::Completion(_) => None,
-            };
-            (item.id == id).then_some((item, turn))
-        });
-        async move {
-            let (item, turn) = dropped?;
-            let stored = match turn {
-                Some(turn) => turn.drop_stored().await,
-                None => true,
-            };
-            Some(Dropped { item, stored })
-        }
-    }
-
-    /// Waits for a turn's worker and makes sure that the entry has an end, or is run again.
-    async fn supervise(self: Arc<Self>, key: Arc<str>, id: WaitingId, job: TurnJob, ticket: Ticket<JobEnd>) {
-        let ended = match ticket.await {
-            Ok(JobEnd::Ended) => true,
-            Ok(JobEnd::NotStored) => {
-                if self.put_back(&key, id, &job).await {
-                    return self.feed();
-                }
-                false
-            }
-            Err(RequestError::ShuttingDown) => {
-                self.hand_back(&job).await;
-                false
-            }
-            Err(RequestError::Cancelled) => {
-                self.end(&job, Outcome::Stopped, None).await;
-                true
-            }
-            Err(error @ RequestError::Dropped) => {
-                let stored = self
-                    .end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
-                    .await;
-                job.progress.was_dropped(stored);
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, correlation_id = %job.entry.correlation_id, "turn ended from outside");
-                self.end(&job, Outcome::Failed, Some(&Refusal::Worker(error)))
-                    .await;
-                true
-            }
-        };
-        {
-            let mut room = self.room.lock();
-            room.running.remove(&key);
-            room.scheduler.release(&key);
-        }
-        if ended {
-            self.ended();
-        }
-        self.feed();
-    }
-
-    /// Lets a turn that could not be stored wait a moment and puts its entry back, before everything that came after
-    /// it: the session stays taken meanwhile. `false` when it is not to be run again.
-    async fn put_back(self: &Arc<Self>, key: &Arc<str>, id: WaitingId, job: &TurnJob) -> bool {
-        self.room
-            .lock()
-            .running
-            .insert(Arc::clone(key), (job.entry.id, Running::Between(Fate::On)));
-        self.pause().await;
-        if self.is_closing() {
-            return false;
-        }
-        let mut entry = OpenEntry::clone(&job.entry);
-        let shown = job.progress.read(|progress| progress.shown.clone());
-        if !shown.is_empty() {
-            // What the turn has shown is edited by the next one, not sent anew.
-            entry.shown = shown
-                .into_iter()
-                .map(|(part, message_id)| ShownPart { part, message_id })
-                .collect();
-        }
-        let submission = self.submission(entry);
-        let (fate, taken) = {
-            let mut room = self.room.lock();
-            let fate = match room.running.remove(key) {
-                Some((_, Running::Between(fate))) => fate,
-                Some((_, Running::InPool(_))) | None => Fate::On,
-            };
-            let id = room.scheduler.requeue_front(Scheduled { id, submission });
-            if matches!(fate, Fate::On) {
-                let waiting = room.waiting.entry(Arc::clone(key)).or_default();
-                waiting.push((id, job.entry.id));
-                (fate, None)
-            } else {
-                (fate, room.scheduler.remove(id))
-            }
-        };
-        let Some(Scheduled { submission, .. }) = taken else {
-            return true;
-        };
-        let admission = Arc::clone(self);
-        match fate {
-            Fate::Dropped(told) => {
-                let item = self.item_of(&submission);
-                self.spawn(async move { admission.end_dropped(item, submission.request, told).await });
-            }
-            Fate::Stopped | Fate::On => {
-                let entry = submission.request;
-                self.spawn(async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await });
-            }
-        }
-        true
-    }
-
-    /// Waits before the store is asked again, not longer than until the shutdown begins.
-    async fn pause(&self) {
-        tokio::select! {
-            () = self.services.clock.sleep(STORE_RETRY) => {}
-            () = self.closing.cancelled() => {}
-        }
-    }
-
-    /// Ends an entry that no turn is running for, however long the store refuses. At a shutdown it stays open, for the
-    /// next start: `false`.
-    pub(crate) async fn close_entry(
-        &self,
-        entry: &OpenEntry,
-        outcome: Outcome,
-        words: &str,
-        refusal: Option<&Refusal>,
-    ) -> bool {
-        let stored = self.close_until_stored(entry, outcome, words, refusal).await;
-        self.ended();
-        stored
-    }
-
-    async fn close_until_stored(
-        &self,
-        entry: &OpenEntry,
-        outcome: Outcome,
-        words: &str,
-        refusal: Option<&Refusal>,
-    ) -> bool {
-        loop {
-            match self.services.close_entry(entry, outcome, words, refusal).await {
-                Ok(()) => return true,
-                Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
-                    tracing::warn!(%error, entry = entry.id.0, "the end of an entry is not stored yet");
-                    self.pause().await;
-                }
-                Err(error) => {
-                    lost(entry.id, &error);
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Ends a turn whose worker is gone, with words in the place of what it has shown. Whether its end is in the store.
-    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) -> bool {
-        let services = &self.services;
-        let entry = &job.entry;
-        let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
-        // What is on its way into the chat must be known before its place is taken. A platform's call takes seconds at most.
-        let at_rest = Arc::clone(&job.progress).acting().await;
-        let ended = job.progress.end();
-        drop(at_rest);
-        let Some(ending) = ended else {
-            // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
-            let words = text.unwrap_or_default();
-            return self.close_until_stored(entry, outcome, &words, refusal).await;
-        };
-        let spent = match (&ending.reservation, &ending.asked) {
-            (Some(reservation), Some(model)) => {
-                let usage = TokenUsage {
-                    input_tokens: reservation.input_estimate(),
-                    output_tokens: ending.said.tokens(),
-                    estimated: true,
-                };
-                let tenant = &entry.tenant;
-                let now = services.clock.now();
-                vec![row_of_lost_call(
-                    model,
-                    usage,
-                    &tenant.tenant_id,
-                    tenant.tier,
-                    now,
-                )]
-            }
-            (Some(_) | None, _) => Vec::new(),
-        };
-        let settlement = ending.reservation.map(|reservation| {
-            let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
-            reservation.settle(spent)
-        });
-        let outbox = match (&text, services.has_chat(&entry.tenant.tenant_id)) {
-            (Some(text), true) => parts_in_place(entry, &ending.shown, text),
-            (Some(_) | None, _) => Vec::new(),
-        };
-        let now = services.clock.now();
-        let said = unanswered::remembered(entry, outcome, text.as_deref().unwrap_or_default());
-        let saying = Saying {
-            tenant: entry.key,
-            entry: entry.id,
-            generation: ending.generation,
-            at: now,
-        };
-        let commit = CommitTurn {
-            entry: entry.id,
-            fence: ending.fence,
-            now,
-            outcome,
-            history: services.recall.to_store(&said),
-            usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
-            spent,
-            outbox,
-            session_ttl: services.config.session_ttl,
-        };
-        let committed = loop {
-            match services.store.commit_turn(commit.clone()).await {
-                Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
-                    tracing::warn!(%error, entry = entry.id.0, "the end of a turn is not stored yet");
-                    self.pause().await;
-                }
-                committed => break committed,
-            }
-        };
-        match committed {
-            Ok(parts) => {
-                if let Some(settlement) = &settlement {
-                    services.purse.stored(settlement);
-                }
-                services.recall.keep(saying, said);
-                let text = text.unwrap_or_default();
-                services.tell_refused(entry, &text, refusal);
-                services.outbox.deliver(parts).await;
-                // The words stand in the first message shown; the others are no longer part of anything.
-                if !text.is_empty() {
-                    let mut shown = ending.shown;
-                    shown.sort_by_key(|(part, _)| *part);
-                    services
-                        .remove(entry, shown.into_iter().skip(1).map(|(_, id)| id).collect())
-                        .await;
-                }
-                true
-            }
-            Err(error) => {
-                if let Some(settlement) = &settlement {
-                    services.purse.store_later(settlement, commit.spent);
-                }
-                // Stale: another turn has ended it.
-                let ended = matches!(error, StoreError::Stale);
-                if !ended {
-                    lost(entry.id, &error);
-                }
-                ended
-            }
-        }
-    }
-
-    async fn hand_back(&self, job: &TurnJob) {
-        if let Some(ending) = job.progress.end() {
-            let now = self.services.clock.now();
-            match self.services.store.release(job.entry.id, ending.fence, now).await {
-                Ok(()) | Err(StoreError::Stale) => {}
-                Err(error) => lost(job.entry.id, &error),
-            }
-        }
-    }
-
     async fn refuse_late(&self, entry: OpenEntry) {
         let paused = self.pool.is_paused();
         let words = if paused {
@@ -666,105 +339,6 @@ impl Admission {
             let admission = Arc::clone(self);
             let entry = scheduled.submission.request;
             self.spawn(async move { admission.refuse_late(entry).await });
-        }
-    }
-
-    /// Stops a tenant's turn and ends what waits behind it; of these only what was accepted before `command`, where one
-    /// says so: what its person wrote after it is to be answered. Returns whether there was anything. Dropping the future
-    /// abandons the wait, not the ends.
-    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId, command: Option<EntryId>) -> bool {
-        let key = key_of(tenant);
-        let is_meant = |entry: EntryId| command.is_none_or(|command| entry < command);
-        let (canceller, is_running, waiting) = {
-            let mut room = self.room.lock();
-            let room = &mut *room;
-            let mut waiting = Vec::new();
-            if let Some(ids) = room.waiting.get_mut(&key) {
-                ids.retain(|(id, entry)| {
-                    if is_meant(*entry) {
-                        waiting.extend(room.scheduler.remove(*id));
-                    }
-                    !is_meant(*entry)
-                });
-                if ids.is_empty() {
-                    room.waiting.remove(&key);
-                }
-            }
-            let running = room.running.get_mut(&key).filter(|(entry, _)| is_meant(*entry));
-            let is_running = running.is_some();
-            let canceller = match running {
-                Some((_, Running::InPool(canceller))) => Some(canceller.clone()),
-                Some((_, Running::Between(fate))) => {
-                    if matches!(fate, Fate::On) {
-                        *fate = Fate::Stopped;
-                    }
-                    None
-                }
-                None => None,
-            };
-            (canceller, is_running, waiting)
-        };
-        let anything = is_running || !waiting.is_empty();
-        if let Some(canceller) = canceller {
-            canceller.cancel();
-        }
-        let ends: Vec<_> = waiting
-            .into_iter()
-            .map(|scheduled| {
-                let admission = Arc::clone(self);
-                let entry = scheduled.submission.request;
-                self.tasks.spawn_on(
-                    async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await },
-                    &self.services.runtime,
-                )
-            })
-            .collect();
-        futures::future::join_all(ends).await;
-        anything
-    }
-
-    /// Looks at everything in the waiting room, in no order. `look` runs under the room's lock and must be quick.
-    pub(crate) fn waiting<X>(&self, mut look: impl FnMut(&OpenEntry, &WaitingEntry<'_>) -> X) -> Vec<X> {
-        let room = self.room.lock();
-        room.scheduler
-            .queued()
-            .map(|queued| look(&queued.submission.request, &WaitingEntry::of(&queued)))
-            .collect()
-    }
-
-    /// Takes an entry out of the waiting room, or has it taken out where it is going.
-    pub(crate) fn find_to_drop(&self, wanted: EntryId) -> ToDrop {
-        let now = self.services.clock.monotonic();
-        let mut room = self.room.lock();
-        let waiting = room.scheduler.queued().find_map(|queued| {
-            let entry = &queued.submission.request;
-            (entry.id == wanted).then(|| {
-                (
-                    queued.id,
-                    QueuedItem::in_inbox(entry, &WaitingEntry::of(&queued), now),
-                )
-            })
-        });
-        if let Some((id, item)) = waiting {
-            return match room.scheduler.remove(id) {
-                Some(scheduled) => {
-                    room.left(&scheduled);
-                    ToDrop::Taken(item, scheduled.submission.request)
-                }
-                None => ToDrop::Elsewhere,
-            };
-        }
-        let on_its_way = room.running.values_mut().find_map(|running| match running {
-            (entry, Running::Between(fate @ Fate::On)) if *entry == wanted => Some(fate),
-            _ => None,
-        });
-        match on_its_way {
-            Some(fate) => {
-                let (told, hears) = oneshot::channel();
-                *fate = Fate::Dropped(told);
-                ToDrop::OnItsWay(hears)
-            }
-            None => ToDrop::Elsewhere,
         }
     }
 
@@ -841,9 +415,4 @@ impl Room {
 
 fn key_of(tenant: &TenantId) -> Arc<str> {
     Arc::from(tenant.to_string())
-}
-
-fn lost(entry: EntryId, error: &StoreError) {
-    // The entry is still open in the store and is taken up again at the next start.
-    tracing::error!(%error, entry = entry.0, "the end of an entry was not stored");
 }
