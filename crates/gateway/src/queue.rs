@@ -174,7 +174,8 @@ impl Gateway {
         for _ in 0..2 {
             if let QueueId::Turn(wanted) = id {
                 match self.admission().find_to_drop(wanted) {
-                    ToDrop::Taken(item, entry) => {
+                    ToDrop::Taken(taken) => {
+                        let (item, entry) = *taken;
                         let stored = self.admission().close_dropped(entry).await;
                         return Dropped { item, stored }.told().map(Some);
                     }

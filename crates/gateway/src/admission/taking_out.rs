@@ -21,7 +21,7 @@ pub(crate) struct Dropped {
 #[derive(Debug)]
 pub(crate) enum ToDrop {
     /// It waited; whoever has it must end it.
-    Taken(QueuedItem, OpenEntry),
+    Taken(Box<(QueuedItem, OpenEntry)>),
     /// On its way to another place. It ends there; `None` when a worker was quicker.
     OnItsWay(oneshot::Receiver<Option<Dropped>>),
     /// Not here.
@@ -163,7 +163,7 @@ impl Admission {
             return match room.scheduler.remove(id) {
                 Some(scheduled) => {
                     room.left(&scheduled);
-                    ToDrop::Taken(item, scheduled.submission.request)
+                    ToDrop::Taken(Box::new((item, scheduled.submission.request)))
                 }
                 None => ToDrop::Elsewhere,
             };
