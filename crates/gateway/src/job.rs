@@ -47,6 +47,9 @@ pub(crate) struct TurnProgress {
 pub(crate) struct Progress {
     /// The right to write the turn's results, from `begin_turn` until somebody ends the turn.
     pub(crate) fence: Option<Fence>,
+    /// The right of a turn whose end the store refused. Its reservation is still in the store, though what it has cost
+    /// is settled.
+    pub(crate) refused: Option<Fence>,
     /// Of the turn's session.
     pub(crate) generation: Option<u64>,
     /// What the turn may spend. Settled by whoever ends it.

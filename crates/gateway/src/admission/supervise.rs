@@ -76,9 +76,16 @@ impl Admission {
             .lock()
             .running
             .insert(Arc::clone(key), (job.entry.id, Running::Between(Fate::On)));
-        self.pause().await;
-        if self.is_closing() {
-            return false;
+        loop {
+            self.pause().await;
+            // At the stop, too: the next start would charge the turn once more.
+            let given_back = self.give_back(job).await;
+            if self.is_closing() {
+                return false;
+            }
+            if given_back {
+                break;
+            }
         }
         let mut entry = OpenEntry::clone(&job.entry);
         let shown = job.progress.read(|progress| progress.shown.clone());
@@ -120,6 +127,36 @@ impl Admission {
             }
         }
         true
+    }
+
+    /// Gives a turn back whose end the store refused. What it has cost is stored without it, and first: its reservation,
+    /// which is gone then, must be charged neither beside that nor in its place. `false` when the store still refuses.
+    async fn give_back(&self, job: &TurnJob) -> bool {
+        let services = &self.services;
+        let Some(fence) = job.progress.read(|progress| progress.refused) else {
+            return true;
+        };
+        let given_back = match services.purse.flush().await {
+            Ok(()) => {
+                let now = services.clock.now();
+                services.store.release(job.entry.id, fence, now).await
+            }
+            Err(error) => Err(error),
+        };
+        match given_back {
+            Ok(()) | Err(StoreError::Stale) => {
+                job.progress.update(|progress| progress.refused = None);
+                true
+            }
+            Err(error @ StoreError::Unavailable { .. }) => {
+                tracing::warn!(%error, entry = job.entry.id.0, "a turn is not given back yet");
+                false
+            }
+            Err(error) => {
+                lost(job.entry.id, &error);
+                true
+            }
+        }
     }
 
     /// Waits before the store is asked again, not longer than until the shutdown begins.

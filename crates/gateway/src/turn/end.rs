@@ -41,6 +41,7 @@ impl TurnRunner {
         };
         let services = Arc::clone(&self.services);
         let entry = Arc::clone(entry);
+        let progress = Arc::clone(progress);
         let question = plan
             .request
             .messages
@@ -96,6 +97,7 @@ impl TurnRunner {
                     if let Some(settlement) = &settlement {
                         services.purse.store_later(settlement, answer.spent);
                     }
+                    progress.update(|progress| progress.refused = Some(ending.fence));
                     if matches!(error, StoreError::Stale) {
                         Ok(())
                     } else {

@@ -4,9 +4,9 @@ use crate::faults::{Faulty, faulty, until};
 use crate::hooks::plug;
 use crate::world::World;
 use openclaw_concurrency::RequestError;
-use openclaw_core::{CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId};
-use openclaw_gateway::ports::{Outcome, TenantDirectory, TurnStore};
-use openclaw_gateway::{ChatError, Chats, Draft, GatewayConfig, Posted};
+use openclaw_core::{Clock, CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId};
+use openclaw_gateway::ports::{CloseEntry, Outcome, TenantDirectory, TurnStore};
+use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, GatewayConfig, Posted, QueueId};
 use openclaw_plugins::{HookName, HookResult};
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,6 +202,35 @@ async fn what_is_dropped_while_another_is_answered_is_read_at_once() {
     assert_eq!(snapshot.messages[0].turn_id, Some(item.id.to_string()));
     assert_eq!(snapshot.asked.len(), 1, "the other one only");
     assert!(snapshot.live.is_some());
+}
+
+#[tokio::test]
+async fn a_message_that_has_its_end_is_not_told_another() {
+    let chat = Chat::open(|config| config.store_texts = false).await;
+    let world = chat.world();
+    world.gateway.pause();
+    let mut reader = chat.chats.subscribe(&chat.tenant, None);
+    chat.say("question").await;
+    let item = world.gateway.queue().remove(0);
+    let QueueId::Turn(entry) = item.id else {
+        panic!("{item:?}");
+    };
+    let close = CloseEntry {
+        entry,
+        now: chat.faulty.clock.now(),
+        outcome: Outcome::Failed,
+        history: Vec::new(),
+        outbox: Vec::new(),
+    };
+    chat.faulty.store.close(close).await.unwrap().unwrap();
+    world.gateway.drop_queued(item.id).await.unwrap().unwrap();
+    let told = std::iter::from_fn(|| reader.try_next());
+    let ends = told.filter(|read| match read {
+        FeedRead::Event { event, .. } => matches!(**event, FeedEvent::TurnFailed { .. }),
+        FeedRead::Reset { .. } | FeedRead::Closed => false,
+    });
+    assert_eq!(ends.count(), 0);
+    assert_eq!(chat.reads().await, []);
 }
 
 #[tokio::test]

@@ -124,15 +124,18 @@ async fn what_is_urgent_is_taken_first_and_nobody_waits_for_another_persons_floo
         world.say("1", "flood").await;
     }
     world.say("2", "quiet").await;
+    for person in 10..20 {
+        world.say(&person.to_string(), "hurried").await;
+    }
     let urgent = world.message("3", "urgent");
     world
         .gateway
         .receive(vec![urgent], Some(AccessTier::Premium))
         .await
         .unwrap();
+    // Each answer takes long enough for those handed over together to have asked.
+    *world.model.gap.lock() = Duration::from_millis(20);
     world.gateway.resume();
-    world.messenger.shows("3", &["echo: urgent"]).await;
-    world.messenger.shows("2", &["echo: quiet"]).await;
     let waiting = async {
         while world.gateway.open_entries() > 0 {
             tokio::task::yield_now().await;
@@ -149,7 +152,8 @@ async fn what_is_urgent_is_taken_first_and_nobody_waits_for_another_persons_floo
     let place = |text: &str| asked.iter().position(|asked| asked == text).unwrap();
     // Workers run side by side: whoever was handed over first need not be the first to ask.
     assert!(place("urgent") < 4, "{asked:?}");
-    assert!(place("quiet") < 6, "{asked:?}");
+    assert!(place("urgent") < place("hurried"), "{asked:?}");
+    assert!(place("quiet") < 7, "{asked:?}");
 }
 
 #[tokio::test]
@@ -182,4 +186,49 @@ async fn without_room_in_the_budget_no_model_is_asked() {
         "{shown:?}"
     );
     assert_eq!(world.model.asked.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_turn_has_spent_is_stored_later_when_its_end_could_not_be() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    faulty.store.refuse("commit_turn", 1);
+    world.say("1", "hello").await;
+    until("it is answered", async || world.gateway.open_entries() == 0).await;
+    assert_eq!(world.model.asked.lock().len(), 2, "it was asked again");
+    world.gateway.flush_usage().await.unwrap();
+    let account = world.gateway.account_of(&world.message("1", "").tenant_id());
+    let stored = faulty.store.usage(&account).await.unwrap().unwrap();
+    assert_eq!((stored.used, stored.settled), (30, 2));
+}
+
+#[tokio::test]
+async fn a_turn_whose_worker_broke_is_charged_what_it_asked_for() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    world.model.says(|_| panic!("as the test wants"));
+    world.say("1", "hello").await;
+    until("it has its end", async || world.gateway.open_entries() == 0).await;
+    let tenant = world.message("1", "").tenant_id();
+    let in_memory = world.gateway.usage(&tenant, AccessTier::Free).await.unwrap();
+    let stored = faulty
+        .store
+        .usage(&world.gateway.account_of(&tenant))
+        .await
+        .unwrap();
+    let stored = stored.map_or((0, 0), |stored| (stored.used, stored.settled));
+    assert!(in_memory.used > 0);
+    assert_eq!(stored, (in_memory.used, 1), "a restart knows it too");
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_for_long_is_no_crash_of_the_turn() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    faulty.store.refuse("commit_turn", 5);
+    world.say("1", "hello").await;
+    world.messenger.shows("1", &["echo: hello"]).await;
+    until("it is answered", async || world.gateway.open_entries() == 0).await;
+    assert_eq!(world.messenger.texts("1"), ["echo: hello"]);
+    assert_eq!(faulty.store.left("commit_turn"), 0);
 }
