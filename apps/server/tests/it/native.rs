@@ -298,7 +298,7 @@ async fn a_message_without_an_answer_is_read_again_with_what_was_said_of_it() {
     provider.clear_script();
     let next = person.post(&chat, "next").await;
     watch.until("turn.finished").await;
-    let told = &provider.requests().last().unwrap().body["messages"];
+    let told = provider.requests().last().unwrap().body["messages"].clone();
     assert_eq!(
         told.as_array().unwrap().len(),
         1,
