@@ -576,8 +576,8 @@ async fn two_people_never_see_each_others_words() {
         one.messages(&one_chat).await.to_string(),
         two.messages(&two_chat).await.to_string(),
     );
-    assert!(one_text.contains("red") && !one_text.contains("blue"));
-    assert!(two_text.contains("blue") && !two_text.contains("red"));
+    assert!(one_text.contains("echo: red") && !one_text.contains("blue"));
+    assert!(two_text.contains("echo: blue") && !two_text.contains("echo: red"));
 }
 
 #[tokio::test]
