@@ -3,8 +3,10 @@
 use crate::error::Refusal;
 use crate::feed::{FeedEvent, turn_id};
 use crate::ports::{CloseEntry, EntryId, OpenEntry, Outcome, StoreError};
+use crate::recall::Saying;
 use crate::services::Services;
 use crate::turn::parts_in_place;
+use crate::unanswered;
 use openclaw_core::{CodedError, MessageId, TenantId, TokenUsage};
 use openclaw_plugins::{HookContext, HookName};
 use std::sync::Arc;
@@ -59,15 +61,25 @@ impl Services {
                 .collect();
             parts_in_place(entry, &shown, words)
         };
+        let now = self.clock.now();
+        let said = unanswered::remembered(entry, outcome, words);
         let close = CloseEntry {
             entry: entry.id,
-            now: self.clock.now(),
+            now,
             outcome,
+            history: self.recall.to_store(&said),
             outbox,
         };
         let Some(parts) = self.store.close(close).await? else {
             return Ok(());
         };
+        let saying = Saying {
+            tenant: entry.key,
+            entry: entry.id,
+            generation: None,
+            at: now,
+        };
+        self.recall.keep(saying, said);
         match refusal {
             Some(_) => self.tell_refused(entry, words, refusal),
             None => self.tell_plain_end(entry, outcome, words),

@@ -393,6 +393,8 @@ fn shown(snapshot: &ChatSnapshot) -> Value {
                 },
                 "text": message.text,
                 "at": message.at.to_string(),
+                "turnId": message.turn_id,
+                "unanswered": message.unanswered,
             })
         })
         .collect();
