@@ -4,6 +4,8 @@
 
 mod attack;
 mod cli;
+mod described;
+mod errors;
 mod fabric;
 mod faults;
 mod first_path;

@@ -5,6 +5,7 @@ mod coming_back;
 mod conversation;
 mod description;
 mod ending;
+mod events;
 mod limits;
 mod once;
 mod owners;

@@ -5,6 +5,7 @@ use anyhow::Result;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -27,7 +28,9 @@ struct Inner {
     target: watch::Sender<Target>,
     /// Every connection there was, oldest first.
     tapes: Mutex<Vec<Arc<Mutex<Tape>>>>,
-    /// The next one comes last.
+    /// How many pieces of questions went over the line.
+    asked: AtomicUsize,
+    /// The rule for the next cut.
     cut: Mutex<Option<(Cut, AfterCut)>>,
     /// How many cuts were made by a rule.
     cuts: watch::Sender<usize>,
@@ -52,6 +55,7 @@ impl Line {
         let inner = Arc::new(Inner {
             target: watch::Sender::new(Some(server)),
             tapes: Mutex::default(),
+            asked: AtomicUsize::new(0),
             cut: Mutex::default(),
             cuts: watch::Sender::new(0),
         });
@@ -95,7 +99,15 @@ impl Line {
     /// Every time the page listened to a chat, oldest first.
     pub(super) fn listened(&self) -> Vec<Listening> {
         let tapes = self.inner.tapes.lock();
-        tapes.iter().flat_map(|tape| tape.lock().listened()).collect()
+        let mut listened: Vec<(usize, Listening)> = tapes
+            .iter()
+            .filter_map(|tape| {
+                let tape = tape.lock();
+                Some((tape.asked_as, tape.listened()?))
+            })
+            .collect();
+        listened.sort_by_key(|(asked_as, _)| *asked_as);
+        listened.into_iter().map(|(_, one)| one).collect()
     }
 }
 
@@ -138,17 +150,26 @@ async fn carry(here: TcpStream, inner: Arc<Inner>) {
     let (from_here, to_here) = here.into_split();
     let (from_there, to_there) = there.into_split();
     tokio::select! {
-        () = asks(from_here, to_there, &tape) => {}
+        () = asks(from_here, to_there, &tape, &inner) => {}
         () = answers(from_there, to_here, &tape, &inner) => {}
         _cut = target.changed() => {}
     }
 }
 
-async fn asks(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, tape: &Mutex<Tape>) {
+async fn asks(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    tape: &Mutex<Tape>,
+    inner: &Inner,
+) {
     let mut piece = vec![0; 16 << 10];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
         let piece = piece.get(..length).unwrap_or_default();
-        tape.lock().asked.extend_from_slice(piece);
+        {
+            let mut tape = tape.lock();
+            tape.asked.extend_from_slice(piece);
+            tape.asked_as = inner.asked.fetch_add(1, Ordering::Relaxed);
+        }
         if to.write_all(piece).await.is_err() {
             return;
         }

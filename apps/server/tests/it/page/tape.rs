@@ -4,6 +4,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Tape {
     pub(super) asked: Vec<u8>,
+    /// Which of all the line's pieces of questions its newest was: a browser opens connections before it needs them.
+    pub(super) asked_as: usize,
     /// Only what was let through.
     pub(super) answered: Vec<u8>,
 }
@@ -128,6 +130,7 @@ mod tests {
             answered: b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\
                 d\r\nretry: 1\nid: \r\n3\r\n6\n\n\r\nff\r\nid: 7\nevent: text.delta\ndata: {}\n\nid: 8\nevent: text.d"
                 .to_vec(),
+            ..Tape::default()
         };
         assert!(tape.carries_events());
         let listening = tape.listened().unwrap();
