@@ -4,6 +4,7 @@
 
 mod attack;
 mod cli;
+mod commands;
 mod described;
 mod errors;
 mod fabric;
@@ -14,6 +15,7 @@ mod native;
 mod newcomer;
 mod operator;
 mod page;
+mod polling;
 mod process_workers;
 mod refusals;
 mod sdk;
