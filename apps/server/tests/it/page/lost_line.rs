@@ -22,44 +22,65 @@ fn beginning_of(answered: &[u8], name: &str, number: usize) -> Option<usize> {
     places(answered.get(..at)?, b"id: ").pop()
 }
 
-/// The page came back once: it said what it had seen, and was sent what followed, once.
+/// The page came back once: it said what it had seen, and was sent what followed, once. Of what was under way when the
+/// line was cut a browser may have seen less than was sent.
 #[track_caller]
-fn came_back_with_what_it_had(listened: &[Listening]) {
+fn came_back_once(listened: &[Listening]) -> [&Listening; 2] {
     let [first, second] = listened else {
         panic!("it listened twice: {listened:?}");
     };
-    assert_eq!(second.in_header, first.reached(), "what it said it had seen");
-    assert_eq!(second.opened_at, first.reached(), "where it was taken up");
-    let ids: Vec<u64> = [first, second]
-        .iter()
-        .flat_map(|one| &one.events)
-        .map(|(id, _)| *id)
-        .collect();
-    let start = first.opened_at.expect("the stream says where it starts");
-    let expected: Vec<u64> = (start + 1..).take(ids.len()).collect();
+    let said = second.in_header.expect("it says what it has seen");
+    assert!(
+        first.opened_at <= Some(said) && Some(said) <= first.reached(),
+        "{listened:?}"
+    );
+    assert_eq!(second.opened_at, Some(said), "it is taken up there");
+    let ids: Vec<u64> = second.events.iter().map(|(id, _)| *id).collect();
+    let expected: Vec<u64> = (said + 1..).take(ids.len()).collect();
     assert_eq!(ids, expected, "nothing lost, nothing twice");
-    let names = [first.names(), second.names()].concat();
+    let seen = first.events.iter().filter(|(id, _)| *id <= said);
+    let names: Vec<&str> = seen
+        .chain(&second.events)
+        .map(|(_, name)| name.as_str())
+        .collect();
     let count = |name: &str| names.iter().filter(|found| **found == name).count();
     assert_eq!(
         (count("turn.started"), count("turn.finished"), count("reset")),
         (1, 1, 0),
         "{names:?}"
     );
+    [first, second]
 }
 
-/// Cuts the line once at the place that is named and lets the page come back.
+/// The text while it is being streamed is just this.
+fn shows(text: &str) -> String {
+    format!("document.querySelector('.raw')?.textContent === '{text}'")
+}
+
+/// Lets the page show the first words, cuts the line in what comes next, and lets the page come back. What was shown
+/// before was shown in time, so that the page has to know of all of it.
 async fn cut_once(
     scene: &Scene,
     words: &str,
+    shown: usize,
     place: impl FnMut(&[u8]) -> Option<usize> + Send + 'static,
 ) -> Result<Vec<Listening>> {
     let line = Line::to(scene.server.address()).await?;
     let page = scene.browser.visitor().await?;
     page.open(&line.url("/")).await?;
-    scene.answers_slowly(words, Duration::from_millis(30));
+    let gate = Gate::new();
+    let pieces: Vec<&str> = words.split_inclusive(' ').collect();
+    let answer = Answer::pieces(pieces.clone())
+        .with_gap(Duration::from_millis(30))
+        .with_halt(u64::try_from(shown)?, &gate);
+    scene.provider.answer_with(move |_| Some(answer.clone()));
     line.cut_at(AfterCut::Open, place);
     page.eval(WATCH_TEXT).await?;
     say(&page, "Count").await?;
+    if shown > 0 {
+        page.wait_for(&shows(&pieces[..shown].concat())).await?;
+    }
+    gate.open();
     line.was_cut(1).await?;
     page.wait_for(IDLE).await?;
     assert_eq!(
@@ -68,72 +89,76 @@ async fn cut_once(
     );
     streamed_exactly(&page, words).await?;
     nothing_odd(&page, &line.url("/")).await?;
-    Ok(line.listened())
+    let listened = line.listened();
+    let [first, second] = came_back_once(&listened);
+    if shown > 0 {
+        assert_eq!(second.in_header, first.reached(), "all that was shown");
+    }
+    Ok(listened)
 }
 
 #[tokio::test]
 async fn a_cut_line_is_picked_up_without_a_lost_or_doubled_word() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
+    let Some(scene) = Scene::set_with(word_by_word).await? else {
         return Ok(());
     };
     let whole = numbered_words(60);
-    let listened = cut_once(&scene, &whole, |answered| beginning_of(answered, "text.delta", 5)).await?;
-    came_back_with_what_it_had(&listened);
-    assert!(listened[0].names().contains(&"text.delta") && listened[1].names().contains(&"text.delta"));
+    let listened = cut_once(&scene, &whole, 5, |answered| {
+        beginning_of(answered, "text.delta", 6)
+    })
+    .await?;
+    let words = |one: &Listening| one.names().iter().filter(|name| **name == "text.delta").count();
+    assert_eq!((words(&listened[0]), words(&listened[1])), (5, 55));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_line_cut_within_a_letter_gives_the_whole_word_again() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
+    let Some(scene) = Scene::set_with(word_by_word).await? else {
         return Ok(());
     };
     let whole = (1..=60)
         .map(|number| format!("слово{number}"))
         .collect::<Vec<_>>()
         .join(" ");
-    let listened = cut_once(&scene, &whole, |answered| {
-        let event = beginning_of(answered, "text.delta", 5)?;
+    cut_once(&scene, &whole, 5, |answered| {
+        let event = beginning_of(answered, "text.delta", 6)?;
         // Between the two bytes of the first letter.
         let letter = *places(answered.get(event..)?, "с".as_bytes()).first()?;
         Some(event + letter + 1)
     })
     .await?;
-    came_back_with_what_it_had(&listened);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_line_cut_before_the_first_word_gives_all_of_them() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
+    let Some(scene) = Scene::set_with(word_by_word).await? else {
         return Ok(());
     };
     let whole = numbered_words(60);
-    let listened = cut_once(&scene, &whole, |answered| beginning_of(answered, "text.delta", 1)).await?;
-    came_back_with_what_it_had(&listened);
+    let listened = cut_once(&scene, &whole, 0, |answered| {
+        beginning_of(answered, "text.delta", 1)
+    })
+    .await?;
     assert!(!listened[0].names().contains(&"text.delta"), "{listened:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_line_cut_before_the_end_of_a_turn_gives_the_end_alone() -> Result<()> {
-    let Some(scene) = Scene::set().await? else {
+    let Some(scene) = Scene::set_with(word_by_word).await? else {
         return Ok(());
     };
     let whole = numbered_words(20);
-    let listened = cut_once(&scene, &whole, |answered| {
-        beginning_of(answered, "turn.finished", 1)
-    })
-    .await?;
-    came_back_with_what_it_had(&listened);
-    assert_eq!(listened[1].names(), ["turn.finished"]);
-    // The same in the middle of that event.
-    let listened = cut_once(&scene, &whole, |answered| {
-        beginning_of(answered, "turn.finished", 1).map(|at| at + "id: 1".len())
-    })
-    .await?;
-    came_back_with_what_it_had(&listened);
-    assert_eq!(listened[1].names(), ["turn.finished"]);
+    // Before that event, and in the middle of it.
+    for further in [0, "id: 1".len()] {
+        let listened = cut_once(&scene, &whole, 20, move |answered| {
+            beginning_of(answered, "turn.finished", 1).map(|at| at + further)
+        })
+        .await?;
+        assert_eq!(listened[1].names(), ["turn.finished"]);
+    }
     Ok(())
 }
 
@@ -164,7 +189,7 @@ async fn a_line_that_is_down_for_long_is_told_of_and_keeps_the_draft() -> Result
         ["You: Count".to_owned(), format!("OpenClaw: {whole}")]
     );
     streamed_exactly(&page, &whole).await?;
-    came_back_with_what_it_had(&line.listened());
+    came_back_once(&line.listened());
     assert_eq!(
         page.text("document.querySelector('#text').value").await?,
         "a draft"
@@ -228,18 +253,19 @@ async fn a_page_that_missed_too_much_is_given_the_whole_and_goes_on_from_there()
     page.open(&line.url("/")).await?;
     let seen = 10;
     let whole = numbered_words(usize::try_from(seen + MISSED)? + 40);
-    let (went_away, came_back) = (Gate::new(), Gate::new());
+    let (goes_away, came_back) = (Gate::new(), Gate::new());
     let answer = Answer::pieces(whole.split_inclusive(' '))
-        .with_halt(seen, &went_away)
+        .with_halt(seen, &goes_away)
         .with_halt(seen + MISSED, &came_back);
     scene.provider.answer_with(move |_| Some(answer.clone()));
     line.cut_at(AfterCut::Closed, |answered| {
-        beginning_of(answered, "text.delta", 5)
+        beginning_of(answered, "text.delta", 11)
     });
     page.eval(WATCH_TEXT).await?;
     say(&page, "Count").await?;
+    page.wait_for(&shows(&format!("{} ", numbered_words(10)))).await?;
+    goes_away.open();
     line.was_cut(1).await?;
-    went_away.open();
     let chat = page.text("localStorage.getItem('openclaw.chat')").await?;
     let cookie = line.cookie().context("a visitor has a cookie")?;
     let last = format!("word{}", seen + MISSED);
