@@ -17,6 +17,7 @@ mod operator;
 mod page;
 mod polling;
 mod process_workers;
+mod proven;
 mod refusals;
 mod sdk;
 mod setup;
