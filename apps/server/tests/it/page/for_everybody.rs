@@ -78,6 +78,15 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     assert_eq!(thread(&page).await?[0], "You: one\ntwo");
     assert_eq!(page.text(focused).await?, "text");
 
+    // Sent by its button, which makes room for another: the focus is not lost with it.
+    page.type_text("three").await?;
+    page.press("Tab").await?;
+    page.press("Enter").await?;
+    page.wait_for("document.querySelectorAll('.answer').length === 2")
+        .await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.text(focused).await?, "text");
+
     // Around the page, in reading order.
     page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "send");

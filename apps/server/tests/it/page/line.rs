@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// Where connections lead; `None` while the line is cut.
 type Target = Option<SocketAddr>;
-/// Where to cut, given all that has come on a connection that carries events; told once.
+/// Where to cut, given all that has come in answer on a connection; told once.
 type Cut = Box<dyn FnMut(&[u8]) -> Option<usize> + Send>;
 
 /// A port that leads to the server while the line is whole.
@@ -215,7 +215,7 @@ impl Inner {
     fn place_of_cut(&self, tape: &Tape) -> Option<(usize, AfterCut)> {
         let mut rule = self.cut.lock();
         let (place, after) = rule.as_mut()?;
-        let found = tape.carries_events().then(|| place(&tape.answered)).flatten()?;
+        let found = place(&tape.answered)?;
         let after = *after;
         *rule = None;
         Some((found, after))

@@ -364,3 +364,37 @@ async fn a_message_sent_into_a_cut_line_arrives_once() -> Result<()> {
     assert_eq!(thread(&page).await?, expected, "the server has it so as well");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_message_whose_receipt_is_lost_is_sent_again_and_answered_once() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let line = Line::to(scene.server.address()).await?;
+    let page = scene.browser.visitor().await?;
+    page.open(&line.url("/")).await?;
+    assert_eq!(converse(&page, "one").await?, "echo: one");
+    // The receipt is lost as a whole, and in its middle.
+    for (number, head_is_lost) in [(2, true), (3, false)] {
+        line.cut_at(AfterCut::Open, move |answered| {
+            let body = format!("\r\n\r\n{{\"turnId\":\"turn_{number}\"}}");
+            let body = *places(answered, body.as_bytes()).first()?;
+            let head = places(answered.get(..body)?, b"HTTP/1.1 202").pop()?;
+            Some(if head_is_lost { head } else { body + 10 })
+        });
+        say(&page, &format!("number {number}")).await?;
+        line.was_cut(number - 1).await?;
+        page.wait_for(IDLE).await?;
+    }
+    let expected = [
+        "You: one",
+        "OpenClaw: echo: one",
+        "You: number 2",
+        "OpenClaw: echo: number 2",
+        "You: number 3",
+        "OpenClaw: echo: number 3",
+    ];
+    assert_eq!(thread(&page).await?, expected);
+    assert_eq!(scene.provider.stats().requests, 3);
+    Ok(())
+}

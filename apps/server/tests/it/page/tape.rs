@@ -24,11 +24,6 @@ pub(super) struct Listening {
 }
 
 impl Tape {
-    /// Whether the connection's last answer is a stream of events.
-    pub(super) fn carries_events(&self) -> bool {
-        self.streams().next_back().is_some()
-    }
-
     /// The cookie that was given out on it.
     pub(super) fn cookie(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.answered);
@@ -132,7 +127,6 @@ mod tests {
                 .to_vec(),
             ..Tape::default()
         };
-        assert!(tape.carries_events());
         let listening = tape.listened().unwrap();
         assert_eq!((listening.in_address, listening.in_header), (Some(5), Some(6)));
         assert_eq!(listening.opened_at, Some(6));
