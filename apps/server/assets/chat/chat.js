@@ -510,12 +510,12 @@ function refresh() {
   $.new.hidden = empty;
   $.delete.hidden = chat === null;
   // The focused button must not vanish under the person's hands.
-  const focused = document.activeElement === $.send || document.activeElement === $.stop;
+  const focused = document.activeElement;
   $.send.hidden = busy;
   $.stop.hidden = !busy;
   $.send.setAttribute("aria-disabled", String($.text.value.trim() === "" || !navigator.onLine));
   $.stop.setAttribute("aria-disabled", String(stopping));
-  if (focused && !document.activeElement.checkVisibility()) $.text.focus();
+  if (focused === (busy ? $.send : $.stop)) $.text.focus();
   follow();
 }
 
@@ -812,6 +812,8 @@ async function deliver(turn) {
       answer = null;
     }
     if (posting !== turn) return null;
+    // An answer that was cut short is none.
+    if (answer?.ok && !answer.content) answer = null;
     if (answer?.ok) { banner(null); return answer.content.turnId; }
     // The chat is gone, or the cookie that opened it: the message begins a new one.
     if (isGone(answer) && chat !== null && tries < 3) {

@@ -4,6 +4,9 @@
 
 mod attack;
 mod cli;
+mod commands;
+mod described;
+mod errors;
 mod fabric;
 mod faces;
 mod faults;
@@ -13,7 +16,9 @@ mod native;
 mod newcomer;
 mod operator;
 mod page;
+mod polling;
 mod process_workers;
+mod proven;
 mod refusals;
 mod sdk;
 mod setup;

@@ -166,7 +166,11 @@ async fn last_word(app: &App, tenant: &TenantId) {
 /// What an event says beside its name.
 fn data(event: &FeedEvent) -> Value {
     let mut tagged = serde_json::to_value(event).unwrap_or_default();
-    tagged.get_mut("data").map(Value::take).unwrap_or_default()
+    let mut data = tagged.get_mut("data").map(Value::take).unwrap_or_default();
+    if let Some(problem) = data.get_mut("problem").and_then(Value::as_object_mut) {
+        crate::problem::complete(problem);
+    }
+    data
 }
 
 /// JSON holds no line feed of its own, so that an event's data is one line.
