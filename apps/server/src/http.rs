@@ -12,18 +12,19 @@ mod openai;
 mod openapi;
 mod page;
 mod problems;
+mod readiness;
 mod webhook;
 
 use crate::accept::ConnectionCounts;
 use crate::config::sections::ServerSection;
 use crate::keys::KeyRing;
 use crate::openai_wire::ApiError;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::prometheus::{Counters, status_label};
 use crate::reload::Reloader;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -119,8 +120,8 @@ pub(crate) struct Route {
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/livez", health::alive),
-        get("/health", health::alive),
-        get("/readyz", health::ready),
+        get("/health", readiness::health),
+        get("/readyz", readiness::ready),
         get("/metrics", health::metrics),
         get("/", page::page),
         get("/chat", page::page),
@@ -209,8 +210,13 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let began = app.clock.monotonic();
     request.extensions_mut().insert(id);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let request = request.map(|body| body::in_time(body, &app.clock, app.limits.body_time));
     let mut response = next.run(request).await;
+    if is_unread_path(&response) {
+        response = not_found(method, uri, Some(Extension(id))).await;
+    }
+    problem::name(&mut response, id);
     let status = status_label(response.status());
     app.counters.http_requests.bump([route, status]);
     app.counters
@@ -220,6 +226,13 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Whether an extractor refused a path whose escapes are no text, in words of its own. Such a name names nothing.
+fn is_unread_path(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    response.status() == StatusCode::BAD_REQUEST
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
 }
 
 /// The routes as label values: a closed set, whatever is asked for.

@@ -61,6 +61,7 @@ pub(crate) const MEANINGS: &[Meaning] = &[
     row("INVALID_STATE_TRANSITION", S::CONFLICT, "conflict", "Its state does not allow this"),
     row("RATE_LIMIT", S::TOO_MANY_REQUESTS, "rate_limit_exceeded", "Too many requests"),
     row("TOKEN_BUDGET_EXCEEDED", S::TOO_MANY_REQUESTS, "insufficient_quota", "The daily token budget is used up"),
+    row("TOKEN_BUDGET_TOO_SMALL", S::TOO_MANY_REQUESTS, "insufficient_quota", "The request needs more than the whole daily token budget"),
     row("BACKPRESSURE", S::SERVICE_UNAVAILABLE, "overloaded", "The server is at capacity"),
     row("QUEUE_FULL", S::SERVICE_UNAVAILABLE, "overloaded", "The server is at capacity"),
     row("REQUEST_EXPIRED", S::SERVICE_UNAVAILABLE, "overloaded", "The request waited too long"),
@@ -86,6 +87,9 @@ pub(crate) const INTERNAL: Meaning = row(
     "internal_error",
     "Something went wrong here",
 );
+
+/// How long a server that stops may take until it, or another, is there again.
+pub(crate) const RESTART: Duration = Duration::from_secs(5);
 
 /// A problem as RFC 9457 has it.
 #[derive(Clone, Debug)]
@@ -113,6 +117,25 @@ pub(crate) fn slug(code: &str) -> String {
     code.to_ascii_lowercase().replace('_', "-")
 }
 
+/// Adds to a problem that has its `code` what only this edge knows: the `type` that opens, the `title` and the `status`
+/// the same problem has where it is a response of its own. What a problem does not have is left out.
+pub(crate) fn complete(problem: &mut Map<String, Value>) {
+    let meaning = meaning(problem.get("code").and_then(Value::as_str).unwrap_or_default());
+    problem.insert("type".into(), format!("/problems/{}", slug(meaning.code)).into());
+    problem.insert("title".into(), meaning.title.into());
+    problem.insert("status".into(), meaning.status.as_u16().into());
+    problem.retain(|_, value| !value.is_null());
+}
+
+/// When to come again after an error, where that can be said.
+pub(crate) fn retry_after(error: &dyn CodedError) -> Option<Duration> {
+    match error.code() {
+        // Whoever refuses knows that the server stops, and not when there is one again.
+        "SHUTTING_DOWN" => Some(RESTART),
+        _ => error.retry_after(),
+    }
+}
+
 /// The value of `Retry-After`: whole seconds, rounded up, at least one.
 pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
     wait.as_secs()
@@ -130,7 +153,7 @@ impl Problem {
             code: error.code(),
             detail: error.user_message(language).into_owned(),
             correlation_id: None,
-            retry_after: error.retry_after(),
+            retry_after: retry_after(error),
             extra: Map::new(),
         }
     }
@@ -201,7 +224,21 @@ impl IntoResponse for Problem {
         if self.meaning.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if self.correlation_id.is_none() {
+            response.extensions_mut().insert(Unnamed(self));
+        }
         response
+    }
+}
+
+/// A problem made where the request's id was not at hand.
+#[derive(Clone, Debug)]
+struct Unnamed(Problem);
+
+/// Gives a response's problem the request's id, if it has none: whoever made it, it can be asked about.
+pub(crate) fn name(response: &mut Response, id: CorrelationId) {
+    if let Some(Unnamed(problem)) = response.extensions_mut().remove() {
+        *response.body_mut() = problem.with_correlation_id(id).to_json().to_string().into();
     }
 }
 

@@ -43,6 +43,12 @@ fn short_name(name: &str) -> String {
     }
 }
 
+/// The head of a table from its names with `|` between them; a name that is missing is empty.
+pub(crate) fn head<const N: usize>(names: &str) -> [String; N] {
+    let mut names = names.split('|');
+    std::array::from_fn(|_| names.next().unwrap_or_default().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

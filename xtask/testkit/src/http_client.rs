@@ -296,6 +296,23 @@ impl SseReader {
         }
     }
 
+    /// The rest of the answer as it is, not as events.
+    ///
+    /// # Errors
+    /// When it did not end in time or was cut.
+    pub async fn whole(mut self) -> Result<Reply> {
+        let rest = tokio::time::timeout(self.limit, self.body.collect())
+            .await
+            .with_context(|| format!("the body did not end within {:?}", self.limit))?
+            .context("the body was cut")?;
+        self.buffer.extend_from_slice(&rest.to_bytes());
+        Ok(Reply {
+            status: self.status,
+            headers: self.headers,
+            body: self.buffer.freeze(),
+        })
+    }
+
     /// All events to the end of the body.
     ///
     /// # Errors

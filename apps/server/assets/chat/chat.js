@@ -510,12 +510,12 @@ function refresh() {
   $.new.hidden = empty;
   $.delete.hidden = chat === null;
   // The focused button must not vanish under the person's hands.
-  const focused = document.activeElement === $.send || document.activeElement === $.stop;
+  const focused = document.activeElement;
   $.send.hidden = busy;
   $.stop.hidden = !busy;
   $.send.setAttribute("aria-disabled", String($.text.value.trim() === "" || !navigator.onLine));
   $.stop.setAttribute("aria-disabled", String(stopping));
-  if (focused && !document.activeElement.checkVisibility()) $.text.focus();
+  if (focused === (busy ? $.send : $.stop)) $.text.focus();
   follow();
 }
 
@@ -632,11 +632,21 @@ function take(name, data) {
   refresh();
 }
 
+/** The question that was shown last, and its element. */
+let asked = {};
+
 function showMessage(message) {
-  if (message.role === "user") return showQuestion(message.text);
+  if (message.role === "user") {
+    asked = { question: message.text, mine: showQuestion(message.text) };
+    return;
+  }
   const element = article("assistant", "answer");
-  element.append(make("div", "body", markdown(message.text)));
-  return element;
+  if (message.unanswered) {
+    element.classList.toggle("failed", message.unanswered !== "stopped");
+    note({ ...asked, element }, make("span", "", message.text), true);
+  } else {
+    element.append(make("div", "body", markdown(message.text)));
+  }
 }
 
 /** Shows what the server knows, in place of what is shown. */
@@ -802,6 +812,8 @@ async function deliver(turn) {
       answer = null;
     }
     if (posting !== turn) return null;
+    // An answer that was cut short is none.
+    if (answer?.ok && !answer.content) answer = null;
     if (answer?.ok) { banner(null); return answer.content.turnId; }
     // The chat is gone, or the cookie that opened it: the message begins a new one.
     if (isGone(answer) && chat !== null && tries < 3) {

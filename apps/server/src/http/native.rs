@@ -71,6 +71,7 @@ struct Call {
     parts: Parts,
     body: Body,
     language: Language,
+    correlation_id: CorrelationId,
 }
 
 type Answer = Result<Response, Problem>;
@@ -198,6 +199,7 @@ pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: R
             caller,
             body,
             language,
+            correlation_id,
             ..
         } = call;
         let text = input::text(
@@ -208,6 +210,7 @@ pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: R
             text,
             idempotency_key,
             language: own_language,
+            correlation_id: Some(correlation_id),
         };
         // A program can come again later; a person would rather wait.
         let ask_first = !caller.is_visitor();
@@ -347,6 +350,7 @@ async fn serve(
         parts,
         body,
         language,
+        correlation_id: id,
     })
     .await;
     let mut response = finished(answer, id);
@@ -396,6 +400,8 @@ fn shown(snapshot: &ChatSnapshot, ids: &TurnIds) -> Value {
                 },
                 "text": message.text,
                 "at": message.at.to_string(),
+                "turnId": message.turn_id,
+                "unanswered": message.unanswered,
             })
         })
         .collect();

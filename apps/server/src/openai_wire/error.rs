@@ -1,6 +1,6 @@
 //! The error object of `/v1`: `{ "error": { "message", "type", "param", "code" } }`.
 
-use crate::problem::{meaning, retry_after_seconds};
+use crate::problem::{meaning, retry_after, retry_after_seconds};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -53,7 +53,7 @@ impl ApiError {
                 _ => None,
             },
             code: meaning.openai,
-            retry_after: error.retry_after(),
+            retry_after: retry_after(error),
         }
     }
 

@@ -2,6 +2,7 @@
 //! line. A model that is merely slow is no reason to say anything.
 
 use crate::client::{Credential, Server};
+use crate::texts::Texts;
 use openclaw_http_client::Client;
 use serde_json::Value;
 use std::convert::Infallible;
@@ -37,7 +38,7 @@ pub(super) async fn tell(server: &Server, client: &Client) -> Infallible {
             && let Some(wait) = seen
         {
             // Whoever closed standard error wants to be told nothing.
-            writeln!(std::io::stderr().lock(), "{}", words(wait)).ok();
+            writeln!(std::io::stderr().lock(), "{}", words(wait, server.texts())).ok();
         }
         told = seen;
     }
@@ -88,12 +89,10 @@ fn says_paused(readiness: &str) -> bool {
     readiness.lines().any(|line| line.starts_with("paused"))
 }
 
-fn words(wait: Wait) -> String {
+fn words(wait: Wait, texts: Texts) -> String {
     match wait {
-        Wait::Paused => {
-            "answering is paused by the operator; the message waits\n  next  openclaw queue resume".to_owned()
-        }
-        Wait::InLine(place) => format!("waiting for a worker; place {place} in line"),
+        Wait::Paused => texts.send_paused(),
+        Wait::InLine(place) => texts.send_place(&place),
     }
 }
 

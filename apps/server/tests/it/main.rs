@@ -4,7 +4,11 @@
 
 mod attack;
 mod cli;
+mod commands;
+mod described;
+mod errors;
 mod fabric;
+mod faces;
 mod faults;
 mod first_path;
 mod kill;
@@ -12,11 +16,14 @@ mod native;
 mod newcomer;
 mod operator;
 mod page;
+mod polling;
 mod printed;
 mod process_workers;
+mod proven;
 mod refusals;
 mod sdk;
 mod setup;
+mod trouble;
 mod waiting;
 
 /// The binary under test.

@@ -52,6 +52,8 @@ const SCENARIOS: &[&str] = &[
     "the_rate_of_a_key_is_a_rate_limit_error",
     "the_sdk_waits_and_tries_again",
     "a_used_up_budget_is_insufficient_quota",
+    "a_budget_used_up_in_mid_stream_lets_the_answer_end_and_refuses_the_next",
+    "a_user_is_a_tenant_of_its_own",
     "leaving_a_stream_ends_the_call",
     "cancelling_a_stream_ends_the_call",
     "a_time_limit_of_the_client_ends_the_call",
@@ -99,6 +101,8 @@ async fn world(configuration: &str) -> World {
     let server = ServerSetup::new(BINARY)
         .data_dir(directory.path())
         .env("OPENCLAW__AI_FABRIC__PROVIDERS__0__BASE_URL", provider.base_url())
+        // The log tells whose each call was.
+        .env("LOG_LEVEL", "debug")
         .start()
         .await
         .unwrap();
@@ -188,6 +192,7 @@ async fn every_scenario(sdk: &Sdk, more: &[&str]) {
         "metered": world.key(limited("metered")).await,
         "hurried": world.key(limited("hurried")).await,
         "patient": world.key(limited("patient")).await,
+        "drainer": world.key(json!({ "user": "drainer", "tier": "free", "unlimited": true })).await,
         "spender": world.key(json!({ "user": "spender", "tier": "free", "unlimited": true })).await,
     });
     pass(sdk, &[SCENARIOS, more].concat(), asked, || world.server.log()).await;
@@ -197,6 +202,16 @@ async fn every_scenario(sdk: &Sdk, more: &[&str]) {
         [] as [Value; 0],
         "what is refused costs nothing"
     );
+    let log = world.server.log();
+    for tenant in [
+        "api:operator:tenant-ann",
+        "api:operator:tenant-bob",
+        "api:drainer:default",
+    ] {
+        // An event's content stands in its line as a text.
+        let named = format!(r#"\"tenantId\":\"{tenant}\""#);
+        assert!(log.contains(&named), "{tenant} asked for nothing");
+    }
     let patient = world.asked_of("patient");
     let mut texts: Vec<String> = patient
         .iter()

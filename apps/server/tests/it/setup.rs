@@ -47,6 +47,13 @@ pub(crate) fn without_limits(setup: ServerSetup) -> ServerSetup {
         )
 }
 
+/// Every word is an event of its own.
+pub(crate) fn word_by_word(setup: ServerSetup) -> ServerSetup {
+    setup
+        .env("OPENCLAW__STREAMING__API__FLUSH_TOKEN_THRESHOLD", "1")
+        .env("OPENCLAW__STREAMING__WEB__FLUSH_TOKEN_THRESHOLD", "1")
+}
+
 /// A plain server with a provider and no messenger.
 pub(crate) async fn api_world(
     change: impl FnOnce(ServerSetup) -> ServerSetup,

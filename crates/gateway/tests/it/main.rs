@@ -5,6 +5,10 @@
 mod chats;
 mod faults;
 mod faulty_store;
+mod history;
 mod hooks;
+mod order;
 mod path;
+mod promises;
+mod queue;
 mod world;

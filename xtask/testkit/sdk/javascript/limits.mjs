@@ -55,6 +55,34 @@ scenario("a_used_up_budget_is_insufficient_quota", async () => {
   equal(statuses, [200, 429, 429, 429], "nothing was tried again");
 });
 
+scenario("a_budget_used_up_in_mid_stream_lets_the_answer_end_and_refuses_the_next", async () => {
+  const one = client("drainer", { maxRetries: 3 });
+  const stream = await one.chat.completions.create({
+    model: "overspends", messages: user("go on"), stream: true, stream_options: { include_usage: true },
+  });
+  let text = "";
+  let usage = null;
+  for await (const chunk of stream) {
+    text += chunk.choices[0]?.delta.content ?? "";
+    usage = chunk.usage ?? usage;
+  }
+  equal(text, "more than there was");
+  equal(usage.total_tokens, 12_000);
+  const { headers } = await refused(
+    openai.RateLimitError,
+    () => one.chat.completions.create({ model: "never-asked", messages: user("more"), stream: true }),
+    { status: 429, code: "insufficient_quota", type: "insufficient_quota" },
+  );
+  holds(Number(headers.get("retry-after")) > 60, "tomorrow, not at once");
+});
+
+scenario("a_user_is_a_tenant_of_its_own", async () => {
+  for (const name of ["tenant-ann", "tenant-bob"]) {
+    const answer = await client().chat.completions.create({ model: "usage-7-2", messages: user("hi"), user: name });
+    equal(answer.choices[0].message.content, "counted");
+  }
+});
+
 scenario("a_server_at_capacity_is_tried_again", async () => {
   await refused(
     openai.InternalServerError,
@@ -62,10 +90,21 @@ scenario("a_server_at_capacity_is_tried_again", async () => {
     { status: 503, code: "overloaded", type: "server_error" },
   );
   const statuses = [];
-  const answer = await client("key", { maxRetries: 20, fetch: watched(statuses) }).chat.completions.create({
+  const waits = [];
+  let heard = null;
+  const timed = async (url, init) => {
+    if (heard) waits.push(performance.now() - heard.at - heard.wait);
+    const response = await fetch(url, init);
+    statuses.push(response.status);
+    const wait = Number(response.headers.get("retry-after-ms"));
+    heard = wait ? { at: performance.now(), wait } : null;
+    return response;
+  };
+  const answer = await client("key", { maxRetries: 20, fetch: timed }).chat.completions.create({
     model: "came-through", messages: user("hi"),
   });
   equal(answer.choices[0].message.content, "noted");
   holds(statuses[0] === 503 && statuses.at(-1) === 200, statuses);
   equal(new Set(statuses), new Set([503, 200]));
+  holds(waits.length > 0 && Math.min(...waits) > -5, `tried again before it was told to: ${waits}`);
 });

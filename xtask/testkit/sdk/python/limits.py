@@ -68,9 +68,45 @@ def a_used_up_budget_is_insufficient_quota():
 
 
 @scenario
+def a_budget_used_up_in_mid_stream_lets_the_answer_end_and_refuses_the_next():
+    one = client("drainer", max_retries=3)
+    stream = one.chat.completions.create(
+        model="overspends", messages=user("go on"), stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    equal("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices), "more than there was")
+    equal(chunks[-1].usage.total_tokens, 12_000)
+    error = refused(
+        openai.RateLimitError,
+        lambda: one.chat.completions.create(model="never-asked", messages=user("more"), stream=True),
+        status_code=429, code="insufficient_quota", type="insufficient_quota",
+    )
+    holds(int(error.response.headers["retry-after"]) > 60, "tomorrow, not at once")
+
+
+@scenario
+def a_user_is_a_tenant_of_its_own():
+    for name in ["tenant-ann", "tenant-bob"]:
+        answer = client().chat.completions.create(model="usage-7-2", messages=user("hi"), user=name)
+        equal(answer.choices[0].message.content, "counted")
+
+
+@scenario
 def a_server_at_capacity_is_tried_again():
-    statuses = []
-    http = openai.DefaultHttpxClient(event_hooks={"response": [lambda response: statuses.append(response.status_code)]})
+    statuses, waits = [], []
+    answered = told = 0.0
+
+    def asked(_request):
+        if told:
+            waits.append((time.monotonic() - answered) * 1000 - told)
+
+    def heard(response):
+        nonlocal answered, told
+        answered = time.monotonic()
+        statuses.append(response.status_code)
+        told = float(response.headers.get("retry-after-ms", 0))
+
+    http = openai.DefaultHttpxClient(event_hooks={"request": [asked], "response": [heard]})
     refused(
         openai.InternalServerError,
         lambda: client().chat.completions.create(model="never-asked", messages=user("hi")),
@@ -82,3 +118,4 @@ def a_server_at_capacity_is_tried_again():
     equal(raw.parse().choices[0].message.content, "noted")
     holds(statuses[0] == 503 and statuses[-1] == 200, statuses)
     equal(set(statuses), {503, 200})
+    holds(waits and min(waits) > -5, f"tried again before it was told to: {waits}")

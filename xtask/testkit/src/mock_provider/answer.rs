@@ -19,6 +19,8 @@ pub struct Answer {
     pub end: End,
     /// What a stream that does not end well waits for before it ends so; `None` does not wait.
     pub gate: Option<Gate>,
+    /// Before so many pieces a stream waits for the gate.
+    pub halts: Vec<(u64, Gate)>,
     /// Prompt and completion tokens reported; `None` estimates them from the lengths.
     pub usage: Option<(u64, u64)>,
     /// How they are reported.
@@ -116,6 +118,7 @@ impl Answer {
             content,
             end: End::Complete,
             gate: None,
+            halts: Vec::new(),
             usage: None,
             usage_form: UsageForm::default(),
             finish_reason: "stop",
@@ -198,6 +201,13 @@ impl Answer {
     #[must_use]
     pub fn with_gate(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
+        self
+    }
+
+    /// The same, waiting for the gate when so many pieces have been sent.
+    #[must_use]
+    pub fn with_halt(mut self, pieces: u64, gate: &Gate) -> Self {
+        self.halts.push((pieces, gate.clone()));
         self
     }
 

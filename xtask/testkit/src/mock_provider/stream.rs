@@ -1,6 +1,7 @@
 //! Streams as they are written: pieces, pauses, and the ways not to end well.
 
 use super::answer::{Answer, Content, End};
+use super::gate::Gate;
 use super::serve::Body;
 use super::stats::Counters;
 use super::wire::{Head, Piece, quoted};
@@ -86,15 +87,27 @@ impl Prepared {
         }
     }
 
-    /// Waits for the gate, unless the reader goes away first.
+    /// Waits for the gate of the end, unless the reader goes away first.
     async fn pass_gate(&self, to: &Frames) -> Result<(), Gone> {
-        let Some(gate) = &self.answer.gate else {
-            return Ok(());
-        };
-        tokio::select! {
-            () = gate.pass() => Ok(()),
-            () = to.closed() => Err(Gone),
+        match &self.answer.gate {
+            Some(gate) => pass(gate, to).await,
+            None => Ok(()),
         }
+    }
+
+    /// Waits for the gates before this piece, unless the reader goes away first.
+    async fn pass_halts(&self, index: u64, to: &Frames) -> Result<(), Gone> {
+        for (_, gate) in self.answer.halts.iter().filter(|(before, _)| *before == index) {
+            pass(gate, to).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn pass(gate: &Gate, to: &Frames) -> Result<(), Gone> {
+    tokio::select! {
+        () = gate.pass() => Ok(()),
+        () = to.closed() => Err(Gone),
     }
 }
 
@@ -123,6 +136,7 @@ pub(super) async fn write_stream(counters: &Counters, prepared: &Prepared, to: &
     }
     let count = prepared.piece_count();
     for index in 0..=count {
+        prepared.pass_halts(index, to).await?;
         if prepared.answer.end.is_after(index) {
             counters.faults.fetch_add(1, Relaxed);
             prepared.pass_gate(to).await?;

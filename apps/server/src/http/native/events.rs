@@ -173,6 +173,9 @@ fn data(event: &FeedEvent, ids: &TurnIds) -> Value {
     if let Some(turn) = data.get_mut("turnId") {
         *turn = ids.public(turn.as_str().unwrap_or_default()).into();
     }
+    if let Some(problem) = data.get_mut("problem").and_then(Value::as_object_mut) {
+        crate::problem::complete(problem);
+    }
     data
 }
 

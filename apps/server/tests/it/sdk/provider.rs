@@ -15,6 +15,7 @@ pub(super) fn answer(request: &RecordedRequest) -> Option<Answer> {
         "patient" | "came-through" => Answer::text("noted"),
         "usage-7-2" => Answer::text("counted").with_usage(7, 2),
         "usage-4900-5000" => Answer::text("spent").with_usage(4_900, 5_000),
+        "overspends" => Answer::pieces(["more ", "than ", "there ", "was"]).with_usage(2_000, 10_000),
         "too-long" => Answer {
             finish_reason: "length",
             ..Answer::text("as far as")
