@@ -92,7 +92,7 @@ fn says_paused(readiness: &str) -> bool {
 fn words(wait: Wait, texts: Texts) -> String {
     match wait {
         Wait::Paused => texts.send_paused(),
-        Wait::InLine(place) => texts.send_place(&place),
+        Wait::InLine(place) => texts.send_place(place),
     }
 }
 
