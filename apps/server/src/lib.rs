@@ -20,6 +20,7 @@ mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
+mod housekeeping;
 mod intake;
 mod keys;
 mod keys_cli;

@@ -21,6 +21,8 @@ pub const OUTPUT_FLOOR: u64 = 256;
 pub const FREE_POOL: &str = "tier:free";
 /// Per cent of the limit at which a warning is published.
 const WARNING_PERCENT: u64 = 80;
+/// Room for so many accounts is kept, however few there are.
+const KEPT_ROOM: usize = 512;
 
 /// Tokens each tier may use within a window. `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,8 @@ pub struct TokenBudgetConfig {
     /// `None` is no limit.
     pub free_total: Option<u64>,
     /// Accounts in memory. At the bound all that are idle and stored are forgotten, to be primed again when they are
-    /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many.
+    /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many. What
+    /// is not used for a while is forgotten before that: [`TokenBudget::forget_idle`].
     pub max_accounts: usize,
 }
 
@@ -203,6 +206,8 @@ struct Account {
     unstored: u32,
     warned: bool,
     exhausted: bool,
+    /// Looked at since idle accounts were last forgotten.
+    in_use: bool,
 }
 
 // === impl TierLimits ===
@@ -238,7 +243,7 @@ impl Default for TokenBudgetConfig {
             limits: TierLimits::default(),
             scope: BudgetScope::default(),
             free_total: None,
-            max_accounts: 100_000,
+            max_accounts: 10_000,
         }
     }
 }
@@ -305,16 +310,23 @@ impl TokenBudget {
             return;
         }
         accounts.make_room(self.shared.config.read().max_accounts);
-        let fresh = match stored {
-            Some(stored) => Account {
-                window_started_at: Some(stored.window_started_at),
-                used: stored.used,
-                settled: stored.settled,
-                ..Account::default()
-            },
-            None => Account::default(),
+        let mut fresh = Account {
+            in_use: true,
+            ..Account::default()
         };
+        if let Some(stored) = stored {
+            fresh.window_started_at = Some(stored.window_started_at);
+            fresh.used = stored.used;
+            fresh.settled = stored.settled;
+        }
         accounts.by_name.insert(Arc::from(account), fresh);
+    }
+
+    /// Forgets accounts that were not used since the last call and have nothing under way or to be stored, and gives
+    /// back the room they took. They are primed again when they are used. Called every so often, an account is kept
+    /// for one to two of these times after its last use.
+    pub fn forget_idle(&self) {
+        self.shared.accounts.lock().forget_idle();
     }
 
     /// Sets tokens aside: the input estimate and the output that is allowed, which is the least of what is asked,
@@ -467,6 +479,11 @@ impl TokenBudget {
     pub fn loaded_accounts(&self) -> usize {
         self.shared.accounts.lock().by_name.len()
     }
+
+    /// For how many accounts there is room without asking for more memory.
+    pub fn capacity(&self) -> usize {
+        self.shared.accounts.lock().by_name.capacity()
+    }
 }
 
 // === impl Reservation ===
@@ -604,15 +621,22 @@ impl Accounts {
         let (name, _) = self.by_name.get_key_value(name)?;
         let name = Arc::clone(name);
         let account = self.by_name.get_mut(&name)?;
+        account.in_use = true;
         Some((name, account))
+    }
+
+    fn forget_idle(&mut self) {
+        self.by_name
+            .retain(|_, account| std::mem::take(&mut account.in_use) || account.is_needed());
+        self.by_name
+            .shrink_to(self.by_name.len().saturating_mul(2).max(KEPT_ROOM));
     }
 
     fn make_room(&mut self, bound: usize) {
         if self.by_name.len() < self.sweep_at {
             return;
         }
-        self.by_name
-            .retain(|_, account| account.outstanding > 0 || account.unstored > 0);
+        self.by_name.retain(|_, account| account.is_needed());
         // Where little could be forgotten the next look is not made at once: it costs as much as there is.
         self.sweep_at = bound.max(1).max(self.by_name.len().saturating_add(bound / 4 + 1));
     }
@@ -621,6 +645,11 @@ impl Accounts {
 // === impl Account ===
 
 impl Account {
+    /// Whether the memory knows something of it that the store does not.
+    fn is_needed(&self) -> bool {
+        self.outstanding > 0 || self.unstored > 0
+    }
+
     fn usage(&self, limit: Option<u64>) -> BudgetUsage {
         BudgetUsage {
             used: self.used,

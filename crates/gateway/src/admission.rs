@@ -5,6 +5,7 @@
 //! waiting inside. Nothing here is the truth: what waits is in the store, and a restart finds it there.
 
 use crate::error::Refusal;
+use crate::housekeeping::{Held, shrink};
 use crate::job::{Job, JobEnd, TurnJob};
 use crate::ledger::row_of_lost_call;
 use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
@@ -111,6 +112,19 @@ impl Admission {
 
     pub(crate) fn open_entries(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Tenants with a turn under way, and tenants with messages that wait.
+    pub(crate) fn held(&self) -> (Held, Held) {
+        let room = self.room.lock();
+        (Held::of(&room.running), Held::of(&room.waiting))
+    }
+
+    /// Gives back the room of tenants that are gone.
+    pub(crate) fn shrink(&self) {
+        let mut room = self.room.lock();
+        shrink(&mut room.running);
+        shrink(&mut room.waiting);
     }
 
     pub(crate) fn waiting_entries(&self) -> usize {

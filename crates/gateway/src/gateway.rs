@@ -5,6 +5,7 @@ use crate::commands::{self, Command};
 use crate::completion::{self, CompletionJob, CompletionRequest, CompletionRunner, CompletionStream};
 use crate::error::Refusal;
 use crate::feed::{ChatFeeds, turn_id};
+use crate::housekeeping::{self, Held, Remembered, shrink};
 use crate::job::{Job, JobEnd};
 use crate::outbox::{Outbox, OutboxCounts};
 use crate::ports::{Accepted, EntryId, NewEntry, OpenEntry, Outcome, StoreError, Sweep};
@@ -220,6 +221,13 @@ impl Gateway {
             }
         });
         let gateway = Arc::downgrade(&self.inner);
+        self.every(housekeeping::EVERY, move || {
+            if let Some(inner) = gateway.upgrade() {
+                inner.keep_house();
+            }
+            futures::future::ready(())
+        });
+        let gateway = Arc::downgrade(&self.inner);
         self.every(inner.services.config.cleanup_interval, move || {
             let inner = gateway.upgrade();
             async move {
@@ -255,6 +263,11 @@ impl Gateway {
                 act().await;
             }
         });
+    }
+
+    /// What is held in memory of people and chats.
+    pub fn remembered(&self) -> Remembered {
+        self.inner.remembered()
     }
 
     /// Takes messages in. When this returned `Ok`, each is durable and will have exactly one end; on an error none was
@@ -624,8 +637,42 @@ impl Inner {
         }
     }
 
+    /// Forgets what nobody needs any more. Call it now and then.
+    fn keep_house(&self) {
+        let services = &self.services;
+        services.budget.forget_idle();
+        services.dispatcher.forget_idle();
+        services.feeds.sweep();
+        services.outbox.shrink();
+        self.admission.shrink();
+        {
+            let now = services.clock.monotonic();
+            let mut notices = self.notices.lock();
+            notices.retain(|_, told| {
+                now.saturating_since(*told) < services.config.suspension_notice_interval
+            });
+            shrink(&mut notices);
+        }
+        tracing::debug!(remembered = ?self.remembered().tables(), "forgot what is idle");
+    }
+
+    fn remembered(&self) -> Remembered {
+        let services = &self.services;
+        let (running, waiting) = self.admission.held();
+        let (chats, room_for_chats) = services.dispatcher.remembered_chats();
+        let held = |entries, room| Held { entries, room };
+        Remembered {
+            accounts: held(services.budget.loaded_accounts(), services.budget.capacity()),
+            paced_chats: held(chats, room_for_chats),
+            feeds: held(services.feeds.len(), services.feeds.capacity()),
+            outbox_lanes: services.outbox.held(),
+            running,
+            waiting,
+            notices: Held::of(&self.notices.lock()),
+        }
+    }
+
     async fn sweep(&self) {
-        self.services.feeds.sweep();
         loop {
             let now = self.services.clock.now();
             let swept = self
