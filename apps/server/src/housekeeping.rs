@@ -1,7 +1,6 @@
 //! Forgets, every so often, callers who have not asked for a while. The gateway looks after its own tables.
 
 use crate::http::App;
-use openclaw_core::Clock as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;

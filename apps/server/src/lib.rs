@@ -19,8 +19,8 @@ mod data_dir;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod http;
 mod housekeeping;
+mod http;
 mod intake;
 mod keys;
 mod keys_cli;

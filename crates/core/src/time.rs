@@ -178,7 +178,10 @@ mod tests {
         assert_eq!(point - Duration::MAX, Monotonic::ZERO);
         assert_eq!((point - Duration::from_secs(3)).as_nanos(), 7);
         assert_eq!(Monotonic::ZERO.saturating_since(point), Duration::ZERO);
-        assert_eq!(end.saturating_since(point), Duration::from_nanos(u64::MAX - 3_000_000_007));
+        assert_eq!(
+            end.saturating_since(point),
+            Duration::from_nanos(u64::MAX - 3_000_000_007)
+        );
     }
 
     #[test]

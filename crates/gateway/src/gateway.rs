@@ -648,9 +648,8 @@ impl Inner {
         {
             let now = services.clock.monotonic();
             let mut notices = self.notices.lock();
-            notices.retain(|_, told| {
-                now.saturating_since(*told) < services.config.suspension_notice_interval
-            });
+            notices
+                .retain(|_, told| now.saturating_since(*told) < services.config.suspension_notice_interval);
             shrink(&mut notices);
         }
         tracing::debug!(remembered = ?self.remembered().tables(), "forgot what is idle");
@@ -695,7 +694,7 @@ impl Inner {
             for session in &swept.sessions {
                 self.services.session_events.publish(None, || expired(session));
                 if self.services.hooks.has(HookName::OnSessionEnd) {
-                    let context = HookContext::OnSessionEnd {
+                    let mut context = HookContext::OnSessionEnd {
                         tenant: session.id.tenant().clone(),
                         session: session.id.clone(),
                         generation: session.generation,
@@ -704,7 +703,7 @@ impl Inner {
                     // The tier is not at hand here; a hook that asks for more than the lowest does not run.
                     self.services
                         .hooks
-                        .dispatch(HookName::OnSessionEnd, context, AccessTier::Free, None)
+                        .dispatch(HookName::OnSessionEnd, &mut context, AccessTier::Free, None)
                         .await;
                 }
             }

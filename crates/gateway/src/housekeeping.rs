@@ -73,4 +73,3 @@ impl Held {
 pub(crate) fn shrink<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
     table.shrink_to(table.len().saturating_mul(2).max(KEPT_ROOM));
 }
-

@@ -414,7 +414,7 @@ impl Outbox {
 
     async fn after_send(&self, part: &OutboxPart, id: &MessageId) {
         if self.hooks.has(HookName::OnAfterSend) {
-            let context = HookContext::OnAfterSend {
+            let mut context = HookContext::OnAfterSend {
                 tenant: part.tenant.clone(),
                 text: part.part.message.text.clone(),
                 message_id: id.clone(),
@@ -422,7 +422,7 @@ impl Outbox {
             self.hooks
                 .dispatch(
                     HookName::OnAfterSend,
-                    context,
+                    &mut context,
                     part.tier,
                     Some(part.correlation_id),
                 )

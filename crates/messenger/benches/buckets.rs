@@ -2,9 +2,9 @@
 //! beside one bucket and many, the same decision of `governor`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use futures::future::BoxFuture;
 use governor::clock::FakeRelativeClock;
 use governor::{Quota, RateLimiter as Governor};
-use futures::future::BoxFuture;
 use openclaw_core::{Clock, Monotonic, Timestamp};
 use openclaw_messenger::pacer::{Pacer, PacerLimits, Passing};
 use openclaw_messenger::{RateLimit, RateLimiter, TokenBucket};

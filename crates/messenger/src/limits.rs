@@ -106,10 +106,7 @@ impl RateLimit {
     #[must_use]
     pub fn divided_by(self, instances: u32) -> Self {
         let instances = instances.max(1);
-        Self::every(
-            self.interval().saturating_mul(instances),
-            self.burst / instances,
-        )
+        Self::every(self.interval().saturating_mul(instances), self.burst / instances)
     }
 
     /// How long an empty bucket takes to be full.

@@ -266,7 +266,11 @@ fn accounts_nobody_uses_are_forgotten_with_the_room_they_took() {
     assert!(bank.budget.capacity() < 2_000, "{}", bank.budget.capacity());
     bank.budget.stored(&unstored);
     bank.budget.forget_idle();
-    assert_eq!(bank.budget.loaded_accounts(), 1, "what is reserved is not in the store");
+    assert_eq!(
+        bank.budget.loaded_accounts(),
+        1,
+        "what is reserved is not in the store"
+    );
 }
 
 #[test]

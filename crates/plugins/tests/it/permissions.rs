@@ -70,12 +70,8 @@ async fn shown_and_left(
     });
     world.run(manifest, code);
     world.published();
-    let outcome = world
-        .hooks
-        .dispatch(context.hook(), context, AccessTier::Free, None)
-        .await;
+    let changed = world.dispatch(context).await.context;
     let executed = world.events::<HookExecuted>();
-    let changed = outcome.context;
     assert!(
         executed.iter().all(|event| event.ignored.len() >= 2),
         "what was ignored is reported"
