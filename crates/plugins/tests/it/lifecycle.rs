@@ -2,7 +2,7 @@
 
 use crate::support::{World, answers, appends, ask_pinned, fails, id, manifest, received, texts};
 use async_trait::async_trait;
-use openclaw_core::{AccessTier, Clock, CodedError, Event, Language};
+use openclaw_core::{Clock, CodedError, Event, Language};
 use openclaw_plugins::{
     Configuration, HookHandler, HookName, HookResult, InProcess, MAX_PLUGINS, NoSandbox, PermissionGuard,
     PluginActivated, PluginDisabled, PluginError, PluginFailed, PluginGrants, PluginInstalled,

@@ -1,7 +1,7 @@
 //! Each permission: what it opens and what is closed without it.
 
 use crate::support::{World, answers, manifest, received, sending};
-use openclaw_core::{AccessTier, Language, MessageId, TenantId};
+use openclaw_core::{Language, MessageId, TenantId};
 use openclaw_plugins::{
     HookContext, HookData, HookExecuted, HookName, HookResult, PermissionError, PermissionGuard,
     PluginGrants, PluginManifest, PluginPermission,
