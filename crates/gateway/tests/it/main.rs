@@ -7,4 +7,5 @@ mod faults;
 mod faulty_store;
 mod hooks;
 mod path;
+mod remembered;
 mod world;
