@@ -1,6 +1,7 @@
 //! What the server says on the terminal when it is ready: what is on, what is off and why, and where to go next.
 
 use crate::client::{printable, reachable};
+use crate::config::unused::UnusedVariable;
 use crate::serve::CONFIG_FILE;
 use crate::wire::{Intake, ModelReason};
 use openclaw_core::Language;
@@ -38,6 +39,8 @@ pub(crate) struct Facts<'a> {
     /// What the configuration check would advise.
     pub(crate) warnings: usize,
     pub(crate) telegram: Option<Intake>,
+    /// Variables that are set and do nothing in this version, each under the name it is set by.
+    pub(crate) unused: &'a [(&'static UnusedVariable, String)],
     /// The https address others reach the server by.
     pub(crate) public_url: Option<&'a str>,
     pub(crate) web: bool,
@@ -137,6 +140,16 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         );
     }
     line("telegram", &telegram(facts, &choose));
+    for (variable, name) in facts.unused {
+        let why = variable.why(language);
+        line(
+            variable.part(language),
+            &choose(
+                &format!("off: {name} is set, but {why}"),
+                &format!("выключено: {name} задан, но {why}"),
+            ),
+        );
+    }
     if facts.web {
         line(&choose("chat", "чат"), &format!("{url}/chat"));
     } else {
@@ -231,6 +244,7 @@ fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::unused::UNUSED_VARIABLES;
 
     fn facts(models: &[String]) -> Facts<'_> {
         Facts {
@@ -244,6 +258,7 @@ mod tests {
             processes: None,
             warnings: 0,
             telegram: None,
+            unused: &[],
             public_url: None,
             web: true,
             api_key: Some(Path::new("/data/api.key")),
@@ -315,6 +330,39 @@ mod tests {
                 [
                     "процессы, от 1 до 4, каждый выполняет: python3 worker.py",
                     "2 о конфигурации",
+                ],
+            ),
+        ] {
+            let banner = text(&facts, language);
+            for word in words {
+                assert!(banner.contains(word), "{word} in\n{banner}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_variable_that_does_nothing_is_named_with_the_reason() {
+        let unused: Vec<_> = UNUSED_VARIABLES
+            .iter()
+            .map(|one| (one, one.name.to_owned()))
+            .collect();
+        let facts = Facts {
+            unused: &unused,
+            ..facts(&[])
+        };
+        for (language, words) in [
+            (
+                Language::En,
+                [
+                    "  max:         off: MAX_BOT_TOKEN is set, but this version does not connect to MAX",
+                    "  workspace:   off: WORKSPACE_ROOT is set, but nothing in this version works with files",
+                ],
+            ),
+            (
+                Language::Ru,
+                [
+                    "  max:         выключено: MAX_BOT_TOKEN задан, но эта версия не подключается к MAX",
+                    "  файлы:       выключено: WORKSPACE_ROOT задан, но в этой версии ничто не работает с файлами",
                 ],
             ),
         ] {

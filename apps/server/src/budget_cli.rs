@@ -1,10 +1,12 @@
 //! `openclaw budget`: what tenants have used, why one is refused, starting a budget over, and where tokens went.
 
-use crate::client::{Admin, escaped, printable};
+use crate::client::{escaped, printable};
 use crate::confirm::Sure;
+use crate::desk::{Desk, Needs};
 use crate::models_cli::Output;
 use crate::print;
-use crate::table::aligned;
+use crate::table::{aligned, head};
+use crate::texts::{Texts, grouped as group};
 use clap::{Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::Value;
@@ -75,35 +77,31 @@ impl By {
 pub(crate) fn run(command: &BudgetCommand) -> anyhow::Result<u8> {
     match command {
         BudgetCommand::Show { tenant, output } => {
-            let admin = Admin::find(&output.server)?;
-            let budget = admin.call(Method::GET, &format!("budgets/{}", escaped(tenant)), None)?;
-            said(&budget, output, shown)
+            let desk = desk(output)?;
+            let budget = desk.call(Method::GET, &format!("budgets/{}", escaped(tenant)), None)?;
+            said(&budget, output, |budget| shown(budget, desk.texts()))
         }
         BudgetCommand::Explain { tenant, output } => {
-            let admin = Admin::find(&output.server)?;
+            let desk = desk(output)?;
             let path = format!("budgets/{}/explain", escaped(tenant));
-            said(&admin.call(Method::GET, &path, None)?, output, explained)
+            let budget = desk.call(Method::GET, &path, None)?;
+            said(&budget, output, |budget| explained(budget, desk.texts()))
         }
         BudgetCommand::Reset { tenant, sure, output } => {
-            let admin = Admin::find(&output.server)?;
+            let desk = desk(output)?;
+            let texts = desk.texts();
             let path = format!("budgets/{}", escaped(tenant));
-            let budget = admin.call(Method::GET, &path, None)?;
+            let budget = desk.call(Method::GET, &path, None)?;
             let name = printable(budget["tenant"].as_str().unwrap_or(tenant));
-            let what = format!(
-                "the budget of {name} starts over: {} of {} tokens are used",
-                grouped(&budget["used"]),
-                limit(&budget["limit"])
-            );
-            if !sure.confirms(&what)? {
+            let what =
+                texts.budget_consequence(&name, &grouped(&budget["used"]), &limit(&budget["limit"], texts));
+            if !sure.confirms(&what, texts)? {
                 return Ok(0);
             }
             let account = escaped(budget["tenant"].as_str().unwrap_or(tenant));
-            let done = admin.call(Method::POST, &format!("budgets/{account}/reset"), None)?;
+            let done = desk.call(Method::POST, &format!("budgets/{account}/reset"), None)?;
             said(&done, output, |done| {
-                format!(
-                    "{name} starts over: {} tokens were used, none are now\n",
-                    grouped(&done["usedBefore"])
-                )
+                texts.budget_reset_done(&name, &grouped(&done["usedBefore"]))
             })
         }
         BudgetCommand::Report {
@@ -115,12 +113,18 @@ pub(crate) fn run(command: &BudgetCommand) -> anyhow::Result<u8> {
             let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
             let mut path = format!("budgets?by={}&sinceMs={millis}", by.as_str());
             if let Some(tenant) = tenant {
+                // Writing to a String cannot fail.
                 let _ = write!(path, "&tenant={}", escaped(tenant));
             }
-            let report = Admin::find(&output.server)?.call(Method::GET, &path, None)?;
-            said(&report, output, reported)
+            let desk = desk(output)?;
+            let report = desk.call(Method::GET, &path, None)?;
+            said(&report, output, |report| reported(report, desk.texts()))
         }
     }
+}
+
+fn desk(output: &Output) -> anyhow::Result<Desk> {
+    Desk::find(&output.server, output.config.as_deref(), Needs::Store)
 }
 
 fn said(answer: &Value, output: &Output, words: impl FnOnce(&Value) -> String) -> anyhow::Result<u8> {
@@ -132,114 +136,80 @@ fn said(answer: &Value, output: &Output, words: impl FnOnce(&Value) -> String) -
 }
 
 /// `tier free · limit 10 000 tokens / 24 h · window began … · resets …`
-fn head(budget: &Value) -> String {
+fn top(budget: &Value, texts: Texts) -> String {
     let window = match (budget["windowStartedAt"].as_str(), budget["resetsAt"].as_str()) {
-        (Some(began), Some(resets)) => format!(
-            "window began {} (first use) · resets {}",
-            printable(began),
-            printable(resets)
-        ),
-        _ => "no window has begun".to_owned(),
+        (Some(began), Some(resets)) => texts.budget_window(&printable(began), &printable(resets)),
+        _ => texts.budget_no_window(),
     };
     let tokens = match budget["limit"].as_u64() {
-        Some(_) => format!("limit {} tokens / 24 h", limit(&budget["limit"])),
-        None => "unlimited".to_owned(),
+        Some(number) => texts.budget_limit(&group(number)),
+        None => texts.budget_unlimited(),
     };
-    format!(
-        "{} · tier {} · {tokens} · {window}\n",
-        text(&budget["tenant"]),
-        text(&budget["tier"])
-    )
+    texts.budget_head(&text(&budget["tenant"]), &text(&budget["tier"]), &tokens, &window)
 }
 
-fn shown(budget: &Value) -> String {
-    let left = match budget["remaining"].as_u64() {
-        Some(_) => grouped(&budget["remaining"]),
-        None => "unlimited".to_owned(),
-    };
-    format!(
-        "{}  used {} · reserved {} · remaining {left}\n",
-        head(budget),
-        grouped(&budget["used"]),
-        grouped(&budget["reserved"])
-    )
-}
-
-fn explained(budget: &Value) -> String {
-    let mut out = head(budget);
-    let column = |value: &Value| format!("{:>12}", grouped(value));
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "  settled   {}    ({})",
-        column(&budget["used"]),
-        counted(&budget["settled"], "turn or call", "turns and calls")
+fn shown(budget: &Value, texts: Texts) -> String {
+    let numbers = texts.budget_shown(
+        &grouped(&budget["used"]),
+        &grouped(&budget["reserved"]),
+        &limit(&budget["remaining"], texts),
     );
+    format!("{}{numbers}", top(budget, texts))
+}
+
+fn explained(budget: &Value, texts: Texts) -> String {
+    let mut out = top(budget, texts);
+    out.push_str(&texts.budget_settled(
+        &grouped(&budget["used"]),
+        &texts.budget_turns(budget["settled"].as_u64().unwrap_or(0)),
+    ));
     let running = match budget["reservedSince"].as_str() {
-        Some(since) => format!(
-            "    ({} under way, since {})",
-            text(&budget["outstanding"]),
-            printable(since)
-        ),
+        Some(since) => texts.budget_under_way(&text(&budget["outstanding"]), &printable(since)),
         None => String::new(),
     };
-    let _ = writeln!(out, "  reserved  {}{running}", column(&budget["reserved"]));
-    let verdict = match (budget["refused"].as_bool(), budget["refusedBecause"].as_str()) {
-        (Some(true), Some(why)) => format!(
-            "→ a turn needs at least {}: refused as {}{}",
-            text(&budget["leastTurn"]),
-            printable(why),
-            match budget["resetsAt"].as_str() {
-                Some(resets) => format!(" until {}", printable(resets)),
-                // No window has begun: the limit itself is below one turn.
-                None => ", until the limit is raised".to_owned(),
-            }
-        ),
-        _ => format!(
-            "→ a turn needs about {}: it is let in",
-            grouped(&budget["usualTurn"])
-        ),
-    };
-    let remaining = match budget["remaining"].as_u64() {
-        Some(_) => column(&budget["remaining"]),
-        None => format!("{:>12}", "unlimited"),
-    };
-    let _ = writeln!(out, "  remaining {remaining}    {verdict}");
+    out.push_str(&texts.budget_reserved(&grouped(&budget["reserved"]), &running));
+    out.push_str(&texts.budget_remaining(&limit(&budget["remaining"], texts), &verdict(budget, texts)));
     let pool = &budget["freeTotal"];
     if pool.is_object() {
-        let _ = writeln!(
-            out,
-            "  free tier {}    used by all free accounts together, of {}",
-            column(&pool["used"]),
-            limit(&pool["limit"])
-        );
+        out.push_str(&texts.budget_free(&grouped(&pool["used"]), &limit(&pool["limit"], texts)));
     }
     for row in budget["spentOn"].as_array().into_iter().flatten() {
-        let _ = writeln!(
-            out,
-            "  on        {}    {} ({}, since midnight UTC of the first day)",
-            format_args!("{:>12}", group(tokens(row))),
-            text(&row["key"]),
-            counted(&row["calls"], "call", "calls")
-        );
+        out.push_str(&texts.budget_spent_on(
+            &group(tokens(row)),
+            &text(&row["key"]),
+            &texts.budget_calls(row["calls"].as_u64().unwrap_or(0)),
+        ));
     }
-    let name = text(&budget["tenant"]);
-    let _ = writeln!(
-        out,
-        "  next   openclaw budget reset {name} · openclaw budget report --tenant {name} --by day"
-    );
+    out.push_str(&texts.budget_next(&text(&budget["tenant"])));
     out
 }
 
-fn reported(report: &Value) -> String {
+/// Whether the next turn is let in.
+fn verdict(budget: &Value, texts: Texts) -> String {
+    match (budget["refused"].as_bool(), budget["refusedBecause"].as_str()) {
+        (Some(true), Some(why)) => {
+            let resets = budget["resetsAt"]
+                .as_str()
+                .filter(|_| budget["neverFits"] != true);
+            let until = match resets {
+                Some(resets) => texts.budget_until(&printable(resets)),
+                // The limit itself is below one turn.
+                None => texts.budget_until_raised(),
+            };
+            texts.budget_refused(&text(&budget["leastTurn"]), &printable(why), &until)
+        }
+        _ => texts.budget_let_in(&grouped(&budget["usualTurn"])),
+    }
+}
+
+fn reported(report: &Value, texts: Texts) -> String {
     let rows = report["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     let since = text(&report["since"]);
     if rows.is_empty() {
-        return format!("nothing was spent since {since}\n");
+        return texts.budget_nothing(&since);
     }
     let total: u64 = rows.iter().map(tokens).fold(0, u64::saturating_add);
-    let by = text(&report["by"]);
-    let mut cells = vec![[by.as_str(), "tokens", "share", "in", "out", "calls", "cost"].map(str::to_owned)];
+    let mut cells = vec![head::<7>(&texts.budget_report_head(&text(&report["by"])))];
     for row in rows {
         let share = tokens(row) as f64 * 100.0 / total.max(1) as f64;
         cells.push([
@@ -252,7 +222,7 @@ fn reported(report: &Value) -> String {
             text(&row["cost"]),
         ]);
     }
-    format!("since {since}\n{}", aligned(&cells))
+    format!("{}{}", texts.budget_since(&since), aligned(&cells))
 }
 
 fn tokens(row: &Value) -> u64 {
@@ -260,30 +230,12 @@ fn tokens(row: &Value) -> u64 {
     number("inputTokens").saturating_add(number("outputTokens"))
 }
 
-fn counted(value: &Value, one: &str, many: &str) -> String {
-    let word = if value.as_u64() == Some(1) { one } else { many };
-    format!("{} {word}", grouped(value))
-}
-
-fn limit(value: &Value) -> String {
-    value.as_u64().map_or_else(|| "unlimited".to_owned(), group)
+fn limit(value: &Value, texts: Texts) -> String {
+    value.as_u64().map_or_else(|| texts.budget_unlimited(), group)
 }
 
 fn grouped(value: &Value) -> String {
     value.as_u64().map_or_else(|| "-".to_owned(), group)
-}
-
-/// `1 204 000`.
-fn group(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 fn text(value: &Value) -> String {
@@ -297,15 +249,8 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openclaw_core::Language;
     use serde_json::json;
-
-    #[test]
-    fn numbers_are_grouped_by_threes() {
-        assert_eq!(
-            [0, 999, 1_000, 1_204_000].map(group),
-            ["0", "999", "1 000", "1 204 000"]
-        );
-    }
 
     #[test]
     fn an_explanation_tells_the_window_who_holds_what_and_the_verdict() {
@@ -317,7 +262,7 @@ mod tests {
             "freeTotal": null,
             "spentOn": [{ "key": "main/m", "calls": 17, "inputTokens": 9_000, "outputTokens": 120 }],
         });
-        let text = explained(&budget);
+        let text = explained(&budget, Texts::default());
         for words in [
             "tier free · limit 10 000 tokens / 24 h · window began 2026-11-22T10:05:00Z (first use) · resets",
             "9 120    (17 turns and calls)",
@@ -326,6 +271,16 @@ mod tests {
             "main/m (17 calls",
         ] {
             assert!(text.contains(words), "{words} in\n{text}");
+        }
+        let russian = explained(&budget, Texts::new(Language::Ru));
+        for words in [
+            "тир free · лимит 10 000 токенов / 24 ч · окно началось 2026-11-22T10:05:00Z (первый расход)",
+            "9 120    (17 ответов и вызовов)",
+            "640    (идут: 1, с 2026-11-23T10:58:02Z)",
+            "240    → ответу нужно не меньше 256: отказ, TokenBudgetExceededError",
+            "main/m (17 вызовов",
+        ] {
+            assert!(russian.contains(words), "{words} in\n{russian}");
         }
     }
 
@@ -336,7 +291,7 @@ mod tests {
             "reservedSince": null, "windowStartedAt": null, "resetsAt": null, "leastTurn": 256, "refused": true,
             "refusedBecause": "TokenBudgetExceededError: the tenant's own budget", "freeTotal": null, "spentOn": [],
         });
-        let text = explained(&budget);
+        let text = explained(&budget, Texts::default());
         assert!(text.contains("own budget, until the limit is raised\n"), "{text}");
     }
 }

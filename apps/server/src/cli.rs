@@ -9,53 +9,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const EXAMPLES: &str = "\
-Examples:
-  openclaw serve                 start; no file and no key needed
-  openclaw send \"hello\"          talk to it from another terminal
-  openclaw status                see how it is doing
-
-Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no server answers, 77 not allowed, 78 configuration not valid";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  openclaw serve --storage memory --listen 127.0.0.1:8080
-  OPENAI_API_KEY=… openclaw serve --set concurrency.maxWorkers=8";
-
-const SEND_EXAMPLES: &str = "\
-Examples:
-  openclaw send \"hello\"
-  git diff | openclaw send - > review.txt";
-
-const KEYS_EXAMPLES: &str = "\
-Examples:
-  openclaw keys create --user alice --tier standard --expires 90d
-  openclaw keys revoke oc_live_3fZk81Qd";
-
-const MODELS_EXAMPLES: &str = "\
-Examples:
-  openclaw models explain --tenant telegram:555 --needs vision
-  openclaw models test";
-
-const BUDGET_EXAMPLES: &str = "\
-Examples:
-  openclaw budget explain telegram:555:555
-  openclaw budget report --by model --since 30d";
-
-const CONFIG_EXAMPLES: &str = "\
-Examples:
-  openclaw config check --config openclaw.toml
-  openclaw config explain concurrency.maxWorkers
-  openclaw config reload";
-
-const COMPLETION_EXAMPLES: &str = "\
-Examples:
-  openclaw completions bash > ~/.local/share/bash-completion/completions/openclaw
-  openclaw completions fish > ~/.config/fish/completions/openclaw.fish";
-
 /// A self-hosted server that runs AI agents for many tenants at once.
 #[derive(Debug, Parser)]
-#[command(name = "openclaw", version, about, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "openclaw", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -64,32 +20,32 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the server; no file needed
-    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
     /// Show on one screen how the running server is doing
     Status(StatusArgs),
+    /// Say by the exit code whether the server is well, for health checks of containers; needs no token
+    Health(crate::health_cli::HealthArgs),
     /// Send a message to the running server and print the answer as it comes
     Send(SendArgs),
     /// Make, list and take back API keys
-    #[command(subcommand, after_help = KEYS_EXAMPLES)]
+    #[command(subcommand)]
     Keys(KeysCommand),
     /// See the workers, let them go, kill them
-    #[command(subcommand, after_help = crate::workers_cli::EXAMPLES)]
+    #[command(subcommand)]
     Workers(crate::workers_cli::WorkersCommand),
     /// See what waits, stop handing it out, drop it
-    #[command(subcommand, after_help = crate::queue_cli::EXAMPLES)]
+    #[command(subcommand)]
     Queue(crate::queue_cli::QueueCommand),
     /// List models, say which one a request would get and why, try whether they answer
-    #[command(subcommand, after_help = MODELS_EXAMPLES)]
+    #[command(subcommand)]
     Models(ModelsCommand),
     /// Show, explain and reset token budgets; report what was spent
-    #[command(subcommand, after_help = BUDGET_EXAMPLES)]
+    #[command(subcommand)]
     Budget(BudgetCommand),
     /// Look at the configuration, and let the running server read it again
-    #[command(subcommand, after_help = CONFIG_EXAMPLES)]
+    #[command(subcommand)]
     Config(ConfigCommand),
     /// Print what a shell needs to complete commands
-    #[command(after_help = COMPLETION_EXAMPLES)]
     Completions {
         /// For which shell
         shell: Shell,
@@ -104,7 +60,7 @@ pub(crate) struct ServeArgs {
     /// The configuration file; without it, openclaw.toml in the data directory if it is there
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where everything is kept
+    /// Where everything is kept: in memory, where nothing survives the process, or in one file of the data directory
     #[arg(long, value_name = "KIND")]
     pub(crate) storage: Option<Storage>,
     /// Where the server keeps its data
@@ -120,9 +76,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Storage {
-    /// Nothing survives the process
     Memory,
-    /// One file in the data directory
     Sqlite,
 }
 
@@ -147,7 +101,6 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = SEND_EXAMPLES)]
 pub(crate) struct SendArgs {
     /// What to say; from standard input when it is "-"
     pub(crate) text: String,
@@ -234,6 +187,7 @@ pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
+    Powershell,
 }
 
 impl ServeArgs {

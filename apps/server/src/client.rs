@@ -7,7 +7,8 @@ use crate::cli::ServerArgs;
 use crate::data_dir::{self, ADMIN_TOKEN_FILE, API_KEY_FILE};
 use crate::failure::Failure;
 use crate::serve::ADDRESS_FILE;
-use anyhow::Context as _;
+use crate::texts::Texts;
+use crate::words::why_no_file;
 use openclaw_core::Secret;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::{Method, StatusCode};
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     /// The flag that named the data directory, as it is typed again in a hint.
     again: String,
+    texts: Texts,
 }
 
 /// A secret, and where it was found.
@@ -87,6 +89,13 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+/// Whether no server answered.
+pub(crate) fn is_unreachable(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Failure>()
+        .is_some_and(Failure::is_unreachable)
+}
+
 /// Text of another's as it may be shown on a terminal: nothing that moves the cursor or changes colours.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
@@ -110,17 +119,27 @@ pub(crate) fn escaped(text: &str) -> String {
 // === impl Server ===
 
 impl Server {
+    /// What is said to whoever typed the command.
+    pub(crate) fn texts(&self) -> Texts {
+        self.texts
+    }
+
     /// The server that was named, else the one that runs on the data directory.
     pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Self> {
         let data_dir = data_dir(args.data_dir.as_deref())?;
-        let again = args.typed_again();
+        let (again, texts) = (args.typed_again(), Texts::of(args));
         if let Some(url) = &args.url {
             let url = url.trim_end_matches('/').to_owned();
             if !url.starts_with("http://") && !url.starts_with("https://") {
-                let what = format!("{url:?} is not an address");
+                let what = texts.not_an_address(&url);
                 return Err(Failure::failed(what, format!("--url http://{url}")).into());
             }
-            return Ok(Self { url, data_dir, again });
+            return Ok(Self {
+                url,
+                data_dir,
+                again,
+                texts,
+            });
         }
         let address = std::fs::read_to_string(data_dir.join(ADDRESS_FILE))
             .ok()
@@ -130,15 +149,20 @@ impl Server {
                 url: format!("http://{}", reachable(address)),
                 data_dir,
                 again,
+                texts,
             }),
-            None => Err(not_running(&data_dir, &again).into()),
+            None => Err(Failure::unreachable(
+                texts.no_server(&Texts::path(&data_dir)),
+                format!("openclaw serve{again}"),
+            )
+            .into()),
         }
     }
 
     /// The failure of a server that does not answer.
     pub(crate) fn silent(&self) -> Failure {
         Failure::unreachable(
-            format!("{} does not answer", self.url),
+            self.texts.silent(&self.url),
             format!("openclaw serve{}", self.again),
         )
     }
@@ -146,6 +170,7 @@ impl Server {
     /// The secret for this server: the environment's, else, on this machine, the data directory's.
     pub(crate) fn secret(&self, credential: Credential) -> anyhow::Result<Found> {
         let (variable, file) = credential.places();
+        let texts = self.texts;
         let found = |secret: &str, place| Found {
             secret: Secret::new(secret.trim()),
             place,
@@ -156,19 +181,22 @@ impl Server {
         }
         let file_variable = format!("{variable}_FILE");
         if let Some(path) = set(&file_variable) {
-            let text = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                let what = texts.unreadable(&path, &why_no_file(&error));
+                Failure::not_allowed(what, texts.set_to_servers(variable))
+            })?;
             return Ok(found(&text, Place::Variable(file_variable)));
         }
         if !self.is_here() {
-            let what = format!("{} is another machine, and {variable} is not set", self.url);
-            return Err(Failure::not_allowed(what, format!("set {variable} to that server's")).into());
+            let what = texts.elsewhere(&self.url, variable);
+            return Err(Failure::not_allowed(what, texts.set_to_servers(variable)).into());
         }
         let path = self.data_dir.join(file);
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(found(&text, Place::File(path))),
             Err(error) => {
-                let what = format!("{} cannot be read: {error}", path.display());
-                Err(Failure::not_allowed(what, format!("set {variable}, or --data-dir")).into())
+                let what = texts.unreadable(&Texts::path(&path), &why_no_file(&error));
+                Err(Failure::not_allowed(what, texts.set_or_data_dir(variable)).into())
             }
         }
     }
@@ -176,29 +204,20 @@ impl Server {
     /// The failure of a secret that the server does not take: whose it was, and what to do.
     pub(crate) fn refuses(&self, credential: Credential, found: &Found) -> Failure {
         let (variable, file) = credential.places();
+        let texts = self.texts;
         let (name, other) = match credential {
-            Credential::Admin => ("admin token", format!("set {variable} to that server's")),
-            Credential::ApiKey => (
-                "API key",
-                format!("set {variable} to a key of that server; make one there: openclaw keys create"),
-            ),
+            Credential::Admin => (texts.admin_token(), texts.set_to_servers(variable)),
+            Credential::ApiKey => (texts.api_key(), texts.make_a_key(variable)),
         };
         let own = self.data_dir.join(file);
         let (place, next) = match &found.place {
-            Place::Variable(set) if self.is_here() && own.is_file() => (
-                set.clone(),
-                format!(
-                    "unset {set}, and the one in {} is used; or {other}",
-                    own.display()
-                ),
-            ),
+            Place::Variable(set) if self.is_here() && own.is_file() => {
+                (set.clone(), texts.unset_or(set, &Texts::path(&own), &other))
+            }
             Place::Variable(set) => (set.clone(), other),
-            Place::File(path) => (
-                path.display().to_string(),
-                format!("give that server's --data-dir, or {other}"),
-            ),
+            Place::File(path) => (Texts::path(path), texts.data_dir_or(&other)),
         };
-        Failure::not_allowed(format!("{} does not take the {name} in {place}", self.url), next)
+        Failure::not_allowed(texts.not_taken(&self.url, &name, &place), next)
     }
 
     fn is_here(&self) -> bool {
@@ -210,13 +229,6 @@ impl Server {
             host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         })
     }
-}
-
-fn not_running(data_dir: &Path, again: &str) -> Failure {
-    Failure::unreachable(
-        format!("no server runs on {}", data_dir.display()),
-        format!("openclaw serve{again}"),
-    )
 }
 
 // === impl Credential ===
@@ -234,6 +246,17 @@ impl Credential {
 // === impl Admin ===
 
 impl Admin {
+    /// The same where a running server is the only place to ask, with `what` is asked for in the failure's words.
+    pub(crate) fn live(args: &ServerArgs, what: impl FnOnce(Texts) -> String) -> anyhow::Result<Self> {
+        Self::find(args).map_err(|error| match is_unreachable(&error) {
+            true => {
+                let texts = Texts::of(args);
+                error.context(texts.only_live(&what(texts)))
+            }
+            false => error,
+        })
+    }
+
     /// The admin API of the server that the arguments mean.
     pub(crate) fn find(args: &ServerArgs) -> anyhow::Result<Self> {
         let server = Server::find(args)?;
@@ -244,6 +267,11 @@ impl Admin {
             token,
             client,
         })
+    }
+
+    /// What is said to whoever typed the command.
+    pub(crate) fn texts(&self) -> Texts {
+        self.server.texts
     }
 
     /// Asks, and waits for the answer.
@@ -297,32 +325,41 @@ impl Admin {
     }
 
     fn refused(&self, path: &str, status: StatusCode, answer: &Value, bytes: &[u8]) -> Failure {
-        let said = match answer["detail"].as_str() {
-            Some(detail) => printable(detail),
-            None => {
-                let text = String::from_utf8_lossy(bytes);
-                let short: String = text.chars().take(SHOWN_CHARS).collect();
-                format!(
-                    "{} answered {status}: {}",
-                    self.server.url,
-                    printable(short.trim())
-                )
-            }
-        };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 self.server.refuses(Credential::Admin, &self.token)
             }
-            StatusCode::NOT_FOUND if answer["code"].is_null() => Failure::failed(
-                format!("{} is not a server of this version", self.server.url),
-                "openclaw version",
-            ),
-            StatusCode::NOT_FOUND | StatusCode::CONFLICT => Failure::failed(said, look_first(path)),
-            StatusCode::UNPROCESSABLE_ENTITY if answer["code"] == "CONFIG_INVALID" => {
-                Failure::config(said, "mend it, then openclaw config reload")
-            }
-            _ => Failure::failed(said, "openclaw status"),
+            _ => refusal(self.server.texts, &self.server.url, path, status, answer, bytes),
         }
+    }
+}
+
+/// What an answer that is an error means to whoever typed the command. `place` is who answered.
+pub(crate) fn refusal(
+    texts: Texts,
+    place: &str,
+    path: &str,
+    status: StatusCode,
+    answer: &Value,
+    bytes: &[u8],
+) -> Failure {
+    let said = match answer["detail"].as_str() {
+        Some(detail) => printable(detail),
+        None => {
+            let text = String::from_utf8_lossy(bytes);
+            let short: String = text.chars().take(SHOWN_CHARS).collect();
+            texts.answered(place, status.as_u16(), &printable(short.trim()))
+        }
+    };
+    match status {
+        StatusCode::NOT_FOUND if answer["code"].is_null() => {
+            Failure::failed(texts.other_version(place), "openclaw version")
+        }
+        StatusCode::NOT_FOUND | StatusCode::CONFLICT => Failure::failed(said, look_first(path)),
+        StatusCode::UNPROCESSABLE_ENTITY if answer["code"] == "CONFIG_INVALID" => {
+            Failure::config(said, texts.mend_and_reload())
+        }
+        _ => Failure::failed(said, "openclaw status"),
     }
 }
 
@@ -350,6 +387,7 @@ mod tests {
             url: url.to_owned(),
             data_dir: PathBuf::from("/nowhere"),
             again: String::new(),
+            texts: Texts::default(),
         }
     }
 

@@ -12,13 +12,14 @@ pub(crate) mod environment;
 pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod found;
-mod locale;
+pub(crate) mod locale;
 pub(crate) mod presets;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod sections;
 pub(crate) mod show;
 mod tree;
+pub(crate) mod unused;
 
 use crate::wire;
 use environment::Environment;
@@ -28,6 +29,7 @@ use openclaw_core::Language;
 use secrets::Secrets;
 use sections::Sections;
 use serde::Deserialize;
+use unused::UnusedVariable;
 
 /// The longest configuration file that is read.
 pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
@@ -47,6 +49,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: show::Settings,
     /// What is understood, but better written otherwise.
     pub(crate) notices: Vec<Fault>,
+    /// Variables that are set and do nothing in this version, each under the name it is set by.
+    pub(crate) unused: Vec<(&'static UnusedVariable, String)>,
 }
 
 /// A setting of the command line.
@@ -127,6 +131,10 @@ pub(crate) fn load(
     }
     check::advise(&mut tree, wire::advice(&sections, environment.machine()));
     let mut settings = show::Settings::of(&tree);
+    let unused = unused::set_in(environment);
+    for (variable, name) in &unused {
+        settings.unused(variable, name);
+    }
     for (path, value) in wire::pool_values(&sections) {
         settings.decided(path, &value);
     }
@@ -140,6 +148,7 @@ pub(crate) fn load(
         secrets,
         found,
         notices: tree.notices,
+        unused,
     })
 }
 
@@ -209,6 +218,9 @@ fn apply_environment(tree: &mut tree::Tree, environment: &dyn Environment) {
             tree.set_variable(&name, &text);
         }
     }
+    let unused = unused::set_in(environment);
+    let unused = unused.into_iter().map(|(variable, name)| variable.notice(name));
+    tree.notices.extend(unused);
     tree.notices.extend(unread_variables(environment));
 }
 

@@ -2,11 +2,11 @@
 
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::client::{Admin, printable};
-use crate::config::explain;
+use crate::config::explain::{self, Meant};
 use crate::config::show::Settings;
 use crate::failure::Failure;
 use crate::serve::{self, InvalidConfig};
-use crate::words::counted;
+use crate::texts::Texts;
 use crate::{EXIT_CONFIG, print};
 use reqwest::Method;
 use serde_json::Value;
@@ -21,34 +21,36 @@ pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<u8> {
         ConfigCommand::Check { from } => check(from),
         ConfigCommand::Explain { field, from } => explained(field, from),
         ConfigCommand::Reload { server, json } => {
-            let done = Admin::find(server)?.call(Method::POST, "config/reload", None)?;
+            let admin = Admin::find(server)?;
+            let done = admin.call(Method::POST, "config/reload", None)?;
             print(&if *json {
                 format!("{done:#}\n")
             } else {
-                reloaded(&done)
+                reloaded(&done, admin.texts())
             })
         }
     }
 }
 
 /// What the running server took over, and what it did not.
-fn reloaded(done: &Value) -> String {
+fn reloaded(done: &Value, texts: Texts) -> String {
     let changes = |name: &str| done[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let line = |change: &Value| {
-        let text = |name: &str| printable(change[name].as_str().unwrap_or("(unset)"));
+        let unset = texts.config_unset();
+        let text = |name: &str| printable(change[name].as_str().unwrap_or(&unset));
         format!("  {}  {} → {}\n", text("path"), text("from"), text("to"))
     };
     let mut out = String::new();
     let (applied, waiting) = (changes("applied"), changes("needsRestart"));
     if applied.is_empty() && waiting.is_empty() {
-        out.push_str("nothing has changed\n");
+        out.push_str(&texts.config_unchanged());
     }
     if !applied.is_empty() {
-        out.push_str("applied\n");
+        out.push_str(&texts.config_applied());
         out.extend(applied.iter().map(line));
     }
     if !waiting.is_empty() {
-        out.push_str("needs a restart, as it was until then\n");
+        out.push_str(&texts.config_waiting());
         out.extend(waiting.iter().map(line));
     }
     let providers: Vec<String> = changes("providers")
@@ -56,7 +58,7 @@ fn reloaded(done: &Value) -> String {
         .filter_map(|id| id.as_str().map(printable))
         .collect();
     if !providers.is_empty() {
-        out.push_str(&format!("connected anew: {}\n", providers.join(", ")));
+        out.push_str(&texts.config_anew(&providers.join(", ")));
     }
     out
 }
@@ -65,21 +67,20 @@ fn reloaded(done: &Value) -> String {
 fn check(from: &ServeArgs) -> anyhow::Result<u8> {
     match serve::load(from) {
         Ok(loaded) => {
+            let texts = Texts::new(loaded.language);
             let file = serve::config_file(from);
             for notice in &loaded.notices {
                 print(&format!("{}\n", notice.line("warn", file.as_deref())))?;
             }
             let read = match &file {
                 Some(file) => format!("{}: ", file.display()),
-                None => "no file; defaults, environment and flags: ".to_owned(),
+                None => texts.config_no_file(),
             };
-            print(&match loaded.notices.len() {
-                0 => format!("{read}the configuration is valid\n"),
-                count => {
-                    let warnings = counted(count, "warning", "warnings");
-                    format!("{read}the configuration is valid, with {warnings}\n")
-                }
-            })
+            let verdict = match u64::try_from(loaded.notices.len()).unwrap_or(u64::MAX) {
+                0 => texts.config_valid(),
+                count => texts.config_valid_with(&texts.config_warnings(count)),
+            };
+            print(&format!("{read}{verdict}"))
         }
         Err(error) => match error.downcast_ref::<InvalidConfig>() {
             Some(invalid) => {
@@ -100,12 +101,21 @@ fn explained(field: &str, from: &ServeArgs) -> anyhow::Result<u8> {
     };
     match explain::explain(&settings, field) {
         Ok(text) => print(&text),
-        Err(near) => {
-            let next = near.map_or_else(
-                || "openclaw config show".to_owned(),
-                |near| format!("openclaw config explain {near}"),
-            );
-            Err(Failure::failed(format!("there is no field or section {field}"), next).into())
+        Err(meant) => {
+            let texts = Texts::configured(from);
+            let nothing = texts.config_no_field(field);
+            let (what, next) = match meant {
+                Meant::Nothing => (nothing, "openclaw config show".to_owned()),
+                Meant::One(near) => (nothing, format!("openclaw config explain {near}")),
+                Meant::Several(paths) => (
+                    texts.config_several(field, &paths.join("\n  ")),
+                    format!(
+                        "openclaw config explain {}",
+                        paths.first().copied().unwrap_or_default()
+                    ),
+                ),
+            };
+            Err(Failure::failed(what, next).into())
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Commands that cannot be taken back say what they will do and ask first.
 
 use crate::failure::Failure;
+use crate::texts::Texts;
 use clap::Args;
+use openclaw_core::Language;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// How sure somebody is.
@@ -20,11 +22,11 @@ pub(crate) struct Sure {
 impl Sure {
     /// Says what will happen; `true` when it shall. Asks on a terminal; elsewhere `--yes` is needed, and without it the
     /// error is one of usage.
-    pub(crate) fn confirms(self, what: &str) -> anyhow::Result<bool> {
+    pub(crate) fn confirms(self, what: &str, texts: Texts) -> anyhow::Result<bool> {
         let mut err = std::io::stderr().lock();
         writeln!(err, "{what}")?;
         if self.dry_run {
-            writeln!(err, "nothing was done")?;
+            writeln!(err, "{}", texts.confirm_nothing_done())?;
             return Ok(false);
         }
         if self.yes {
@@ -32,20 +34,17 @@ impl Sure {
         }
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
-            return Err(Failure::usage(
-                "nobody can be asked: standard input is no terminal",
-                "the same with --yes, or with --dry-run",
-            )
-            .into());
+            return Err(Failure::usage(texts.confirm_nobody(), texts.confirm_nobody_next()).into());
         }
-        write!(err, "go on? Type yes: ")?;
+        write!(err, "{}", texts.confirm_question())?;
         err.flush()?;
         let mut answer = String::new();
         stdin.lock().read_line(&mut answer)?;
-        if answer.trim().eq_ignore_ascii_case("yes") {
+        let answer = answer.trim().to_lowercase();
+        if answer == "yes" || (texts.language() == Language::Ru && answer == "да") {
             return Ok(true);
         }
-        writeln!(err, "nothing was done")?;
+        writeln!(err, "{}", texts.confirm_nothing_done())?;
         Ok(false)
     }
 }

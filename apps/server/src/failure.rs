@@ -56,6 +56,11 @@ impl Failure {
         }
     }
 
+    /// What happened, without what to do next.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The exit code, as `sysexits.h` has it where it has one.
     pub(crate) fn exit_code(&self) -> u8 {
         match self.kind {

@@ -12,6 +12,7 @@ mod openai;
 mod openapi;
 mod page;
 mod problems;
+mod readiness;
 mod webhook;
 
 use crate::accept::ConnectionCounts;
@@ -119,8 +120,8 @@ pub(crate) struct Route {
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/livez", health::alive),
-        get("/health", health::alive),
-        get("/readyz", health::ready),
+        get("/health", readiness::health),
+        get("/readyz", readiness::ready),
         get("/metrics", health::metrics),
         get("/", page::page),
         get("/chat", page::page),

@@ -1,5 +1,6 @@
 //! How updates come in other than by somebody calling us: long polling, and telling Telegram where the webhook is.
 
+use crate::keep::keep;
 use crate::wire::{Built, Intake, Telegram};
 use openclaw_core::{Clock, CodedError};
 use openclaw_gateway::Gateway;
@@ -67,8 +68,8 @@ pub(crate) fn start(built: &Built, public_url: Option<&str>) -> Running {
     let Some(telegram) = built.telegram.clone() else {
         return running;
     };
-    let closing = running.closing.clone();
-    let clock = Arc::clone(&built.app.clock);
+    let (closing, clock) = (running.closing.clone(), Arc::clone(&built.app.clock));
+    let (watch, kept_clock, kept_closing) = (telegram.watch.clone(), Arc::clone(&clock), closing.clone());
     match telegram.intake {
         Intake::Polling => {
             let poller = Poller {
@@ -78,11 +79,23 @@ pub(crate) fn start(built: &Built, public_url: Option<&str>) -> Running {
                 clock,
                 closing,
             };
-            running.tasks.spawn(poller.run());
+            running.tasks.spawn(keep(
+                "telegram.polling",
+                watch,
+                kept_clock,
+                kept_closing,
+                move || poller.clone().run(),
+            ));
         }
         Intake::Webhook => {
             let url = public_url.map(|url| format!("{}/webhook/telegram", url.trim_end_matches('/')));
-            running.tasks.spawn(register(telegram, url, clock, closing));
+            running.tasks.spawn(keep(
+                "telegram.webhook",
+                watch,
+                kept_clock,
+                kept_closing,
+                move || register(telegram.clone(), url.clone(), Arc::clone(&clock), closing.clone()),
+            ));
         }
     }
     running
@@ -139,6 +152,7 @@ async fn connect(telegram: &Telegram, clock: &dyn Clock) {
     }
 }
 
+#[derive(Clone)]
 struct Poller {
     telegram: Telegram,
     gateway: Gateway,

@@ -3,11 +3,12 @@
 use crate::cli::{KeysCommand, ServerArgs};
 use crate::client::{self, Admin};
 use crate::data_dir;
+use crate::desk::STORE_FILE;
 use crate::failure::Failure;
 use crate::keys::{ID_CHARS, KeyWish, describe_all, describe_issued, issue};
 use crate::print;
-use crate::table::aligned;
-use anyhow::Context as _;
+use crate::table::{aligned, head};
+use crate::texts::Texts;
 use openclaw_core::{AccessTier, Clock as _, UserId};
 use openclaw_gateway::ports::KeyStore as _;
 use openclaw_sqlite::{OpenError, SqliteOptions, SqliteStore};
@@ -38,25 +39,25 @@ pub(crate) fn run(command: &KeysCommand) -> anyhow::Result<u8> {
             };
             let made = match place(server)? {
                 Place::Server(admin) => admin.call(Method::POST, "keys", Some(&body(&wish)))?,
-                Place::Directory(dir) => create_in(&dir, wish)?,
+                Place::Directory(dir) => create_in(&dir, wish, Texts::of(server))?,
             };
             if *json {
                 print(&format!("{made:#}\n"))
             } else {
-                show_made(&made)
+                show_made(&made, Texts::of(server))
             }
         }
         KeysCommand::List { server, json } => {
             let keys = match place(server)? {
                 Place::Server(admin) => admin.call(Method::GET, "keys", None)?,
-                Place::Directory(dir) => {
-                    in_store(&dir, async |store| Ok(describe_all(&store.keys().await?)))?
-                }
+                Place::Directory(dir) => in_store(&dir, Texts::of(server), async |store| {
+                    Ok(describe_all(&store.keys().await?))
+                })?,
             };
             if *json {
                 print(&format!("{keys:#}\n"))
             } else {
-                print(&table(&keys))
+                print(&table(&keys, Texts::of(server)))
             }
         }
         KeysCommand::Revoke { id, server } => revoke(id.trim(), server),
@@ -64,14 +65,14 @@ pub(crate) fn run(command: &KeysCommand) -> anyhow::Result<u8> {
 }
 
 fn revoke(typed: &str, server: &ServerArgs) -> anyhow::Result<u8> {
-    let place = place(server)?;
+    let (place, texts) = (place(server)?, Texts::of(server));
     let keys = match &place {
         Place::Server(admin) => admin.call(Method::GET, "keys", None)?,
-        Place::Directory(dir) => in_store(dir, async |store| Ok(describe_all(&store.keys().await?)))?,
+        Place::Directory(dir) => in_store(dir, texts, async |store| Ok(describe_all(&store.keys().await?)))?,
     };
-    let meant = meant(&keys, typed)?;
+    let meant = meant(&keys, typed, texts)?;
     if let Some(at) = meant.revoked_at {
-        return print(&format!("{} was taken back already, at {at}\n", meant.id));
+        return print(&texts.keys_revoked_before(&meant.id, &at));
     }
     match &place {
         Place::Server(admin) => {
@@ -79,10 +80,12 @@ fn revoke(typed: &str, server: &ServerArgs) -> anyhow::Result<u8> {
         }
         Place::Directory(dir) => {
             let now = SystemClock::new().now();
-            in_store(dir, async |store| Ok(store.revoke_key(&meant.id, now).await?))?;
+            in_store(dir, texts, async |store| {
+                Ok(store.revoke_key(&meant.id, now).await?)
+            })?;
         }
     }
-    print(&format!("{} is taken back\n", meant.id))
+    print(&texts.keys_revoked(&meant.id))
 }
 
 /// A key that somebody named.
@@ -96,7 +99,7 @@ struct Meant {
 const MIN_NAMED_CHARS: usize = 4;
 
 /// The one key that is meant by its id, by the beginning of it, with or without `oc_live_`, or by the key itself.
-fn meant(keys: &Value, typed: &str) -> Result<Meant, Failure> {
+fn meant(keys: &Value, typed: &str, texts: Texts) -> Result<Meant, Failure> {
     let shown = client::printable(&typed.chars().take(ID_CHARS).collect::<String>());
     let named = match data_dir::is_well_formed(typed) {
         true => typed.get(..ID_CHARS).unwrap_or(typed),
@@ -124,7 +127,7 @@ fn meant(keys: &Value, typed: &str) -> Result<Meant, Failure> {
         .collect();
     let list = "openclaw keys list";
     if own.chars().count() < MIN_NAMED_CHARS {
-        let what = format!("{shown:?} is too short; {MIN_NAMED_CHARS} characters after oc_live_ are needed");
+        let what = texts.keys_too_short(&shown, MIN_NAMED_CHARS);
         return Err(Failure::failed(what, list));
     }
     let mut found = found.into_iter();
@@ -132,10 +135,10 @@ fn meant(keys: &Value, typed: &str) -> Result<Meant, Failure> {
         (Some(one), None) => Ok(one),
         (Some(one), Some(other)) => {
             let ids: Vec<String> = [one, other].into_iter().chain(found).map(|key| key.id).collect();
-            let what = format!("{} keys begin so: {}", ids.len(), ids.join(", "));
-            Err(Failure::failed(what, "give more of the one that is meant"))
+            let what = texts.keys_ambiguous(ids.len(), &ids.join(", "));
+            Err(Failure::failed(what, texts.keys_give_more()))
         }
-        (None, _) => Err(Failure::failed(format!("there is no key {shown}"), list)),
+        (None, _) => Err(Failure::failed(texts.keys_unknown(&shown), list)),
     }
 }
 
@@ -154,26 +157,16 @@ fn place(args: &ServerArgs) -> anyhow::Result<Place> {
     });
     let silent = match found {
         Ok(admin) => return Ok(Place::Server(admin)),
-        Err(error) if args.url.is_none() && is_unreachable(&error) => error,
+        Err(error) if args.url.is_none() && client::is_unreachable(&error) => error,
         Err(error) => return Err(error),
     };
     let dir = client::data_dir(args.data_dir.as_deref())?;
-    if !dir.join("openclaw.db").is_file() {
-        return Err(silent.context(format!("{} holds no store either", dir.display())));
+    let (texts, shown) = (Texts::of(args), Texts::path(&dir));
+    if !dir.join(STORE_FILE).is_file() {
+        return Err(silent.context(texts.no_store(&shown)));
     }
-    writeln!(
-        std::io::stderr().lock(),
-        "no server runs; working on {}",
-        dir.display()
-    )
-    .ok();
+    writeln!(std::io::stderr().lock(), "{}", texts.working_on(&shown)).ok();
     Ok(Place::Directory(dir))
-}
-
-fn is_unreachable(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<Failure>()
-        .is_some_and(Failure::is_unreachable)
 }
 
 fn body(wish: &KeyWish) -> Value {
@@ -186,15 +179,16 @@ fn body(wish: &KeyWish) -> Value {
     })
 }
 
-fn create_in(dir: &Path, wish: KeyWish) -> anyhow::Result<Value> {
-    let issued = issue(wish, SystemClock::new().now(), &SystemRandom).context("the key could not be made")?;
+fn create_in(dir: &Path, wish: KeyWish, texts: Texts) -> anyhow::Result<Value> {
+    let issued = issue(wish, SystemClock::new().now(), &SystemRandom)
+        .ok_or_else(|| Failure::failed(texts.keys_not_made(), "openclaw keys create"))?;
     let record = issued.record.clone();
-    in_store(dir, async |store| Ok(store.put_key(record).await?))?;
+    in_store(dir, texts, async |store| Ok(store.put_key(record).await?))?;
     Ok(describe_issued(&issued))
 }
 
 /// Works on the store of a data directory that no server has.
-fn in_store<T, F>(dir: &Path, work: impl FnOnce(SqliteStore) -> F) -> anyhow::Result<T>
+fn in_store<T, F>(dir: &Path, texts: Texts, work: impl FnOnce(SqliteStore) -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
 {
@@ -205,51 +199,48 @@ where
         let store = SqliteStore::open(dir, SqliteOptions::default(), SystemClock::new().now());
         match store {
             Ok(store) => work(store).await,
-            Err(error @ OpenError::InUse { .. }) => {
-                Err(Failure::unreachable(error.to_string(), "wait until it is ready, then try again").into())
-            }
+            Err(OpenError::InUse { dir }) => Err(Failure::unreachable(
+                texts.store_in_use(&Texts::path(&dir)),
+                texts.store_in_use_next(),
+            )
+            .into()),
             Err(error) => Err(error.into()),
         }
     })
 }
 
 /// The key alone on standard output, so that it can be kept by a program; what belongs to it beside it.
-fn show_made(made: &Value) -> anyhow::Result<u8> {
+fn show_made(made: &Value, texts: Texts) -> anyhow::Result<u8> {
     let text = |name: &str| client::printable(made[name].as_str().unwrap_or("-"));
-    let mut note = format!(
-        "key {} for user {}, tier {}",
-        text("id"),
-        text("user"),
-        text("tier")
-    );
-    match made["expiresAt"].as_str() {
-        Some(end) => note.push_str(&format!(", ends {}", client::printable(end))),
-        None => note.push_str(", without an end"),
-    }
+    let mut note = texts.keys_made(&text("id"), &text("user"), &text("tier"));
+    note.push_str(&match made["expiresAt"].as_str() {
+        Some(end) => texts.keys_ends(&client::printable(end)),
+        None => texts.keys_endless(),
+    });
     if made["limited"] == false {
-        note.push_str(", unlimited");
+        note.push_str(&texts.keys_unlimited());
     }
     let mut err = std::io::stderr().lock();
     writeln!(err, "{note}")?;
     if std::io::stdout().is_terminal() {
-        writeln!(
-            err,
-            "This is the key. It is shown once and cannot be shown again:"
-        )?;
+        writeln!(err, "{}", texts.keys_once())?;
     }
     print(&format!("{}\n", text("key")))
 }
 
-fn table(keys: &Value) -> String {
+fn table(keys: &Value, texts: Texts) -> String {
     let rows = keys["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     if rows.is_empty() {
-        return "no keys but the operator's own\n  next  openclaw keys create\n".to_owned();
+        return texts.keys_none();
     }
-    let mut cells =
-        vec![["id", "user", "tier", "limited", "created", "expires", "revoked"].map(str::to_owned)];
+    let mut cells = vec![head::<7>(&texts.keys_head())];
     for row in rows {
         let text = |name: &str| client::printable(row[name].as_str().unwrap_or("-"));
-        let limited = if row["limited"] == false { "no" } else { "yes" }.to_owned();
+        let limited = if row["limited"] == false {
+            texts.keys_not_limited()
+        } else {
+            texts.keys_limited()
+        };
         let (id, user, tier) = (text("id"), text("user"), text("tier"));
         cells.push([
             id,
@@ -275,7 +266,7 @@ mod tests {
             { "id": "oc_live_abcd2222", "revokedAt": "2026-11-23T10:05:00Z" },
             { "id": "oc_live_zzzz/../", "revokedAt": null },
         ] });
-        let found = meant(&keys, typed).map(|key| (key.id, key.revoked_at.is_some()));
+        let found = meant(&keys, typed, Texts::default()).map(|key| (key.id, key.revoked_at.is_some()));
         match (found, expected) {
             (Ok((id, revoked)), Ok(expected)) => assert_eq!((&*id, revoked), expected, "{typed}"),
             (Err(failure), Err(words)) => assert!(failure.to_string().contains(words), "{typed}: {failure}"),
@@ -300,10 +291,10 @@ mod tests {
         let key = data_dir::new_api_key(&random);
         let id = key.expose().get(..ID_CHARS).unwrap();
         let keys = json!({ "keys": [{ "id": id, "revokedAt": null }] });
-        assert_eq!(meant(&keys, key.expose()).unwrap().id, id);
+        assert_eq!(meant(&keys, key.expose(), Texts::default()).unwrap().id, id);
         let mut broken = key.expose().to_owned();
         broken.pop();
-        let failure = meant(&keys, &broken).unwrap_err().to_string();
+        let failure = meant(&keys, &broken, Texts::default()).unwrap_err().to_string();
         assert!(
             failure.contains("no key") && !failure.contains(&broken),
             "a key is never shown: {failure}"
@@ -312,6 +303,6 @@ mod tests {
 
     #[test]
     fn an_empty_list_says_what_to_do() {
-        assert!(table(&json!({ "keys": [] })).contains("openclaw keys create"));
+        assert!(table(&json!({ "keys": [] }), Texts::default()).contains("openclaw keys create"));
     }
 }

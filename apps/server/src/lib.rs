@@ -16,15 +16,20 @@ mod config;
 mod config_cli;
 mod confirm;
 mod data_dir;
+mod desk;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod health_cli;
+mod help;
 mod housekeeping;
 mod http;
 mod intake;
+mod keep;
 mod keys;
 mod keys_cli;
 mod machine;
+mod model_states;
 mod models_cli;
 mod observer;
 mod openai_wire;
@@ -37,15 +42,18 @@ mod serve;
 mod status;
 mod table;
 mod telemetry;
+mod texts;
 mod wire;
 mod words;
 mod workers_cli;
 
-use clap::Parser as _;
-use cli::{Cli, Command};
+use cli::Command;
 use failure::Failure;
+use openclaw_core::Language;
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
+use texts::Texts;
 
 /// The configuration is not valid.
 const EXIT_CONFIG: u8 = 78;
@@ -53,17 +61,39 @@ const EXIT_CONFIG: u8 = 78;
 /// Does what the command line says; the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(&cli.command) {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let language = help::language(&typed);
+    let cli = match help::parse(&typed, language) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, language),
+    };
+    match run(&cli.command, language) {
         Ok(code) => ExitCode::from(code),
         // Whoever read the output has seen enough.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain is said outermost first; each part without repeating the next.
-            writeln!(std::io::stderr().lock(), "openclaw: {error:#}").ok();
+            let said = format!("{error:#}");
+            let said = match error.is::<serve::InvalidConfig>() {
+                // Faults of the configuration are told in English.
+                true => said,
+                false => Texts::new(language).next_lines(&said),
+            };
+            writeln!(std::io::stderr().lock(), "openclaw: {said}").ok();
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Says what was not understood, or the help that was asked for.
+fn refuse(error: &clap::Error, language: Language) -> ExitCode {
+    if language == Language::Ru && error.use_stderr() {
+        write!(std::io::stderr().lock(), "{}", help::said(error, language)).ok();
+    } else {
+        // clap knows where to and whether in colours.
+        error.print().ok();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -83,7 +113,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-fn run(command: &Command) -> anyhow::Result<u8> {
+fn run(command: &Command, language: Language) -> anyhow::Result<u8> {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Status(args) => status::run(args),
@@ -94,7 +124,8 @@ fn run(command: &Command) -> anyhow::Result<u8> {
         Command::Models(command) => models_cli::run(command),
         Command::Budget(command) => budget_cli::run(command),
         Command::Config(command) => config_cli::run(command),
-        Command::Completions { shell } => print_bytes(&completions::script(*shell)),
+        Command::Completions { shell } => print_bytes(&completions::script(*shell, language)),
+        Command::Health(args) => health_cli::run(args),
         Command::Version => print(&format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

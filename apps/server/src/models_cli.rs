@@ -1,15 +1,18 @@
 //! `openclaw models`: which models there are, which one a request would get and why, and whether they answer.
 
 use crate::cli::ServerArgs;
-use crate::client::{Admin, escaped, printable};
+use crate::client::{escaped, printable};
+use crate::desk::{Desk, Needs};
 use crate::failure::Failure;
 use crate::print;
-use crate::table::aligned;
+use crate::table::{aligned, head};
+use crate::texts::Texts;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long one model's test may take.
@@ -63,6 +66,9 @@ pub(crate) enum ModelsCommand {
 pub(crate) struct Output {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+    /// The configuration file, for when no server runs; without it, openclaw.toml in the data directory if it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -72,14 +78,15 @@ pub(crate) struct Output {
 pub(crate) fn run(command: &ModelsCommand) -> anyhow::Result<u8> {
     match command {
         ModelsCommand::List { limits, output } => {
-            let models = Admin::find(&output.server)?.call(Method::GET, "models", None)?;
+            let desk = output.desk(Needs::Configuration)?;
+            let models = desk.call(Method::GET, "models", None)?;
             if output.json {
                 return print(&format!("{models:#}\n"));
             }
-            let mut text = listed(&models);
+            let mut text = listed(&models, desk.texts());
             if *limits {
                 text.push('\n');
-                text.push_str(&limited(&models));
+                text.push_str(&limited(&models, desk.texts()));
             }
             print(&text)
         }
@@ -96,39 +103,54 @@ pub(crate) fn run(command: &ModelsCommand) -> anyhow::Result<u8> {
             if let Some(tokens) = input {
                 let _ = write!(path, "&inputTokens={tokens}");
             }
-            let answer = Admin::find(&output.server)?.call(Method::GET, &path, None)?;
+            // A tenant's tier is in the store.
+            let desk = output.desk(match tenant {
+                Some(_) => Needs::Store,
+                None => Needs::Configuration,
+            })?;
+            let answer = desk.call(Method::GET, &path, None)?;
             if output.json {
                 return print(&format!("{answer:#}\n"));
             }
-            print(&explained(&answer))
+            print(&explained(&answer, desk.texts()))
         }
         ModelsCommand::Test { id, output } => test(id.as_deref(), output),
     }
 }
 
+// === impl Output ===
+
+impl Output {
+    fn desk(&self, needs: Needs) -> anyhow::Result<Desk> {
+        Desk::find(&self.server, self.config.as_deref(), needs)
+    }
+}
+
 /// Exit 1 when one does not answer.
 fn test(id: Option<&str>, output: &Output) -> anyhow::Result<u8> {
-    let admin = Admin::find(&output.server)?;
+    let desk = output.desk(Needs::Configuration)?;
+    let texts = desk.texts();
     let names = match id {
         Some(id) => vec![id.to_owned()],
-        None => {
-            let models = admin.call(Method::GET, "models", None)?;
-            all_names(&models)
-        }
+        None => all_names(&desk.call(Method::GET, "models", None)?),
     };
     if names.is_empty() {
-        let what = "no model is listed; name one";
-        return Err(Failure::failed(what, "openclaw models test MODEL").into());
+        return Err(Failure::failed(texts.models_none_to_test(), "openclaw models test MODEL").into());
     }
     let mut answers = Vec::new();
     for name in &names {
         if !output.json && names.len() > 1 {
-            writeln!(std::io::stderr().lock(), "asking {}", printable(name)).ok();
+            writeln!(
+                std::io::stderr().lock(),
+                "{}",
+                texts.models_asking(&printable(name))
+            )
+            .ok();
         }
         let body = json!({ "model": name });
-        let answer = admin.call_within(Method::POST, "models/test", Some(&body), TEST_PATIENCE)?;
+        let answer = desk.call_within(Method::POST, "models/test", Some(&body), TEST_PATIENCE)?;
         if !output.json {
-            print(&tested(&answer))?;
+            print(&tested(&answer, texts))?;
         }
         answers.push(answer);
     }
@@ -146,22 +168,8 @@ fn all_names(models: &Value) -> Vec<String> {
         .collect()
 }
 
-fn listed(models: &Value) -> String {
-    let mut cells = vec![
-        [
-            "model",
-            "provider",
-            "context",
-            "output",
-            "in/1k",
-            "out/1k",
-            "tier",
-            "circuit",
-            "health",
-            "first token",
-        ]
-        .map(str::to_owned),
-    ];
+fn listed(models: &Value, texts: Texts) -> String {
+    let mut cells = vec![head::<10>(&texts.models_head())];
     let mut open_ended = Vec::new();
     for provider in rows(&models["providers"]) {
         for model in rows(&provider["models"]) {
@@ -171,18 +179,18 @@ fn listed(models: &Value) -> String {
                 text(&provider["id"]),
                 text(&model["contextWindow"]),
                 text(&model["maxOutputTokens"]),
-                price(&model["costPer1kInput"]),
-                price(&model["costPer1kOutput"]),
+                price(&model["costPer1kInput"], texts),
+                price(&model["costPer1kOutput"], texts),
                 text(&model["requiredTier"]),
                 if model["asked"] == true {
                     text(&model["circuit"])
                 } else {
-                    "not asked".to_owned()
+                    texts.models_not_asked()
                 },
                 model["health"]
                     .as_f64()
                     .map_or_else(|| "-".to_owned(), |health| format!("{health:.2}")),
-                first.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms")),
+                first.map_or_else(|| "-".to_owned(), |millis| texts.time(millis)),
             ]);
         }
         if provider["anyModel"] == true {
@@ -190,154 +198,128 @@ fn listed(models: &Value) -> String {
         }
     }
     let mut out = if cells.len() == 1 {
-        "no model is listed\n".to_owned()
+        texts.models_none()
     } else {
         aligned(&cells)
     };
     if !open_ended.is_empty() {
-        let _ = writeln!(out, "any other model may be named too: {}", open_ended.join(", "));
+        out.push_str(&texts.models_any(&open_ended.join(", ")));
     }
     if models["primaryModel"].is_string() {
         let fallbacks: Vec<String> = rows(&models["fallbacks"]).map(text).collect();
         let then = if fallbacks.is_empty() {
             String::new()
         } else {
-            format!(", then {}", fallbacks.join(", "))
+            texts.models_then(&fallbacks.join(", "))
         };
-        let _ = writeln!(
-            out,
-            "requests that name none ask {}{then}",
-            text(&models["primaryModel"])
-        );
+        out.push_str(&texts.models_primary(&text(&models["primaryModel"]), &then));
     }
     out
 }
 
-fn limited(models: &Value) -> String {
-    let mut cells = vec![
-        [
-            "provider",
-            "requests/min",
-            "left",
-            "tokens/min",
-            "left",
-            "at once",
-            "left",
-            "in flight",
-        ]
-        .map(str::to_owned),
-    ];
+fn limited(models: &Value, texts: Texts) -> String {
+    let mut cells = vec![head::<8>(&texts.models_limits_head())];
     for provider in rows(&models["providers"]) {
         let (limits, left) = (&provider["limits"], &provider["remaining"]);
         let of = |value: &Value| match value {
-            Value::Null => "no limit".to_owned(),
-            value => text(value),
-        };
-        let rest = |value: &Value| match value {
-            Value::Null => "-".to_owned(),
+            Value::Null => texts.models_no_limit(),
             value => text(value),
         };
         cells.push([
             text(&provider["id"]),
             of(&limits["requestsPerMinute"]),
-            rest(&left["requests"]),
+            text(&left["requests"]),
             of(&limits["tokensPerMinute"]),
-            rest(&left["tokens"]),
+            text(&left["tokens"]),
             of(&limits["concurrentRequests"]),
-            rest(&left["concurrent"]),
-            rest(&left["inFlight"]),
+            text(&left["concurrent"]),
+            text(&left["inFlight"]),
         ]);
     }
     aligned(&cells)
 }
 
-fn explained(answer: &Value) -> String {
+fn explained(answer: &Value, texts: Texts) -> String {
     let needs: Vec<String> = rows(&answer["needs"]).map(text).collect();
     let whose = match answer["tenant"].as_str() {
         Some(tenant) => format!("{}, ", printable(tenant)),
         None => String::new(),
     };
-    let mut out = format!(
-        "{whose}tier {} · needs {} · {} tokens in, {} out\n",
-        text(&answer["tier"]),
-        needs.join(", "),
-        text(&answer["inputTokens"]),
-        text(&answer["outputTokens"]),
+    let mut out = texts.models_question(
+        &whose,
+        &text(&answer["tier"]),
+        &needs.join(", "),
+        &text(&answer["inputTokens"]),
+        &text(&answer["outputTokens"]),
     );
     let chain: Vec<String> = rows(&answer["chain"]).map(text).collect();
-    match (answer["refused"].as_str(), answer["by"].as_str()) {
-        (Some(refused), _) => {
-            let _ = writeln!(out, "  refused: {}", printable(refused));
-        }
-        (None, Some("chain")) => {
-            let _ = writeln!(
-                out,
-                "  asks {} (the chain of ai-fabric.fallback)",
-                chain.join(", then ")
-            );
-        }
-        (None, _) => {
-            let _ = writeln!(out, "  asks {} (by score)", chain.join(", then "));
-        }
-    }
+    let chain = chain.join(&texts.models_joined());
+    out.push_str(&match (answer["refused"].as_str(), answer["by"].as_str()) {
+        (Some(refused), _) => texts.models_refused(&printable(refused)),
+        (None, Some("chain")) => texts.models_asks_chain(&chain),
+        (None, _) => texts.models_asks_score(&chain),
+    });
     for candidate in rows(&answer["candidates"]) {
         let name = format!("{} ({})", text(&candidate["model"]), text(&candidate["provider"]));
         let verdict = &candidate["verdict"];
-        let line = if verdict["verdict"] == "scored" {
+        if verdict["verdict"] == "scored" {
             let number = |name: &str| verdict[name].as_f64().unwrap_or(0.0);
-            format!(
-                "  {name}: score {:.2} = {} capabilities × 10 − cost {:.4} × 100; priority {}, health {:.2}",
-                number("score"),
-                text(&verdict["capabilities"]),
-                number("cost"),
-                text(&verdict["priority"]),
-                number("health"),
-            )
+            out.push_str(&texts.models_scored(
+                &name,
+                &format!("{:.2}", number("score")),
+                &text(&verdict["capabilities"]),
+                &format!("{:.4}", number("cost")),
+                &text(&verdict["priority"]),
+                &format!("{:.2}", number("health")),
+            ));
         } else {
             let reasons: Vec<String> = rows(&verdict["reasons"]).map(text).collect();
-            format!("✗ {name}: {}", reasons.join("; "))
-        };
-        let _ = writeln!(out, "  {line}");
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "  ✗ {name}: {}", reasons.join("; "));
+        }
     }
     out
 }
 
-fn tested(answer: &Value) -> String {
+fn tested(answer: &Value, texts: Texts) -> String {
     let name = format!("{} ({})", text(&answer["model"]), text(&answer["provider"]));
     let millis = |value: &Value| {
         value
             .as_u64()
-            .map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"))
+            .map_or_else(|| "-".to_owned(), |millis| texts.time(millis))
     };
     if answer["ok"] == true {
         let usage = &answer["usage"];
-        let counted = if usage["reported"] == true {
-            ""
+        let reported = if usage["reported"] == true {
+            String::new()
         } else {
-            " (not reported)"
+            texts.models_not_reported()
         };
-        return format!(
-            "ok    {name}: first token {}, whole {} · {} tokens in, {} out{counted}, cost {} · {:?}\n",
-            millis(&answer["firstTokenMs"]),
-            millis(&answer["durationMs"]),
-            text(&usage["inputTokens"]),
-            text(&usage["outputTokens"]),
-            text(&answer["cost"]),
-            raw(&answer["text"]),
+        return texts.models_ok(
+            &name,
+            &millis(&answer["firstTokenMs"]),
+            &millis(&answer["durationMs"]),
+            &texts.models_used(
+                &text(&usage["inputTokens"]),
+                &text(&usage["outputTokens"]),
+                &reported,
+            ),
+            &text(&answer["cost"]),
+            &format!("{:?}", raw(&answer["text"])),
         );
     }
-    format!(
-        "FAIL  {name}: {} after {}: {}\n      next  {}\n",
-        text(&answer["code"]),
-        millis(&answer["durationMs"]),
-        text(&answer["detail"]),
-        text(&answer["next"]),
+    texts.models_failed(
+        &name,
+        &text(&answer["code"]),
+        &millis(&answer["durationMs"]),
+        &text(&answer["detail"]),
+        &text(&answer["next"]),
     )
 }
 
-fn price(value: &Value) -> String {
+fn price(value: &Value, texts: Texts) -> String {
     match value.as_f64() {
-        Some(0.0) => "free".to_owned(),
+        Some(0.0) => texts.models_free(),
         Some(price) => format!("{price}"),
         None => "-".to_owned(),
     }
@@ -375,7 +357,7 @@ mod tests {
                 { "model": "small", "provider": "p", "verdict": { "verdict": "ruled_out", "reasons": ["lacks vision"] } },
             ],
         });
-        let text = explained(&answer);
+        let text = explained(&answer, Texts::default());
         assert!(text.contains("asks big (by score)"), "{text}");
         assert!(
             text.contains("score 29.50 = 3 capabilities × 10 − cost 0.0050 × 100"),
@@ -388,7 +370,7 @@ mod tests {
     fn a_failed_test_says_what_to_do() {
         let answer = json!({ "ok": false, "model": "m", "provider": "p", "code": "MODEL_UNAUTHORIZED", "durationMs": 7,
             "detail": "the key was refused", "next": "check apiKey of p" });
-        let text = tested(&answer);
+        let text = tested(&answer, Texts::default());
         assert!(
             text.starts_with("FAIL  m (p): MODEL_UNAUTHORIZED after 7 ms"),
             "{text}"

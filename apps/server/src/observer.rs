@@ -1,13 +1,17 @@
-//! Watches the event bus: counts what Prometheus asks for, and writes every event to the log at `debug`.
+//! Watches the event bus: counts what Prometheus asks for, keeps what models last did, and writes what an operator must
+//! see to the log, at `debug` every event.
 //!
 //! A handler that fails or panics is logged with the event's type and counted; it touches neither the publisher nor any
 //! other handler.
 
+mod lines;
+
+use crate::model_states::ModelStates;
 use crate::prometheus::Counters;
 use futures::stream::{Stream, StreamExt, select_all};
 use openclaw_ai_fabric::event::{
-    CircuitClosed, CircuitOpened, FallbackTriggered, ModelFailed, ModelResponded, RateLimitHit,
-    TokenBudgetWarning,
+    AllModelsFailed, CircuitClosed, CircuitOpened, FallbackTriggered, ModelFailed, ModelResponded,
+    RateLimitHit, TokenBudgetWarning,
 };
 use openclaw_concurrency::event::RequestCompleted;
 use openclaw_core::{Envelope, InProcessEventBus};
@@ -29,11 +33,16 @@ pub(crate) struct Observer {
 }
 
 /// Starts watching.
-pub(crate) fn start(bus: Arc<InProcessEventBus>, counters: Arc<Counters>) -> Observer {
+pub(crate) fn start(
+    bus: Arc<InProcessEventBus>,
+    counters: Arc<Counters>,
+    models: Arc<ModelStates>,
+) -> Observer {
     let handle = {
         let counters = Arc::clone(&counters);
         move |event: &Envelope| {
-            warn(event);
+            lines::write(event);
+            models.observe(event);
             count(&counters, event)
         }
     };
@@ -45,6 +54,7 @@ pub(crate) fn start(bus: Arc<InProcessEventBus>, counters: Arc<Counters>) -> Obs
         bus.subscribe::<MessageDeliveryFailed>(WAITING_EVENTS),
         bus.subscribe::<RequestCompleted>(WAITING_EVENTS),
         bus.subscribe::<ModelFailed>(WAITING_EVENTS),
+        bus.subscribe::<AllModelsFailed>(WAITING_EVENTS),
         bus.subscribe::<ModelResponded>(WAITING_EVENTS),
         bus.subscribe::<FallbackTriggered>(WAITING_EVENTS),
         bus.subscribe::<RateLimitHit>(WAITING_EVENTS),
@@ -102,31 +112,6 @@ fn isolated(counters: &Counters, event: &Envelope, handle: &impl Fn(&Envelope) -
     tracing::error!(eventType = event.name(), error, "Event handler error");
 }
 
-/// An operator must see at the ordinary level why no answer came. A provider that is down is soon left alone, so this
-/// does not flood the log; a limit that was reached, a reader who left and a request the model refused are no faults of it.
-fn warn(event: &Envelope) {
-    let Some(failed) = event.payload::<ModelFailed>() else {
-        return;
-    };
-    if matches!(
-        failed.code,
-        "CANCELLED" | "MODEL_RATE_LIMITED" | "MODEL_CONTEXT_TOO_LONG" | "MODEL_CONTENT_REFUSED"
-    ) {
-        return;
-    }
-    tracing::warn!(
-        correlationId = %failed.request_id,
-        provider = %failed.provider,
-        model = %failed.model,
-        code = failed.code,
-        reason = %failed.reason,
-        retryable = failed.retryable,
-        afterFirstToken = failed.after_first_token,
-        durationMs = failed.duration_ms,
-        "a model's call failed"
-    );
-}
-
 fn count(counters: &Counters, event: &Envelope) -> anyhow::Result<()> {
     counters.fabric.count(event);
     if let Some(received) = event.payload::<MessageReceived>() {
@@ -182,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_that_is_not_counted_wakes_nobody_and_one_that_is_is_counted() {
         let (bus, counters) = (InProcessEventBus::new(), Arc::new(Counters::default()));
-        let _observer = start(Arc::clone(&bus), Arc::clone(&counters));
+        let _observer = start(Arc::clone(&bus), Arc::clone(&counters), Arc::default());
         assert!(!bus.wants(Happened::NAME) && !bus.wants(RequestStarted::NAME));
         for name in [
             MessageReceived::NAME,
@@ -190,6 +175,7 @@ mod tests {
             MessageDeliveryFailed::NAME,
             RequestCompleted::NAME,
             ModelFailed::NAME,
+            AllModelsFailed::NAME,
         ] {
             assert!(bus.wants(name), "{name}");
         }

@@ -5,18 +5,12 @@ use crate::client::{Admin, printable};
 use crate::confirm::Sure;
 use crate::failure::Failure;
 use crate::print;
-use crate::status::seconds;
-use crate::table::aligned;
+use crate::table::{aligned, head};
+use crate::texts::Texts;
 use clap::{Subcommand, ValueEnum};
 use openclaw_gateway::QueueId;
 use reqwest::Method;
 use serde_json::Value;
-
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  openclaw queue show --by tenant
-  openclaw queue pause
-  openclaw queue drop turn_12";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
@@ -78,21 +72,23 @@ pub(crate) fn run(command: &QueueCommand) -> anyhow::Result<u8> {
                 Some(By::Tier) => "queue?by=tier",
                 Some(By::Priority) => "queue?by=priority",
             };
-            let queue = Admin::find(server)?.call(Method::GET, path, None)?;
-            show(*json, &queue, screen)
+            let admin = live(server)?;
+            let queue = admin.call(Method::GET, path, None)?;
+            show(*json, &queue, |queue| screen(queue, admin.texts()))
         }
         QueueCommand::Pause { server, json } => {
-            let done = Admin::find(server)?.call(Method::POST, "queue/pause", None)?;
+            let admin = live(server)?;
+            let done = admin.call(Method::POST, "queue/pause", None)?;
             show(*json, &done, |done| {
-                format!(
-                    "paused; {} wait in the inbox, {} in the pool; what runs runs on\n  next  openclaw queue resume\n",
-                    done["inInbox"], done["queueDepth"]
-                )
+                admin
+                    .texts()
+                    .queue_pause_done(&done["inInbox"], &done["queueDepth"])
             })
         }
         QueueCommand::Resume { server, json } => {
-            let done = Admin::find(server)?.call(Method::POST, "queue/resume", None)?;
-            show(*json, &done, |_| "resumed\n".to_owned())
+            let admin = live(server)?;
+            let done = admin.call(Method::POST, "queue/resume", None)?;
+            show(*json, &done, |_| admin.texts().queue_resumed())
         }
         QueueCommand::Drop {
             id,
@@ -100,19 +96,25 @@ pub(crate) fn run(command: &QueueCommand) -> anyhow::Result<u8> {
             server,
             json,
         } => {
-            let admin = Admin::find(server)?;
+            let admin = live(server)?;
+            let texts = admin.texts();
             let path = format!("queue/{id}");
             let item = admin.call(Method::GET, &path, None)?;
-            if !sure.confirms(&consequence(&item))? {
+            if !sure.confirms(&consequence(&item, texts), texts)? {
                 return Ok(0);
             }
             let done = admin.call(Method::DELETE, &path, None)?;
             if done["action"] != "dropped" {
-                return Err(Failure::failed("the server did not say what it did", "openclaw version").into());
+                return Err(Failure::failed(texts.queue_unclear(), "openclaw version").into());
             }
-            show(*json, &done, |_| format!("{id} is dropped\n"))
+            show(*json, &done, |_| texts.queue_dropped(&id.to_string()))
         }
     }
+}
+
+/// The queue is a running server's and nobody else's.
+fn live(server: &ServerArgs) -> anyhow::Result<Admin> {
+    Admin::live(server, Texts::the_queue)
 }
 
 fn show(json: bool, answer: &Value, words: impl FnOnce(&Value) -> String) -> anyhow::Result<u8> {
@@ -123,26 +125,38 @@ fn show(json: bool, answer: &Value, words: impl FnOnce(&Value) -> String) -> any
     }
 }
 
-fn screen(queue: &Value) -> String {
+fn screen(queue: &Value, texts: Texts) -> String {
+    let time = |value: &Value| {
+        value
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), |millis| texts.time(millis))
+    };
     let oldest = match queue["oldestMs"].as_u64() {
-        Some(age) => format!(", the oldest for {}", seconds(age)),
+        Some(age) => texts.queue_oldest(&texts.time(age)),
         None => String::new(),
     };
     let paused = if queue["paused"] == true {
-        " · PAUSED (openclaw queue resume)"
+        texts.queue_paused_mark()
     } else {
-        ""
+        String::new()
     };
-    let mut out = format!(
-        "{} wait{oldest} · in the inbox {} · in the pool {} / {}{paused}\n",
-        queue["waiting"], queue["inInbox"], queue["inPool"], queue["maxQueueSize"]
+    let mut out = texts.queue_top(
+        &queue["waiting"],
+        &oldest,
+        &queue["inInbox"],
+        &queue["inPool"],
+        &queue["maxQueueSize"],
+        &paused,
     );
     let list = |name: &str| queue[name].as_array().map(Vec::as_slice).unwrap_or_default();
     if queue["groups"].is_array() {
-        let mut cells = vec![["group", "waiting", "oldest"].map(str::to_owned)];
+        let mut cells = vec![head::<3>(&texts.queue_groups_head())];
         cells.extend(list("groups").iter().map(|row| {
-            let oldest = row["oldestMs"].as_u64().map_or_else(|| "-".to_owned(), seconds);
-            [text(&row["name"]), row["waiting"].to_string(), oldest]
+            [
+                text(&row["name"]),
+                row["waiting"].to_string(),
+                time(&row["oldestMs"]),
+            ]
         }));
         out.push_str(&aligned(&cells));
         return out;
@@ -151,25 +165,20 @@ fn screen(queue: &Value) -> String {
     if items.is_empty() {
         return out;
     }
-    let mut cells = vec![
-        [
-            "id", "priority", "tier", "waited", "waits in", "for", "tenant", "request",
-        ]
-        .map(str::to_owned),
-    ];
+    let mut cells = vec![head::<8>(&texts.queue_head())];
     cells.extend(items.iter().map(|item| {
         let needs = if item["ready"] == true {
-            "a worker"
+            texts.queue_for_worker()
         } else {
-            "its conversation"
+            texts.queue_for_conversation()
         };
         [
             text(&item["id"]),
             text(&item["priority"]),
             text(&item["tier"]),
-            item["waitedMs"].as_u64().map_or_else(|| "-".to_owned(), seconds),
+            time(&item["waitedMs"]),
             text(&item["place"]),
-            needs.to_owned(),
+            needs,
             text(&item["tenantId"]),
             text(&item["correlationId"]),
         ]
@@ -178,19 +187,19 @@ fn screen(queue: &Value) -> String {
     let all = queue["waiting"].as_u64().unwrap_or(0);
     let shown = u64::try_from(items.len()).unwrap_or(u64::MAX);
     if let Some(more) = all.checked_sub(shown).filter(|more| *more > 0) {
-        out.push_str(&format!("and {more} more: openclaw queue show --by tenant\n"));
+        out.push_str(&texts.queue_more(more));
     }
     out
 }
 
 /// What dropping means.
-fn consequence(item: &Value) -> String {
-    format!(
-        "{} of {} ({}, waiting for {}) is taken out of the queue: it is not answered, and whoever asked is told",
-        text(&item["id"]),
-        text(&item["tenantId"]),
-        text(&item["tier"]),
-        item["waitedMs"].as_u64().map_or_else(|| "-".to_owned(), seconds)
+fn consequence(item: &Value, texts: Texts) -> String {
+    let waited = item["waitedMs"].as_u64();
+    texts.queue_consequence(
+        &text(&item["id"]),
+        &text(&item["tenantId"]),
+        &text(&item["tier"]),
+        &waited.map_or_else(|| "-".to_owned(), |millis| texts.time(millis)),
     )
 }
 
@@ -211,7 +220,7 @@ mod tests {
             "items": [{ "id": "turn_1", "priority": "low", "tier": "free", "waitedMs": 61_000, "place": "inbox",
                         "ready": false, "tenantId": "telegram:1:1", "correlationId": "0199" }],
         });
-        let shown = screen(&queue);
+        let shown = screen(&queue, Texts::default());
         for words in [
             "3 wait, the oldest for 61.0 s · in the inbox 2 · in the pool 1 / 32 · PAUSED",
             "turn_1  low       free  61.0 s  inbox     its conversation  telegram:1:1  0199",
@@ -221,9 +230,9 @@ mod tests {
         }
         let groups = json!({ "waiting": 2, "groups": [{ "name": "free", "waiting": 2, "oldestMs": 5 }] });
         assert!(
-            screen(&groups).contains("free   2        5 ms"),
+            screen(&groups, Texts::default()).contains("free   2        5 ms"),
             "{}",
-            screen(&groups)
+            screen(&groups, Texts::default())
         );
     }
 }

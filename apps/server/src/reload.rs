@@ -5,6 +5,7 @@
 
 use crate::cli::ServeArgs;
 use crate::config::schema::applies_at_once;
+use crate::failure::Failure;
 use crate::observer::Observer;
 use crate::prometheus::Counters;
 use crate::serve::{self, InvalidConfig};
@@ -127,7 +128,7 @@ impl Reloader {
             Err(error) => {
                 tracing::error!(
                     by,
-                    error = format!("{error:#}"),
+                    error = why(error),
                     "the configuration was not taken over; everything stays as it was"
                 );
             }
@@ -139,6 +140,17 @@ impl Reloader {
 /// Whether a reload failed because of what the configuration says.
 pub(crate) fn is_invalid(error: &anyhow::Error) -> bool {
     error.is::<InvalidConfig>()
+}
+
+/// Why a reload changed nothing. What to do next is for whoever asked for it to say, once.
+pub(crate) fn why(error: &anyhow::Error) -> String {
+    if let Some(invalid) = error.downcast_ref::<InvalidConfig>() {
+        invalid.faults()
+    } else if let Some(failure) = error.downcast_ref::<Failure>() {
+        failure.what().to_owned()
+    } else {
+        format!("{error:#}")
+    }
 }
 
 /// Every value of a configuration by its path.

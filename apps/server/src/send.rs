@@ -3,6 +3,7 @@
 use crate::cli::SendArgs;
 use crate::client::{Credential, Found, Server, printable};
 use crate::failure::Failure;
+use crate::texts::Texts;
 use anyhow::Context;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::StatusCode;
@@ -21,7 +22,8 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
         args.text.clone()
     };
     if text.trim().is_empty() {
-        return Err(Failure::failed("there is nothing to send", "openclaw send \"hello\"").into());
+        let texts = Texts::of(&args.server);
+        return Err(Failure::failed(texts.send_nothing(), texts.send_hello()).into());
     }
     let server = Server::find(&args.server)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -43,6 +45,15 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
         .bearer_auth(key.secret.expose())
         .json(&body);
     let mut response = request.send().await.map_err(|_| server.silent())?;
+    let asked = Asked {
+        texts: server.texts(),
+        model,
+        id: response
+            .headers()
+            .get("x-request-id")
+            .and_then(|value| value.to_str().ok())
+            .map(printable),
+    };
     if !response.status().is_success() {
         let status = response.status();
         let wait = response
@@ -51,44 +62,92 @@ async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
         let answer: Value = response.json().await.unwrap_or_default();
-        return Err(refused(server, &key, status, &answer, wait.as_deref()).into());
+        return Err(refused(server, &key, &asked, status, &answer, wait.as_deref()).into());
     }
     let mut out = Answer::new(std::io::stdout().lock(), std::io::stdout().is_terminal());
-    let cut = || Failure::failed("the answer was cut off", "openclaw status");
+    let cut = || Failure::failed(asked.traced(&server.texts().send_cut()), "openclaw status");
     while let Some(piece) = response.chunk().await.map_err(|_| cut())? {
-        if out.take(&piece)? == Progress::Done {
-            return Ok(0);
+        match out.take(&piece)? {
+            Progress::More => {}
+            Progress::Done => return Ok(0),
+            Progress::Failed { message, code } => {
+                let next = asked.next(code.as_deref());
+                return Err(Failure::failed(asked.traced(&message), next).into());
+            }
         }
     }
     out.end()?;
     Err(cut().into())
 }
 
+/// What was asked of whom, for whoever must find out why there is no answer.
+struct Asked<'a> {
+    texts: Texts,
+    model: &'a str,
+    /// The `correlationId` of the request, where the server said it.
+    id: Option<String>,
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// The words with the id under which the log has the reason.
+    fn traced(&self, said: &str) -> String {
+        match &self.id {
+            Some(id) => self.texts.send_traced(said, id),
+            None => said.to_owned(),
+        }
+    }
+
+    /// The command that finds out more about a failure of the server's side.
+    fn next(&self, code: Option<&str>) -> String {
+        match (code, self.model) {
+            (Some("provider_unavailable"), "auto") => "openclaw models test".to_owned(),
+            (Some("provider_unavailable"), model) => format!("openclaw models test {}", printable(model)),
+            (_, _) => "openclaw status".to_owned(),
+        }
+    }
+}
+
 /// What an answer that is an error means, and what to do about it.
-fn refused(server: &Server, key: &Found, status: StatusCode, answer: &Value, wait: Option<&str>) -> Failure {
+fn refused(
+    server: &Server,
+    key: &Found,
+    asked: &Asked<'_>,
+    status: StatusCode,
+    answer: &Value,
+    wait: Option<&str>,
+) -> Failure {
     let said = match answer["error"]["message"].as_str() {
         Some(message) => printable(message),
-        None => format!("{} answered {status}", server.url),
+        None => server.texts().send_answered(&server.url, status.as_u16()),
     };
     match (status, answer["error"]["code"].as_str()) {
         (StatusCode::UNAUTHORIZED, _) => server.refuses(Credential::ApiKey, key),
         (_, Some("request_dropped")) => Failure::failed(said, "openclaw queue show"),
         (StatusCode::FORBIDDEN, _) => Failure::not_allowed(said, "openclaw keys list"),
-        (_, Some("model_not_found")) => Failure::failed(said, "openclaw status, which lists the models"),
+        (_, Some("model_not_found")) => Failure::failed(said, server.texts().send_models()),
         (_, Some("insufficient_quota")) => Failure::failed(said, "openclaw keys create --tier standard"),
+        (_, code @ Some("provider_unavailable")) => Failure::failed(asked.traced(&said), asked.next(code)),
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => match wait {
-            Some(seconds) => Failure::failed(said, format!("the same again in {} s", printable(seconds))),
+            Some(seconds) => Failure::failed(said, server.texts().send_again(&printable(seconds))),
             None => Failure::failed(said, "openclaw status"),
         },
+        (status, code) if status.is_server_error() => Failure::failed(asked.traced(&said), asked.next(code)),
         (_, _) => Failure::failed(said, "openclaw status"),
     }
 }
 
 /// Whether more is to come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Progress {
     More,
     Done,
+    /// The server has ended the answer with an error.
+    Failed {
+        message: String,
+        code: Option<String>,
+    },
 }
 
 /// The answer as it grows: server-sent events in, text out.
@@ -129,7 +188,10 @@ impl<W: Write> Answer<W> {
             let event: Value = serde_json::from_slice(data).unwrap_or_default();
             if let Some(message) = event["error"]["message"].as_str() {
                 self.end()?;
-                return Err(Failure::failed(printable(message), "openclaw status").into());
+                return Ok(Progress::Failed {
+                    message: printable(message),
+                    code: event["error"]["code"].as_str().map(printable),
+                });
             }
             if let Some(text) = event["choices"][0]["delta"]["content"].as_str() {
                 self.say(text)?;
@@ -192,10 +254,34 @@ mod tests {
     #[test]
     fn an_error_in_the_stream_ends_it_with_its_words() {
         let mut out = Vec::new();
-        let error = Answer::new(&mut out, false)
-            .take(b"data: {\"error\":{\"message\":\"no model answered\"}}\n")
-            .unwrap_err();
-        assert_eq!(error.to_string(), "no model answered\n  next  openclaw status");
+        let failed = Answer::new(&mut out, false)
+            .take(
+                b"data: {\"error\":{\"message\":\"no model answered\",\"code\":\"provider_unavailable\"}}\n",
+            )
+            .unwrap();
+        let (message, code) = (
+            "no model answered".to_owned(),
+            Some("provider_unavailable".to_owned()),
+        );
+        assert_eq!(failed, Progress::Failed { message, code });
+    }
+
+    #[test]
+    fn a_failure_leads_to_the_log_and_to_the_test_of_the_model_that_was_asked() {
+        let asked = |model, id: Option<&str>| Asked {
+            texts: Texts::default(),
+            model,
+            id: id.map(str::to_owned),
+        };
+        assert_eq!(
+            asked("m", Some("0193")).traced("no"),
+            "no\n  id    0193 is the correlationId of the log's lines about it"
+        );
+        assert_eq!(asked("m", None).traced("no"), "no");
+        let next = |model, code| asked(model, None).next(code);
+        assert_eq!(next("auto", Some("provider_unavailable")), "openclaw models test");
+        assert_eq!(next("m", Some("provider_unavailable")), "openclaw models test m");
+        assert_eq!(next("m", Some("internal_error")), "openclaw status");
     }
 
     proptest! {

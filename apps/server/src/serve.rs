@@ -17,8 +17,9 @@ use crate::intake;
 use crate::observer;
 use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
-use crate::wire::{self, Built};
-use crate::words::counted;
+use crate::texts::Texts;
+use crate::wire::{self, Built, Purpose};
+use crate::words::{counted, why_no_file};
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
@@ -86,7 +87,6 @@ pub(crate) struct InvalidConfig {
 
 impl InvalidConfig {
     fn report(&self) -> String {
-        let faults = self.error.report(self.file.as_deref());
         let sorted = self.error.sorted();
         let field = sorted
             .iter()
@@ -100,10 +100,14 @@ impl InvalidConfig {
             (None, Some(name)) => format!("mend {name}, or unset it"),
             (None, None) => "mend it, then openclaw config check".to_owned(),
         };
+        format!("{}\n  next  {next}", self.faults())
+    }
+
+    /// Every fault, without what to do next: who asked a running server for a reload has a next step of their own.
+    pub(crate) fn faults(&self) -> String {
+        let faults = self.error.report(self.file.as_deref());
         let count = counted(self.error.faults.len(), "error", "errors");
-        format!(
-            "the configuration is not valid\n{faults}{count}; nothing was started or changed\n  next  {next}"
-        )
+        format!("the configuration is not valid\n{faults}{count}; nothing was started or changed")
     }
 }
 
@@ -114,8 +118,10 @@ pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
         Some(path) => {
             let read = std::fs::read_to_string(path);
             Some(read.map_err(|error| {
-                let what = format!("{} cannot be read: {error}", path.display());
-                Failure::config(what, "mend the path, or leave --config out: no file is needed")
+                // The file would have said which language.
+                let texts = Texts::of_terminal();
+                let what = texts.serve_unreadable(&Texts::path(path), &why_no_file(&error));
+                Failure::config(what, texts.serve_mend_path())
             })?)
         }
         None => None,
@@ -170,16 +176,22 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let visitor_key = data_dir.visitor_key(&SystemRandom)?;
+    let texts = Texts::new(loaded.language);
     let built = wire::build(
         loaded,
         data_dir.path(),
         &admin.secret,
         &api_key.secret,
         visitor_key,
+        Purpose::Serve,
     )
     .await
-    .map_err(|error| start_failed(args, error))?;
-    let observer = observer::start(Arc::clone(&built.bus), Arc::clone(&built.app.counters));
+    .map_err(|error| start_failed(args, error, texts))?;
+    let observer = observer::start(
+        Arc::clone(&built.bus),
+        Arc::clone(&built.app.counters),
+        Arc::clone(&built.app.facts.model_states),
+    );
     let reloader = Arc::new(Reloader::new(
         args.clone(),
         log.clone(),
@@ -199,7 +211,7 @@ async fn serve(
     let listen = loaded.sections.server.listen;
     let listener = match accept::listen(listen) {
         Ok(listener) => listener,
-        Err(error) => return Err(cannot_listen(args, listen, &error).await.into()),
+        Err(error) => return Err(cannot_listen(args, listen, &error, texts).await.into()),
     };
     let address = listener.local_addr()?;
     write_address(data_dir.path(), address)?;
@@ -340,6 +352,7 @@ fn say_ready(
         why: model.why,
         processes: processes.as_ref(),
         warnings: loaded.notices.len(),
+        unused: &loaded.unused,
         telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,
@@ -359,15 +372,15 @@ fn file_of(source: &KeySource) -> Option<&Path> {
 }
 
 /// Says what to do about a start that failed.
-fn start_failed(args: &ServeArgs, error: anyhow::Error) -> anyhow::Error {
+fn start_failed(args: &ServeArgs, error: anyhow::Error, texts: Texts) -> anyhow::Error {
     match error.downcast_ref::<OpenError>() {
-        Some(in_use @ OpenError::InUse { .. }) => {
+        Some(OpenError::InUse { dir }) => {
             let of = ServerArgs {
                 data_dir: args.data_dir.clone(),
                 ..ServerArgs::default()
             };
-            let next = format!("openclaw status{}, or another --data-dir", of.typed_again());
-            Failure::failed(in_use.to_string(), next).into()
+            let next = texts.serve_in_use_next(&of.typed_again());
+            Failure::failed(texts.serve_in_use(&Texts::path(dir)), next).into()
         }
         Some(_) | None => error,
     }
@@ -377,7 +390,12 @@ fn start_failed(args: &ServeArgs, error: anyhow::Error) -> anyhow::Error {
 const PORTS_TRIED: u16 = 20;
 
 /// Says why nothing can be listened on, and the command that can.
-async fn cannot_listen(args: &ServeArgs, listen: SocketAddr, error: &std::io::Error) -> Failure {
+async fn cannot_listen(
+    args: &ServeArgs,
+    listen: SocketAddr,
+    error: &std::io::Error,
+    texts: Texts,
+) -> Failure {
     let other = match error.kind() {
         ErrorKind::PermissionDenied => SocketAddr::new(listen.ip(), 8080),
         // Nobody has that address here.
@@ -389,7 +407,7 @@ async fn cannot_listen(args: &ServeArgs, listen: SocketAddr, error: &std::io::Er
     } else {
         format!("PORT={} openclaw serve{}", other.port(), args.typed_again(None))
     };
-    Failure::failed(format!("{listen} cannot be listened on: {error}"), next)
+    Failure::failed(texts.serve_cannot_listen(listen, error), next)
 }
 
 /// The next port that nobody has now; the very next one when all that are looked at are taken.

@@ -21,6 +21,12 @@ pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     out
 }
 
+/// The head of a table from its names with `|` between them; a name that is missing is empty.
+pub(crate) fn head<const N: usize>(names: &str) -> [String; N] {
+    let mut names = names.split('|');
+    std::array::from_fn(|_| names.next().unwrap_or_default().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ use crate::http::admin::status::Facts;
 use crate::http::native::{Native, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::intake::Trouble;
+use crate::keep::Watch;
 use crate::keys::KeyRing;
 use crate::prometheus::Counters;
 use anyhow::{Context, bail};
@@ -74,6 +75,8 @@ pub(crate) struct Telegram {
     pub(crate) secret: Option<Secret>,
     /// Why no updates come, while none do.
     pub(crate) trouble: Trouble,
+    /// Whether the task that takes them runs.
+    pub(crate) watch: Watch,
 }
 
 /// How updates come in.
@@ -82,6 +85,15 @@ pub(crate) enum Intake {
     Polling,
     /// The path is served; whether Telegram is told of it depends on a public address.
     Webhook,
+}
+
+/// What the parts are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To serve.
+    Serve,
+    /// To answer an operator's question without a server: workers that are programs are not started.
+    Look,
 }
 
 /// All the stores of one backend.
@@ -103,6 +115,7 @@ pub(crate) async fn build(
     admin: &Secret,
     api_key: &Secret,
     visitor_key: Secret,
+    purpose: Purpose,
 ) -> anyhow::Result<Built> {
     let sections = &loaded.sections;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -189,10 +202,13 @@ pub(crate) async fn build(
         random,
         events: events.clone(),
     });
-    let runtime = workers.runtime(&runner, &clock)?;
+    let running = match purpose {
+        Purpose::Serve => workers.runtime(&runner, &clock)?,
+        Purpose::Look => Workers::Tasks.runtime(&runner, &clock)?,
+    };
     let pool = WorkerPool::new(
         concurrency.clone(),
-        runtime,
+        running.runtime,
         Arc::clone(&clock),
         events.for_source("concurrency"),
     )?;
@@ -243,9 +259,11 @@ pub(crate) async fn build(
         facts: Facts {
             storage: stores.name,
             fabric: Arc::clone(&fabric),
+            model_states: Arc::default(),
             telegram: telegram.clone(),
             web: sections.messenger.web.enabled,
             worker_command: workers.command(),
+            worker_troubles: running.troubles,
         },
         reloader: OnceLock::new(),
     });
@@ -481,6 +499,7 @@ fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Resu
         intake,
         secret,
         trouble: Trouble::default(),
+        watch: Watch::default(),
     }))
 }
 

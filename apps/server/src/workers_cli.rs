@@ -5,18 +5,12 @@ use crate::client::{Admin, printable};
 use crate::confirm::Sure;
 use crate::failure::Failure;
 use crate::print;
-use crate::status::seconds;
-use crate::table::aligned;
+use crate::table::{aligned, head};
+use crate::texts::Texts;
 use clap::{Subcommand, ValueEnum};
 use openclaw_concurrency::Preset;
 use reqwest::Method;
 use serde_json::Value;
-
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  openclaw workers list --state stuck
-  openclaw workers kill 7
-  openclaw workers suggest --load 60rps";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersCommand {
@@ -83,8 +77,9 @@ pub(crate) fn run(command: &WorkersCommand) -> anyhow::Result<u8> {
                 Some(state) => format!("workers?state={}", state.name()),
                 None => "workers".to_owned(),
             };
-            let list = Admin::find(server)?.call(Method::GET, &path, None)?;
-            show(*json, &list, table)
+            let admin = live(server)?;
+            let list = admin.call(Method::GET, &path, None)?;
+            show(*json, &list, |list| table(list, admin.texts()))
         }
         WorkersCommand::Kill {
             id,
@@ -92,43 +87,41 @@ pub(crate) fn run(command: &WorkersCommand) -> anyhow::Result<u8> {
             server,
             json,
         } => {
-            let admin = Admin::find(server)?;
+            let admin = live(server)?;
+            let texts = admin.texts();
             let list = admin.call(Method::GET, "workers", None)?;
-            let worker = rows(&list).iter().find(|row| row["id"] == *id).ok_or_else(|| {
-                Failure::failed(format!("there is no worker {id}"), "openclaw workers list")
-            })?;
-            if !sure.confirms(&consequence(worker))? {
+            let worker = rows(&list)
+                .iter()
+                .find(|row| row["id"] == *id)
+                .ok_or_else(|| Failure::failed(texts.workers_unknown(*id), "openclaw workers list"))?;
+            if !sure.confirms(&consequence(worker, texts), texts)? {
                 return Ok(0);
             }
             let done = admin.call(Method::POST, &format!("workers/{id}/kill"), None)?;
-            show(*json, &done, |_| {
-                format!(
-                    "worker {id} is killed; a new one starts when there is work or the pool is too small\n"
-                )
-            })
+            show(*json, &done, |_| texts.workers_killed(*id))
         }
         WorkersCommand::Recycle { id, server, json } => {
-            let admin = Admin::find(server)?;
+            let admin = live(server)?;
             let done = admin.call(Method::POST, &format!("workers/{id}/recycle"), None)?;
             show(*json, &done, |done| {
                 if done["worker"]["request"].is_null() {
-                    format!("worker {id} is let go\n")
+                    admin.texts().workers_recycled(*id)
                 } else {
-                    format!("worker {id} is let go when its request has ended\n")
+                    admin.texts().workers_recycled_later(*id)
                 }
             })
         }
         WorkersCommand::Suggest {
             load: Some(load),
+            server,
             json,
-            ..
         } => show(*json, &for_load(*load), |advice| {
-            format!(
-                "for {load} requests a second: preset {} — minWorkers {}, maxWorkers {}, maxQueueSize {}\n",
-                text(&advice["preset"]),
-                advice["minWorkers"],
-                advice["maxWorkers"],
-                advice["maxQueueSize"],
+            Texts::of(server).workers_for_load(
+                *load,
+                &text(&advice["preset"]),
+                &advice["minWorkers"],
+                &advice["maxWorkers"],
+                &advice["maxQueueSize"],
             )
         }),
         WorkersCommand::Suggest {
@@ -136,10 +129,16 @@ pub(crate) fn run(command: &WorkersCommand) -> anyhow::Result<u8> {
             server,
             json,
         } => {
-            let advice = Admin::find(server)?.call(Method::GET, "workers/suggest", None)?;
-            show(*json, &advice, suggestion)
+            let admin = live(server)?;
+            let advice = admin.call(Method::GET, "workers/suggest", None)?;
+            show(*json, &advice, |advice| suggestion(advice, admin.texts()))
         }
     }
+}
+
+/// Workers are a running server's and nobody else's.
+fn live(server: &ServerArgs) -> anyhow::Result<Admin> {
+    Admin::live(server, Texts::the_workers)
 }
 
 // === impl State ===
@@ -168,46 +167,34 @@ fn rows(list: &Value) -> &[Value] {
     list["workers"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn table(list: &Value) -> String {
+fn table(list: &Value, texts: Texts) -> String {
     let mut out = String::new();
     if rows(list).is_empty() {
-        out.push_str("no workers\n");
+        out.push_str(&texts.workers_none());
     } else {
-        let mut cells = vec![
-            [
-                "id",
-                "state",
-                "for",
-                "age",
-                "served",
-                "memory",
-                "heartbeat",
-                "request",
-                "running",
-                "tenant",
-            ]
-            .map(str::to_owned),
-        ];
-        cells.extend(rows(list).iter().map(row));
+        let mut cells = vec![head(&texts.workers_head())];
+        cells.extend(rows(list).iter().map(|worker| row(worker, texts)));
         out.push_str(&aligned(&cells));
     }
     if let Some(abandoned) = list["abandoned"].as_u64().filter(|count| *count > 0) {
-        out.push_str(&format!(
-            "abandoned: {abandoned} were killed and are not gone; the log says which\n"
-        ));
+        out.push_str(&texts.workers_abandoned(abandoned));
     }
     out
 }
 
-fn row(worker: &Value) -> [String; 10] {
-    let time = |value: &Value| value.as_u64().map_or_else(|| "-".to_owned(), seconds);
+fn row(worker: &Value, texts: Texts) -> [String; 10] {
+    let time = |value: &Value| {
+        value
+            .as_u64()
+            .map_or_else(|| "-".to_owned(), |millis| texts.time(millis))
+    };
     let request = &worker["request"];
     let memory = match worker["memoryMb"].as_u64() {
-        Some(megabytes) => format!("{megabytes} MB"),
+        Some(megabytes) => texts.workers_megabytes(megabytes),
         None => text(&worker["memory"]),
     };
     let heartbeat = match worker["lastHeartbeatMs"].as_u64() {
-        Some(silent) => format!("{} ago", seconds(silent)),
+        Some(silent) => texts.workers_ago(&texts.time(silent)),
         None => "-".to_owned(),
     };
     [
@@ -225,38 +212,30 @@ fn row(worker: &Value) -> [String; 10] {
 }
 
 /// What killing a worker means.
-fn consequence(worker: &Value) -> String {
+fn consequence(worker: &Value, texts: Texts) -> String {
     let request = &worker["request"];
     let what = match request["runningMs"].as_u64() {
-        None => "it has no request".to_owned(),
-        Some(running) => format!(
-            "its request {} of {}, running for {}, ends with an error, and whoever asked is told",
-            text(&request["correlationId"]),
-            text(&request["tenantId"]),
-            seconds(running)
+        None => texts.workers_kill_idle(),
+        Some(running) => texts.workers_kill_request(
+            &text(&request["correlationId"]),
+            &text(&request["tenantId"]),
+            &texts.time(running),
         ),
     };
-    format!(
-        "worker {} ({}) is killed: {what}",
-        worker["id"],
-        text(&worker["state"])
-    )
+    texts.workers_kill(&worker["id"], &text(&worker["state"]), &what)
 }
 
-fn suggestion(advice: &Value) -> String {
+fn suggestion(advice: &Value, texts: Texts) -> String {
     let level = advice["backpressureLevel"].as_f64().unwrap_or(0.0);
-    let mut out = format!(
-        "{} for the present load (backpressureLevel {level:.2}); there are {}, and there may be {} to {}\n",
-        match advice["suggested"].as_u64() {
-            Some(1) => "1 worker".to_owned(),
-            _ => format!("{} workers", advice["suggested"]),
-        },
-        advice["workers"],
-        advice["minWorkers"],
-        advice["maxWorkers"]
+    let mut out = texts.workers_suggested(
+        &texts.workers_counted(advice["suggested"].as_u64().unwrap_or(0)),
+        &format!("{level:.2}"),
+        &advice["workers"],
+        &advice["minWorkers"],
+        &advice["maxWorkers"],
     );
     if advice["suggested"] == advice["maxWorkers"] && level >= 0.8 {
-        out.push_str("  next  raise concurrency.maxWorkers\n");
+        out.push_str(&texts.workers_raise());
     }
     out
 }
@@ -304,7 +283,7 @@ mod tests {
               "memoryMb": 12, "lastHeartbeatMs": 3, "request":
               { "correlationId": "0199", "tenantId": "api:a:\u{1b}[2J", "runningMs": 10 } },
         ]});
-        let shown = table(&list);
+        let shown = table(&list, Texts::default());
         let lines: Vec<Vec<&str>> = shown
             .lines()
             .map(|line| line.split_whitespace().collect())
@@ -323,7 +302,7 @@ mod tests {
             shown.contains("abandoned: 1") && !shown.contains('\u{1b}'),
             "{shown}"
         );
-        assert_eq!(table(&Value::Null), "no workers\n");
+        assert_eq!(table(&Value::Null, Texts::default()), "no workers\n");
     }
 
     #[test]

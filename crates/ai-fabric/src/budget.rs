@@ -4,11 +4,20 @@
 //! at once cannot both spend the last tokens. This is the authority for one process; what it knows is primed from a
 //! store, and every settlement says what is to be stored.
 
+mod account;
+mod config;
+mod reservation;
+
+use self::account::{Account, Accounts};
+pub use self::config::{BudgetScope, TierLimits, TokenBudgetConfig};
+use self::reservation::PoolShare;
+pub use self::reservation::{Reservation, Settlement};
+
 use crate::error::{ReserveError, TokenBudgetExceededError};
 use crate::event::TokenBudgetWarning;
 use openclaw_core::{AccessTier, Clock, CorrelationId, EventContext, Platform, TenantId, Timestamp};
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,48 +30,6 @@ pub const OUTPUT_FLOOR: u64 = 256;
 pub const FREE_POOL: &str = "tier:free";
 /// Per cent of the limit at which a warning is published.
 const WARNING_PERCENT: u64 = 80;
-/// Room for so many accounts is kept, however few there are.
-const KEPT_ROOM: usize = 512;
-
-/// Tokens each tier may use within a window. `None` is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TierLimits {
-    /// Of `free`.
-    pub free: Option<u64>,
-    /// Of `standard`.
-    pub standard: Option<u64>,
-    /// Of `premium`.
-    pub premium: Option<u64>,
-    /// Of `admin`.
-    pub admin: Option<u64>,
-}
-
-/// Who shares a budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BudgetScope {
-    /// Each tenant has one: a person in two chats has two.
-    #[default]
-    Tenant,
-    /// Each person has one, whatever chat they write in.
-    User,
-}
-
-/// How budgets are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenBudgetConfig {
-    /// By tier.
-    pub limits: TierLimits,
-    /// Who shares one.
-    pub scope: BudgetScope,
-    /// Tokens all accounts of `free` together may use within 24 h, so that many newcomers cannot cost without a bound.
-    /// `None` is no limit.
-    pub free_total: Option<u64>,
-    /// Accounts in memory. At the bound all that are idle and stored are forgotten, to be primed again when they are
-    /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many. What
-    /// is not used for a while is forgotten before that: [`TokenBudget::forget_idle`].
-    pub max_accounts: usize,
-}
 
 /// The budgets of all accounts. Cheap to clone; clones share.
 #[derive(Clone, Debug)]
@@ -87,45 +54,6 @@ pub struct ReserveRequest<'a> {
     pub floor: u64,
     /// What the warning is found by.
     pub correlation_id: Option<CorrelationId>,
-}
-
-/// Tokens set aside. Dropped, they are given back.
-#[derive(Debug)]
-#[must_use = "a reservation that is dropped is given back"]
-pub struct Reservation {
-    shared: Arc<Shared>,
-    account: Arc<str>,
-    window_started_at: Timestamp,
-    /// What is taken of the account of all free tenants, too.
-    pool: Option<PoolShare>,
-    limit: Option<u64>,
-    tokens: u64,
-    input_estimate: u64,
-    output_allowed: u64,
-    wanted_output: u64,
-    floor: u64,
-    correlation_id: Option<CorrelationId>,
-    settled: bool,
-}
-
-/// A reservation's part of the account of all free tenants.
-#[derive(Clone, Copy, Debug)]
-struct PoolShare {
-    window_started_at: Timestamp,
-    limit: u64,
-}
-
-/// What a turn has cost, to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
-    /// Whose budget.
-    pub account: String,
-    /// The window it belongs to.
-    pub window_started_at: Timestamp,
-    /// Tokens.
-    pub tokens: u64,
-    /// The window of the account of all free tenants that they count for too, where there is such a ceiling.
-    pub pool_window: Option<Timestamp>,
 }
 
 /// What a store knows of an account.
@@ -181,71 +109,6 @@ struct Shared {
     events: EventContext,
     /// Guards all accounts; held for one decision, never while publishing.
     accounts: Mutex<Accounts>,
-}
-
-#[derive(Debug, Default)]
-struct Accounts {
-    by_name: HashMap<Arc<str>, Account>,
-    /// How many there may be before idle ones are looked for again.
-    sweep_at: usize,
-}
-
-#[derive(Debug, Default)]
-struct Account {
-    window_started_at: Option<Timestamp>,
-    used: u64,
-    /// By reservations of this window.
-    reserved: u64,
-    /// Reservations under way, of any window.
-    outstanding: u32,
-    /// When the first of these was made since there was none.
-    reserved_since: Option<Timestamp>,
-    /// Settlements in this window.
-    settled: u64,
-    /// Settlements that are not known to be stored.
-    unstored: u32,
-    warned: bool,
-    exhausted: bool,
-    /// Looked at since idle accounts were last forgotten.
-    in_use: bool,
-}
-
-// === impl TierLimits ===
-
-impl TierLimits {
-    /// A tier's limit.
-    pub const fn of(&self, tier: AccessTier) -> Option<u64> {
-        match tier {
-            AccessTier::Free => self.free,
-            AccessTier::Standard => self.standard,
-            AccessTier::Premium => self.premium,
-            AccessTier::Admin => self.admin,
-        }
-    }
-}
-
-impl Default for TierLimits {
-    fn default() -> Self {
-        Self {
-            free: Some(10_000),
-            standard: Some(100_000),
-            premium: Some(1_000_000),
-            admin: None,
-        }
-    }
-}
-
-// === impl TokenBudgetConfig ===
-
-impl Default for TokenBudgetConfig {
-    fn default() -> Self {
-        Self {
-            limits: TierLimits::default(),
-            scope: BudgetScope::default(),
-            free_total: None,
-            max_accounts: 10_000,
-        }
-    }
 }
 
 // === impl TokenBudget ===
@@ -310,15 +173,24 @@ impl TokenBudget {
             return;
         }
         accounts.make_room(self.shared.config.read().max_accounts);
-        let mut fresh = Account {
-            in_use: true,
-            ..Account::default()
+        let fresh = match stored {
+            // Started over and not used since: its window has yet to begin, after what is over.
+            Some(stored) if stored.used == 0 && stored.settled == 0 => Account {
+                over: Some(stored.window_started_at),
+                ..Account::default()
+            },
+            Some(stored) => Account {
+                window_started_at: Some(stored.window_started_at),
+                used: stored.used,
+                settled: stored.settled,
+                ..Account::default()
+            },
+            None => Account::default(),
         };
-        if let Some(stored) = stored {
-            fresh.window_started_at = Some(stored.window_started_at);
-            fresh.used = stored.used;
-            fresh.settled = stored.settled;
-        }
+        let fresh = Account {
+            in_use: true,
+            ..fresh
+        };
         accounts.by_name.insert(Arc::from(account), fresh);
     }
 
@@ -405,6 +277,7 @@ impl TokenBudget {
             limit,
             used: account.used.saturating_add(account.reserved),
             requested: request.input_estimate.saturating_add(asked),
+            least: least(request.input_estimate, asked, request.floor),
             resets_at: account.window_started_at.unwrap_or(now) + BUDGET_WINDOW,
         };
         // Only what is settled can be said to be used up; a reservation may still come back.
@@ -467,11 +340,24 @@ impl TokenBudget {
         }
     }
 
-    /// Starts an account over, at an operator's word. The store must be told too. Reservations under way stay
-    /// settled to the window they began in, which is over.
-    pub fn reset(&self, account: &str) {
+    /// What [`TokenBudget::reset`] is to be told, so that the store can be told first: the beginning of the account's
+    /// window or now, whichever is later.
+    pub fn window_to_close(&self, account: &str) -> Timestamp {
+        let now = self.shared.clock.now();
+        self.look(account, now, |account| {
+            let latest = account.window_started_at.max(account.over);
+            latest.map_or(now, |latest| latest.max(now))
+        })
+    }
+
+    /// Starts an account over, at an operator's word: windows that began at this time or before are over. The store must
+    /// be told too. Reservations under way stay settled to the window they began in.
+    pub fn reset(&self, account: &str, over: Timestamp) {
         if let Some(account) = self.shared.accounts.lock().by_name.get_mut(account) {
-            account.close_window();
+            if account.window_started_at.is_some_and(|started| started <= over) {
+                account.close_window();
+            }
+            account.over = account.over.max(Some(over));
         }
     }
 
@@ -483,112 +369,6 @@ impl TokenBudget {
     /// For how many accounts there is room without asking for more memory.
     pub fn capacity(&self) -> usize {
         self.shared.accounts.lock().by_name.capacity()
-    }
-}
-
-// === impl Reservation ===
-
-impl Reservation {
-    /// Tokens set aside.
-    pub fn tokens(&self) -> u64 {
-        self.tokens
-    }
-
-    /// How many of them are for the answer: what the provider is told as its maximum.
-    pub fn output_allowed(&self) -> u64 {
-        self.output_allowed
-    }
-
-    /// How many of them are for the request.
-    pub fn input_estimate(&self) -> u64 {
-        self.input_estimate
-    }
-
-    /// The window they are taken from.
-    pub fn window_started_at(&self) -> Timestamp {
-        self.window_started_at
-    }
-
-    /// Whose budget they are taken from.
-    pub fn account(&self) -> &str {
-        &self.account
-    }
-
-    /// A longer request or another model: what is set aside stays, and the output that is allowed shrinks to fit in
-    /// it. Refused below the floor; the reservation is unchanged then. An unlimited budget has room for anything.
-    pub fn refit(&mut self, input_estimate: u64, model_limit: u64) -> Result<u64, TokenBudgetExceededError> {
-        let room = if self.limit.is_some() {
-            self.tokens
-        } else {
-            u64::MAX
-        };
-        let asked = self.wanted_output.min(model_limit);
-        match fit(room, input_estimate, asked, self.floor) {
-            Some(output) => {
-                self.input_estimate = input_estimate;
-                self.output_allowed = output;
-                Ok(output)
-            }
-            None => Err(TokenBudgetExceededError {
-                limit: self.limit.unwrap_or(u64::MAX),
-                used: self.tokens,
-                requested: input_estimate.saturating_add(asked),
-                resets_at: self.window_started_at + BUDGET_WINDOW,
-            }),
-        }
-    }
-
-    /// The turn cost so many tokens in all. What is returned is to be stored; tell [`TokenBudget::stored`] when it
-    /// is. The truth may be more than was reserved.
-    pub fn settle(mut self, actual: u64) -> Settlement {
-        self.settled = true;
-        let mut warnings = Vec::new();
-        {
-            let mut accounts = self.shared.accounts.lock();
-            for (name, window_started_at, limit) in self.shares() {
-                let Some(account) = accounts.by_name.get_mut(name) else {
-                    continue;
-                };
-                let crossed = account.settle(window_started_at, self.tokens, actual, limit);
-                if let (Some(percent), Some(limit)) = (crossed, limit) {
-                    let resets_at = window_started_at + BUDGET_WINDOW;
-                    warnings.push((name, percent, account.used, limit, resets_at));
-                }
-            }
-        }
-        for (name, percent, used, limit, resets_at) in warnings {
-            self.shared
-                .warn(name, percent, used, limit, resets_at, self.correlation_id);
-        }
-        Settlement {
-            account: self.account.to_string(),
-            window_started_at: self.window_started_at,
-            tokens: actual,
-            pool_window: self.pool.map(|pool| pool.window_started_at),
-        }
-    }
-
-    /// The accounts it is taken from: name, window, limit.
-    fn shares(&self) -> impl Iterator<Item = (&str, Timestamp, Option<u64>)> {
-        let pool = self
-            .pool
-            .map(|pool| (FREE_POOL, pool.window_started_at, Some(pool.limit)));
-        std::iter::once((&*self.account, self.window_started_at, self.limit)).chain(pool)
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if self.settled {
-            return;
-        }
-        let mut accounts = self.shared.accounts.lock();
-        for (name, window_started_at, _) in self.shares() {
-            if let Some(account) = accounts.by_name.get_mut(name) {
-                account.release(window_started_at, self.tokens);
-                account.close_if_unused();
-            }
-        }
     }
 }
 
@@ -614,150 +394,13 @@ impl Shared {
     }
 }
 
-// === impl Accounts ===
-
-impl Accounts {
-    fn get_mut(&mut self, name: &str) -> Option<(Arc<str>, &mut Account)> {
-        let (name, _) = self.by_name.get_key_value(name)?;
-        let name = Arc::clone(name);
-        let account = self.by_name.get_mut(&name)?;
-        account.in_use = true;
-        Some((name, account))
-    }
-
-    fn forget_idle(&mut self) {
-        self.by_name
-            .retain(|_, account| std::mem::take(&mut account.in_use) || account.is_needed());
-        self.by_name
-            .shrink_to(self.by_name.len().saturating_mul(2).max(KEPT_ROOM));
-    }
-
-    fn make_room(&mut self, bound: usize) {
-        if self.by_name.len() < self.sweep_at {
-            return;
-        }
-        self.by_name.retain(|_, account| account.is_needed());
-        // Where little could be forgotten the next look is not made at once: it costs as much as there is.
-        self.sweep_at = bound.max(1).max(self.by_name.len().saturating_add(bound / 4 + 1));
-    }
-}
-
-// === impl Account ===
-
-impl Account {
-    /// Whether the memory knows something of it that the store does not.
-    fn is_needed(&self) -> bool {
-        self.outstanding > 0 || self.unstored > 0
-    }
-
-    fn usage(&self, limit: Option<u64>) -> BudgetUsage {
-        BudgetUsage {
-            used: self.used,
-            limit,
-            remaining: limit.map(|limit| self.remaining(limit)),
-            reserved: self.reserved,
-            resets_at: self.window_started_at.map(|started| started + BUDGET_WINDOW),
-        }
-    }
-
-    /// Sets tokens aside; the window they are taken from, which begins now if none has.
-    fn take(&mut self, tokens: u64, now: Timestamp) -> Timestamp {
-        let window_started_at = *self.window_started_at.get_or_insert(now);
-        self.reserved = self.reserved.saturating_add(tokens);
-        self.outstanding = self.outstanding.saturating_add(1);
-        self.reserved_since.get_or_insert(now);
-        window_started_at
-    }
-
-    /// Replaces what was set aside by what was used; the threshold that this has reached.
-    fn settle(
-        &mut self,
-        window_started_at: Timestamp,
-        reserved: u64,
-        actual: u64,
-        limit: Option<u64>,
-    ) -> Option<u8> {
-        self.release(window_started_at, reserved);
-        self.unstored = self.unstored.saturating_add(1);
-        let mut crossed = None;
-        if self.window_started_at == Some(window_started_at) {
-            self.used = self.used.saturating_add(actual);
-            self.settled = self.settled.saturating_add(1);
-            crossed = self.crossed(limit);
-        }
-        self.close_if_unused();
-        crossed
-    }
-
-    fn remaining(&self, limit: u64) -> u64 {
-        limit.saturating_sub(self.used).saturating_sub(self.reserved)
-    }
-
-    /// Ends the window when its time has passed.
-    fn roll(&mut self, now: Timestamp) {
-        if self
-            .window_started_at
-            .is_some_and(|started| now.saturating_since(started) >= BUDGET_WINDOW)
-        {
-            self.close_window();
-        }
-    }
-
-    fn close_window(&mut self) {
-        self.window_started_at = None;
-        self.used = 0;
-        self.settled = 0;
-        self.reserved = 0;
-        self.warned = false;
-        self.exhausted = false;
-    }
-
-    /// A window in which nothing came of anything has not begun.
-    fn close_if_unused(&mut self) {
-        if self.used == 0 && self.reserved == 0 && self.unstored == 0 {
-            self.window_started_at = None;
-        }
-    }
-
-    fn release(&mut self, window_started_at: Timestamp, tokens: u64) {
-        self.outstanding = self.outstanding.saturating_sub(1);
-        if self.outstanding == 0 {
-            self.reserved_since = None;
-        }
-        if self.window_started_at == Some(window_started_at) {
-            self.reserved = self.reserved.saturating_sub(tokens);
-        }
-    }
-
-    /// What was used before the account was loaded has been warned of.
-    fn note_primed(&mut self, limit: Option<u64>) {
-        let Some(limit) = limit else { return };
-        self.warned |= percent(self.used, limit) >= WARNING_PERCENT;
-        self.exhausted |= self.used >= limit;
-    }
-
-    /// Which threshold was reached just now, the higher one if both were.
-    fn crossed(&mut self, limit: Option<u64>) -> Option<u8> {
-        let limit = limit?;
-        if self.used >= limit && !self.exhausted {
-            self.exhausted = true;
-            self.warned = true;
-            return Some(100);
-        }
-        if percent(self.used, limit) >= WARNING_PERCENT && !self.warned {
-            self.warned = true;
-            return Some(80);
-        }
-        None
-    }
-}
-
 /// How much output fits beside the input, if it is worth having.
 fn fit(room: u64, input: u64, asked: u64, floor: u64) -> Option<u64> {
     let output = room.checked_sub(input)?.min(asked);
     (output >= floor.min(asked) && output > 0).then_some(output)
 }
 
-fn percent(used: u64, limit: u64) -> u64 {
-    used.saturating_mul(100) / limit.max(1)
+/// The smallest room in which [`fit`] finds any output.
+fn least(input: u64, asked: u64, floor: u64) -> u64 {
+    input.saturating_add(floor.min(asked).max(1))
 }

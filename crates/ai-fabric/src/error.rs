@@ -1,6 +1,6 @@
 //! What can go wrong between a request and a model's answer.
 
-use crate::fallback::Attempt;
+use crate::fallback::{Attempt, AttemptOutcome};
 use crate::model::ModelCapability;
 use openclaw_core::{CodedError, Language, ModelId, ProviderId, Timestamp};
 use std::borrow::Cow;
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The longest text of a provider that is kept in an error, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
+/// So many models of a chain are named in a log line.
+const SHOWN_MODELS: usize = 8;
 
 /// Which wait ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +179,9 @@ pub enum RateLimitKind {
 
 /// A budget has not enough tokens left for a turn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("token budget exceeded: {used} of {limit} used, {requested} requested, resets at {resets_at}")]
+#[error(
+    "token budget exceeded: {used} of {limit} used, {requested} requested, {least} at least, resets at {resets_at}"
+)]
 pub struct TokenBudgetExceededError {
     /// Tokens per window.
     pub limit: u64,
@@ -185,6 +189,8 @@ pub struct TokenBudgetExceededError {
     pub used: u64,
     /// Tokens the turn asked for.
     pub requested: u64,
+    /// The fewest it would have done with: the request and a short answer.
+    pub least: u64,
     /// When the window ends.
     pub resets_at: Timestamp,
 }
@@ -438,18 +444,37 @@ impl std::fmt::Display for RateLimitKind {
 
 // === impl TokenBudgetExceededError ===
 
+impl TokenBudgetExceededError {
+    /// Whether the turn needs more than the whole budget has, so that no new window helps.
+    pub const fn never_fits(&self) -> bool {
+        self.least > self.limit
+    }
+}
+
 impl CodedError for TokenBudgetExceededError {
     fn code(&self) -> &'static str {
-        "TOKEN_BUDGET_EXCEEDED"
+        if self.never_fits() {
+            "TOKEN_BUDGET_TOO_SMALL"
+        } else {
+            "TOKEN_BUDGET_EXCEEDED"
+        }
     }
 
     fn recoverable(&self) -> bool {
-        true
+        !self.never_fits()
     }
 
     fn user_message(&self, language: Language) -> Cow<'static, str> {
-        let at = self.resets_at;
+        let (at, limit, least) = (self.resets_at, self.limit, self.least);
         Cow::Owned(match language {
+            Language::En if self.never_fits() => {
+                format!(
+                    "Your token budget of {limit} is too small for this message, which needs at least {least}."
+                )
+            }
+            Language::Ru if self.never_fits() => {
+                format!("Бюджет токенов ({limit}) слишком мал для этого сообщения: нужно не меньше {least}.")
+            }
             Language::En => format!("Your token budget is used up. It resets at {at}."),
             Language::Ru => format!("Бюджет токенов исчерпан. Он обновится {at}."),
         })
@@ -488,6 +513,30 @@ impl AllModelsFailedError {
         errors()
             .find(|error| !matches!(error, ModelError::CircuitOpen { .. } | ModelError::RetryBudget))
             .or_else(|| errors().next())
+    }
+
+    /// How many of the attempts were no calls.
+    pub(crate) fn skipped(&self) -> u32 {
+        let skipped = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Skipped(_));
+        u32::try_from(self.attempts.iter().filter(skipped).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Each model with the last thing that stood against it, for a log: without the providers' own words.
+    pub(crate) fn reasons(&self) -> String {
+        let mut models: Vec<(&ModelId, &ModelError)> = Vec::new();
+        for attempt in &self.attempts {
+            let Some(error) = attempt.error() else { continue };
+            let full = models.len() >= SHOWN_MODELS;
+            match models.iter_mut().find(|(model, _)| *model == &attempt.model) {
+                Some(known) => known.1 = error,
+                None if full => {}
+                None => models.push((&attempt.model, error)),
+            }
+        }
+        let said = models
+            .iter()
+            .map(|(model, error)| format!("{model}: {}", error.cause()));
+        said.collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -71,10 +71,36 @@ ModelFailed {
     reason: String,
     /// Whether another try may succeed.
     retryable: bool,
+    /// What follows: `retry` of the same model, `fallback` to the next of the chain, or `end`.
+    then: &'static str,
+    /// How long is waited before a retry, in milliseconds.
+    delay_ms: Option<u64>,
+    /// How long the provider asked to wait, in milliseconds, where it did.
+    retry_after_ms: Option<u64>,
     /// Whether something had been answered already.
     after_first_token: bool,
     /// From the call to its end, in milliseconds.
     duration_ms: u64,
+});
+
+event!("ai-fabric.all_models.failed",
+/// A chain is at its end without an answer.
+AllModelsFailed {
+    /// Which request.
+    request_id: CorrelationId,
+    /// The chain's head.
+    primary_model: ModelId,
+    /// Calls made, of all its models together.
+    calls: u32,
+    /// Times a model was passed over without a call.
+    skipped: u32,
+    /// The code of the failure that decided what the caller is told.
+    code: &'static str,
+    /// Each model that was asked or passed over, with the last thing that stood against it. Of a long chain the first
+    /// eight.
+    reasons: String,
+    /// When to try again, in milliseconds, where it is known.
+    retry_after_ms: Option<u64>,
 });
 
 event!("ai-fabric.fallback.triggered",

@@ -4,36 +4,34 @@
 //! in turn, one session at a time. They enter the pool as its level falls, so that waiting outside is as fair as
 //! waiting inside. Nothing here is the truth: what waits is in the store, and a restart finds it there.
 
-use crate::error::Refusal;
+mod supervise;
+mod taking_out;
+
+pub(crate) use self::taking_out::{Dropped, ToDrop};
+
 use crate::housekeeping::{Held, shrink};
 use crate::job::{Job, JobEnd, TurnJob};
-use crate::ledger::row_of_lost_call;
-use crate::ports::{CommitTurn, EntryId, OpenEntry, Outcome, ShownPart, StoreError};
-use crate::purse::Purse;
-use crate::queue::WaitingEntry;
+use crate::ports::{EntryId, OpenEntry, Outcome};
+use crate::queue::QueueId;
 use crate::services::Services;
-use crate::turn::parts_in_place;
 use crate::words;
 use openclaw_concurrency::{
-    Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, RequestError,
-    Scheduled, Submission, Ticket, WorkerPool,
+    Admission as Place, Canceller, Dequeued, EntryId as WaitingId, Priority, PriorityScheduler, Scheduled,
+    Submission, WorkerPool,
 };
-use openclaw_core::{CodedError, Monotonic, TenantId, TokenUsage};
+use openclaw_core::{Monotonic, TenantId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// The pool the gateway works with.
 pub type TurnPool = WorkerPool<Job, JobEnd>;
-
-/// After a store failure, an entry, or its end, is tried again this much later.
-const STORE_RETRY: Duration = Duration::from_secs(5);
 /// Chats that are shown a typing indicator while they wait, at most, per round.
 const TYPING_AT_ONCE: usize = 64;
 
@@ -65,12 +63,21 @@ struct Room {
 #[derive(Debug)]
 enum Running {
     /// On its way into the pool, or to be put back because the store failed.
-    Between {
-        /// Whether its person wants it stopped.
-        stopped: bool,
-    },
+    Between(Fate),
     /// In the pool.
     InPool(Canceller),
+}
+
+/// What is to become of a turn that is between two places.
+#[derive(Debug, Default)]
+enum Fate {
+    /// It goes on to the next.
+    #[default]
+    On,
+    /// Its person wants it stopped.
+    Stopped,
+    /// An operator wants it out of the queue, and waits for the end of that.
+    Dropped(oneshot::Sender<Option<Dropped>>),
 }
 
 /// Places among the open entries, taken before anybody knows how many will be needed. Those not used are given back
@@ -242,8 +249,7 @@ impl Admission {
                         // In the same step: whoever stops the tenant finds the turn in one place or the other.
                         let key = Arc::clone(&scheduled.submission.tenant);
                         let entry = scheduled.submission.request.id;
-                        room.running
-                            .insert(key, (entry, Running::Between { stopped: false }));
+                        room.running.insert(key, (entry, Running::Between(Fate::On)));
                     }
                     Some(Dequeued::Expired(scheduled)) => room.left(scheduled),
                     None => {}
@@ -281,6 +287,12 @@ impl Admission {
         let Scheduled { id, submission } = scheduled;
         let key = Arc::clone(&submission.tenant);
         let entry_id = submission.request.id;
+        if let Some(told) = self.dropped_meanwhile(&key) {
+            drop(place);
+            let item = self.item_of(&submission);
+            let admission = Arc::clone(self);
+            return self.spawn(async move { admission.end_dropped(item, submission.request, told).await });
+        }
         let mut job = None;
         let submission = Submission {
             deadline: None,
@@ -298,243 +310,20 @@ impl Admission {
             .lock()
             .running
             .insert(Arc::clone(&key), (entry_id, Running::InPool(canceller.clone())));
-        if matches!(before, Some((_, Running::Between { stopped: true }))) {
-            canceller.cancel();
+        match before {
+            Some((_, Running::Between(Fate::Stopped))) => canceller.cancel(),
+            Some((_, Running::Between(Fate::Dropped(told)))) => {
+                let dropped = self.drop_in_pool(QueueId::Turn(entry_id));
+                self.spawn(async move {
+                    // Nobody waits for it any more: it has ended all the same.
+                    told.send(dropped.await).ok();
+                });
+            }
+            Some((_, Running::Between(Fate::On) | Running::InPool(_))) | None => {}
         }
         let admission = Arc::clone(self);
         if let Some(job) = job {
             self.spawn(async move { admission.supervise(key, id, job, ticket).await });
-        }
-    }
-
-    /// Waits for a turn's worker and makes sure that the entry has an end, or is run again.
-    async fn supervise(self: Arc<Self>, key: Arc<str>, id: WaitingId, job: TurnJob, ticket: Ticket<JobEnd>) {
-        let ended = match ticket.await {
-            Ok(JobEnd::Ended) => true,
-            Ok(JobEnd::NotStored) => {
-                if self.put_back(&key, id, &job).await {
-                    return self.feed();
-                }
-                false
-            }
-            Err(RequestError::ShuttingDown) => {
-                self.hand_back(&job).await;
-                false
-            }
-            Err(RequestError::Cancelled) => {
-                self.end(&job, Outcome::Stopped, None).await;
-                true
-            }
-            Err(error @ RequestError::Dropped) => {
-                let stored = self
-                    .end(&job, Outcome::Refused, Some(&Refusal::Worker(error)))
-                    .await;
-                job.progress.was_dropped(stored);
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, correlation_id = %job.entry.correlation_id, "turn ended from outside");
-                self.end(&job, Outcome::Failed, Some(&Refusal::Worker(error)))
-                    .await;
-                true
-            }
-        };
-        {
-            let mut room = self.room.lock();
-            room.running.remove(&key);
-            room.scheduler.release(&key);
-        }
-        if ended {
-            self.ended();
-        }
-        self.feed();
-    }
-
-    /// Lets a turn that could not be stored wait a moment and puts its entry back, before everything that came after
-    /// it: the session stays taken meanwhile. `false` when it is not to be run again.
-    async fn put_back(self: &Arc<Self>, key: &Arc<str>, id: WaitingId, job: &TurnJob) -> bool {
-        self.room.lock().running.insert(
-            Arc::clone(key),
-            (job.entry.id, Running::Between { stopped: false }),
-        );
-        self.pause().await;
-        if self.is_closing() {
-            return false;
-        }
-        let mut entry = OpenEntry::clone(&job.entry);
-        let shown = job.progress.read(|progress| progress.shown.clone());
-        if !shown.is_empty() {
-            // What the turn has shown is edited by the next one, not sent anew.
-            entry.shown = shown
-                .into_iter()
-                .map(|(part, message_id)| ShownPart { part, message_id })
-                .collect();
-        }
-        let submission = self.submission(entry);
-        let stopped = {
-            let mut room = self.room.lock();
-            let before = room.running.remove(key);
-            let id = room.scheduler.requeue_front(Scheduled { id, submission });
-            if matches!(before, Some((_, Running::Between { stopped: true }))) {
-                room.scheduler.remove(id)
-            } else {
-                let waiting = room.waiting.entry(Arc::clone(key)).or_default();
-                waiting.push((id, job.entry.id));
-                None
-            }
-        };
-        if let Some(scheduled) = stopped {
-            let admission = Arc::clone(self);
-            let entry = scheduled.submission.request;
-            self.spawn(async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await });
-        }
-        true
-    }
-
-    /// Waits before the store is asked again, not longer than until the shutdown begins.
-    async fn pause(&self) {
-        tokio::select! {
-            () = self.services.clock.sleep(STORE_RETRY) => {}
-            () = self.closing.cancelled() => {}
-        }
-    }
-
-    /// Ends an entry that no turn is running for, however long the store refuses. At a shutdown it stays open, for the
-    /// next start: `false`.
-    pub(crate) async fn close_entry(
-        &self,
-        entry: &OpenEntry,
-        outcome: Outcome,
-        words: &str,
-        refusal: Option<&Refusal>,
-    ) -> bool {
-        let stored = self.close_until_stored(entry, outcome, words, refusal).await;
-        self.ended();
-        stored
-    }
-
-    async fn close_until_stored(
-        &self,
-        entry: &OpenEntry,
-        outcome: Outcome,
-        words: &str,
-        refusal: Option<&Refusal>,
-    ) -> bool {
-        loop {
-            match self.services.close_entry(entry, outcome, words, refusal).await {
-                Ok(()) => return true,
-                Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
-                    tracing::warn!(%error, entry = entry.id.0, "the end of an entry is not stored yet");
-                    self.pause().await;
-                }
-                Err(error) => {
-                    lost(entry.id, &error);
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Ends a turn whose worker is gone, with words in the place of what it has shown. Whether its end is in the store.
-    async fn end(&self, job: &TurnJob, outcome: Outcome, refusal: Option<&Refusal>) -> bool {
-        let services = &self.services;
-        let entry = &job.entry;
-        let text = refusal.map(|refusal| refusal.user_message(entry.message.language()).into_owned());
-        // What is on its way into the chat must be known before its place is taken. A platform's call takes seconds at most.
-        let at_rest = Arc::clone(&job.progress).acting().await;
-        let ended = job.progress.end();
-        drop(at_rest);
-        let Some(ending) = ended else {
-            // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
-            let words = text.unwrap_or_default();
-            return self.close_until_stored(entry, outcome, &words, refusal).await;
-        };
-        let spent = match (&ending.reservation, &ending.asked) {
-            (Some(reservation), Some(model)) => {
-                let usage = TokenUsage {
-                    input_tokens: reservation.input_estimate(),
-                    output_tokens: ending.said.tokens(),
-                    estimated: true,
-                };
-                let tenant = &entry.tenant;
-                let now = services.clock.now();
-                vec![row_of_lost_call(
-                    model,
-                    usage,
-                    &tenant.tenant_id,
-                    tenant.tier,
-                    now,
-                )]
-            }
-            (Some(_) | None, _) => Vec::new(),
-        };
-        let settlement = ending.reservation.map(|reservation| {
-            let spent = reservation.input_estimate().saturating_add(ending.said.tokens());
-            reservation.settle(spent)
-        });
-        let outbox = match (&text, services.has_chat(&entry.tenant.tenant_id)) {
-            (Some(text), true) => parts_in_place(entry, &ending.shown, text),
-            (Some(_) | None, _) => Vec::new(),
-        };
-        let commit = CommitTurn {
-            entry: entry.id,
-            fence: ending.fence,
-            now: services.clock.now(),
-            outcome,
-            history: Vec::new(),
-            usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
-            spent,
-            outbox,
-            session_ttl: services.config.session_ttl,
-        };
-        let committed = loop {
-            match services.store.commit_turn(commit.clone()).await {
-                Err(error @ StoreError::Unavailable { .. }) if !self.is_closing() => {
-                    tracing::warn!(%error, entry = entry.id.0, "the end of a turn is not stored yet");
-                    self.pause().await;
-                }
-                committed => break committed,
-            }
-        };
-        match committed {
-            Ok(parts) => {
-                if let Some(settlement) = &settlement {
-                    services.purse.stored(settlement);
-                }
-                let text = text.unwrap_or_default();
-                services.tell_refused(entry, &text, refusal);
-                services.outbox.deliver(parts).await;
-                // The words stand in the first message shown; the others are no longer part of anything.
-                if !text.is_empty() {
-                    let mut shown = ending.shown;
-                    shown.sort_by_key(|(part, _)| *part);
-                    services
-                        .remove(entry, shown.into_iter().skip(1).map(|(_, id)| id).collect())
-                        .await;
-                }
-                true
-            }
-            Err(error) => {
-                if let Some(settlement) = &settlement {
-                    services.purse.store_later(settlement, commit.spent);
-                }
-                // Stale: another turn has ended it.
-                let ended = matches!(error, StoreError::Stale);
-                if !ended {
-                    lost(entry.id, &error);
-                }
-                ended
-            }
-        }
-    }
-
-    async fn hand_back(&self, job: &TurnJob) {
-        if let Some(ending) = job.progress.end() {
-            let now = self.services.clock.now();
-            match self.services.store.release(job.entry.id, ending.fence, now).await {
-                Ok(()) | Err(StoreError::Stale) => {}
-                Err(error) => lost(job.entry.id, &error),
-            }
         }
     }
 
@@ -565,82 +354,6 @@ impl Admission {
             let entry = scheduled.submission.request;
             self.spawn(async move { admission.refuse_late(entry).await });
         }
-    }
-
-    /// Stops a tenant's turn and ends what waits behind it; of these only what was accepted before `command`, where one
-    /// says so: what its person wrote after it is to be answered. Returns whether there was anything. Dropping the future
-    /// abandons the wait, not the ends.
-    pub(crate) async fn stop(self: &Arc<Self>, tenant: &TenantId, command: Option<EntryId>) -> bool {
-        let key = key_of(tenant);
-        let is_meant = |entry: EntryId| command.is_none_or(|command| entry < command);
-        let (canceller, is_running, waiting) = {
-            let mut room = self.room.lock();
-            let room = &mut *room;
-            let mut waiting = Vec::new();
-            if let Some(ids) = room.waiting.get_mut(&key) {
-                ids.retain(|(id, entry)| {
-                    if is_meant(*entry) {
-                        waiting.extend(room.scheduler.remove(*id));
-                    }
-                    !is_meant(*entry)
-                });
-                if ids.is_empty() {
-                    room.waiting.remove(&key);
-                }
-            }
-            let running = room.running.get_mut(&key).filter(|(entry, _)| is_meant(*entry));
-            let is_running = running.is_some();
-            let canceller = match running {
-                Some((_, Running::InPool(canceller))) => Some(canceller.clone()),
-                Some((_, Running::Between { stopped })) => {
-                    *stopped = true;
-                    None
-                }
-                None => None,
-            };
-            (canceller, is_running, waiting)
-        };
-        let anything = is_running || !waiting.is_empty();
-        if let Some(canceller) = canceller {
-            canceller.cancel();
-        }
-        let ends: Vec<_> = waiting
-            .into_iter()
-            .map(|scheduled| {
-                let admission = Arc::clone(self);
-                let entry = scheduled.submission.request;
-                self.tasks.spawn_on(
-                    async move { admission.close_entry(&entry, Outcome::Stopped, "", None).await },
-                    &self.services.runtime,
-                )
-            })
-            .collect();
-        futures::future::join_all(ends).await;
-        anything
-    }
-
-    /// Looks at everything in the waiting room, in no order. `look` runs under the room's lock and must be quick.
-    pub(crate) fn waiting<X>(&self, mut look: impl FnMut(&OpenEntry, &WaitingEntry<'_>) -> X) -> Vec<X> {
-        let room = self.room.lock();
-        room.scheduler
-            .queued()
-            .map(|queued| look(&queued.submission.request, &WaitingEntry::of(&queued)))
-            .collect()
-    }
-
-    /// Takes the first entry out of the waiting room that `choose` gives something for. Whoever has it must end it.
-    pub(crate) fn take_out<X>(
-        &self,
-        mut choose: impl FnMut(&OpenEntry, &WaitingEntry<'_>) -> Option<X>,
-    ) -> Option<(X, OpenEntry)> {
-        let mut room = self.room.lock();
-        let (id, chosen) = room.scheduler.queued().find_map(|queued| {
-            let chosen = choose(&queued.submission.request, &WaitingEntry::of(&queued))?;
-            Some((queued.id, chosen))
-        })?;
-        let scheduled = room.scheduler.remove(id)?;
-        room.left(&scheduled);
-        Some((chosen, scheduled.submission.request))
     }
 
     /// Shows the people who wait that they are not forgotten. Call it every few seconds.
@@ -716,9 +429,4 @@ impl Room {
 
 fn key_of(tenant: &TenantId) -> Arc<str> {
     Arc::from(tenant.to_string())
-}
-
-fn lost(entry: EntryId, error: &StoreError) {
-    // The entry is still open in the store and is taken up again at the next start.
-    tracing::error!(%error, entry = entry.0, "the end of an entry was not stored");
 }

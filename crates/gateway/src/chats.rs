@@ -6,33 +6,35 @@
 //! Posting and erasing exclude each other per chat: without that, a message posted while its chat is being erased
 //! would bring it back to life.
 
+mod erase;
+mod error;
+mod gate;
+
+pub use self::error::ChatError;
+use self::gate::Gate;
+
 use crate::error::Refusal;
-use crate::feed::{Asked, FeedEvent, FeedRead, FeedReader, LiveAnswer, turn_id};
+use crate::feed::{Asked, FeedReader, LiveAnswer, turn_id};
 use crate::gateway::Gateway;
-use crate::ports::{StoreError, StoredTenant, TenantDirectory};
+use crate::ports::{HISTORY_KEPT, Outcome, StoreError, StoredTenant, TenantDirectory};
 use openclaw_ai_fabric::BudgetUsage;
 use openclaw_core::{
-    AccessTier, ChatId, ChatKind, CodedError, IncomingKind, IncomingMessage, Language, Platform, Role,
+    AccessTier, ChatId, ChatKind, CorrelationId, IncomingKind, IncomingMessage, Language, Platform, Role,
     TenantId, Timestamp, UserId,
 };
-use openclaw_plugins::{HookContext, HookName, SessionEndReason};
-use openclaw_session::event::{TenantCreated, TenantDeleted};
+use openclaw_session::event::TenantCreated;
 use openclaw_session::{TenantKey, create_user_tenant};
-use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// How far back a conversation can be read, in messages.
-pub const MAX_REACH: usize = 2_000;
+pub const MAX_REACH: usize = HISTORY_KEPT;
 /// Beside a page, so many messages are read for those that are not shown: calls of tools and their results.
 const NOT_SHOWN: usize = 64;
-/// How long erasing waits for a running turn to end before it goes on without it.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a key of a message's author stands for that message; after that it stands for another.
+const REPEATED: Duration = Duration::from_secs(24 * 3_600);
 
 /// The use cases of chats that are read from a feed. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Draft {
     pub idempotency_key: Option<String>,
     /// What the author reads, where known.
     pub language: Option<Language>,
+    /// What the request is known by already; the turn goes on under it. `None` for a new one.
+    pub correlation_id: Option<CorrelationId>,
 }
 
 /// A message that was taken.
@@ -73,6 +77,10 @@ pub struct SaidMessage {
     pub text: String,
     /// When.
     pub at: Timestamp,
+    /// The turn it belongs to, where that is known.
+    pub turn_id: Option<String>,
+    /// How that turn ended, when it was without an answer: the text is then the person's, or what they were told.
+    pub unanswered: Option<Outcome>,
 }
 
 /// A chat at one moment: what is remembered of it, and what goes on in it.
@@ -88,43 +96,6 @@ pub struct ChatSnapshot {
     pub asked: Vec<Asked>,
     /// Where a reader goes on from.
     pub position: u64,
-}
-
-/// Why a chat did not do as it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ChatError {
-    /// There is none, or it is somebody else's, which nobody is told.
-    #[error("there is no such chat")]
-    NoSuchChat,
-    /// The idempotency key came with another text before.
-    #[error("the idempotency key was used with another message")]
-    Mismatch,
-    /// The gateway refused.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-}
-
-/// Lets either posts or an erasure into a chat.
-#[derive(Debug, Default)]
-struct Gate {
-    /// Holds only chats with something under way: never larger than the number of requests being served.
-    traffic: Mutex<HashMap<TenantId, Traffic>>,
-    /// Told when a post has ended.
-    left: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Traffic {
-    posts: usize,
-    erasing: bool,
-}
-
-/// A post's or an erasure's place; given back when it is dropped.
-#[derive(Debug)]
-struct Passage {
-    gate: Arc<Gate>,
-    tenant: TenantId,
-    erasing: bool,
 }
 
 // === impl Chats ===
@@ -238,7 +209,14 @@ impl Chats {
             language: draft.language,
             sent_at: None,
         };
-        let receipts = self.gateway.receive(vec![message], None).await?;
+        let repeats_after = draft
+            .idempotency_key
+            .is_some()
+            .then(|| services.clock.now() - REPEATED);
+        let received = self
+            .gateway
+            .receive_keyed(draft.correlation_id, message, repeats_after);
+        let receipts = received.await?;
         let receipt = receipts.first().ok_or_else(|| {
             Refusal::Store(StoreError::Unknown {
                 reason: "the store told nothing of a message".to_owned(),
@@ -273,19 +251,30 @@ impl Chats {
             limit.saturating_add(NOT_SHOWN).min(MAX_REACH)
         };
         let history = services
-            .store
-            .history(stored.key, window, u64::MAX)
+            .recall
+            .said(stored.key, window)
             .await
             .map_err(Refusal::from)?;
         let may_have_more = history.len() >= window && window < MAX_REACH;
         let began = state.live.as_ref().map(|live| live.started_at);
+        let is_open = |turn: &str| {
+            state.live.as_ref().is_some_and(|live| live.turn_id == turn)
+                || state.asked.iter().any(|asked| asked.turn_id == turn)
+        };
         let mut messages: Vec<SaidMessage> = history
             .into_iter()
-            // One turn runs at a time: what was remembered after it began is its own, which the feed has yet to end.
-            .filter(|message| began.is_none_or(|began| message.at <= began))
-            .filter(|message| before.is_none_or(|before| message.seq < before))
-            .filter(|message| matches!(message.message.role, Role::User | Role::Assistant))
-            .map(|message| SaidMessage {
+            .map(|message| (message.entry.map(turn_id), message))
+            // What belongs to a turn that the feed has yet to end is told with its end. Where the turn is not known: one
+            // runs at a time, and what was remembered after it began is its own.
+            .filter(|(turn, message)| match turn {
+                Some(turn) => !is_open(turn),
+                None => began.is_none_or(|began| message.at <= began),
+            })
+            .filter(|(_, message)| before.is_none_or(|before| message.seq < before))
+            .filter(|(_, message)| matches!(message.message.role, Role::User | Role::Assistant))
+            .map(|(turn_id, message)| SaidMessage {
+                turn_id,
+                unanswered: message.unanswered,
                 seq: message.seq,
                 role: message.message.role,
                 text: message.message.joined_text(),
@@ -319,83 +308,6 @@ impl Chats {
         self.find(tenant).await?;
         let (gateway, tenant) = (self.gateway.clone(), tenant.clone());
         self.run(async move { Ok(gateway.stop(&tenant).await) }).await
-    }
-
-    /// Erases a chat with everything that was said in it. Dropping the future abandons the wait only.
-    pub async fn erase(&self, tenant: &TenantId) -> Result<(), ChatError> {
-        let passage = self.gate.erase(tenant).await.ok_or(ChatError::NoSuchChat)?;
-        let (chats, tenant) = (self.clone(), tenant.clone());
-        self.run(async move {
-            let erased = chats.erase_now(&tenant).await;
-            drop(passage);
-            erased
-        })
-        .await
-    }
-
-    async fn erase_now(&self, tenant: &TenantId) -> Result<(), ChatError> {
-        let stored = self.find(tenant).await?;
-        let services = self.gateway.services();
-        self.end_turns(tenant).await;
-        if services.hooks.has(HookName::OnSessionEnd) {
-            let ended = services
-                .store
-                .start_over(stored.key, services.clock.now())
-                .await
-                .map_err(Refusal::from)?;
-            if let Some(session) = ended {
-                let mut context = HookContext::OnSessionEnd {
-                    tenant: tenant.clone(),
-                    session: session.id,
-                    generation: session.generation,
-                    reason: SessionEndReason::Deleted,
-                };
-                services
-                    .hooks
-                    .dispatch(HookName::OnSessionEnd, &mut context, stored.tenant.tier, None)
-                    .await;
-            }
-        }
-        let deleted = self.directory.delete(stored.key).await.map_err(Refusal::from)?;
-        services.feeds.forget(tenant);
-        if deleted {
-            services.session_events.publish(None, || TenantDeleted {
-                tenant_id: tenant.clone(),
-                removed: vec!["sessions", "history"],
-            });
-        }
-        Ok(())
-    }
-
-    /// Stops what is under way in the chat and waits a moment until it has ended, so that nothing is said after the
-    /// chat is gone.
-    async fn end_turns(&self, tenant: &TenantId) {
-        let services = self.gateway.services();
-        let state = services.feeds.state(tenant);
-        let mut reader = services.feeds.subscribe(tenant, Some(state.id));
-        self.gateway.stop(tenant).await;
-        let asked = state.asked.into_iter().map(|asked| asked.turn_id);
-        let mut under_way: HashSet<String> = asked.chain(state.live.map(|live| live.turn_id)).collect();
-        let patience = services.clock.sleep(STOP_PATIENCE);
-        tokio::pin!(patience);
-        while !under_way.is_empty() {
-            let read = tokio::select! {
-                biased;
-                read = reader.next() => read,
-                () = &mut patience => return,
-            };
-            match read {
-                FeedRead::Event { event, .. } => {
-                    if let FeedEvent::TurnFinished { turn_id, .. } | FeedEvent::TurnFailed { turn_id, .. } =
-                        &*event
-                    {
-                        under_way.remove(turn_id);
-                    }
-                }
-                FeedRead::Reset { .. } => {}
-                FeedRead::Closed => return,
-            }
-        }
     }
 
     /// What a chat's budget has used and has left.
@@ -447,160 +359,12 @@ fn idempotent_key(tenant: &TenantId, key: &str) -> String {
     format!("k-{}", hex(&digest.finalize()))
 }
 
-// === impl ChatError ===
-
-impl From<StoreError> for ChatError {
-    fn from(error: StoreError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl CodedError for ChatError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoSuchChat => "NOT_FOUND",
-            Self::Mismatch => "IDEMPOTENCY_MISMATCH",
-            Self::Refused(refusal) => refusal.code(),
-        }
-    }
-
-    fn recoverable(&self) -> bool {
-        match self {
-            Self::NoSuchChat | Self::Mismatch => false,
-            Self::Refused(refusal) => refusal.recoverable(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::NoSuchChat | Self::Mismatch => None,
-            Self::Refused(refusal) => refusal.retry_after(),
-        }
-    }
-
-    fn user_message(&self, language: Language) -> Cow<'static, str> {
-        match (self, language) {
-            (Self::NoSuchChat, Language::En) => "There is no such chat.".into(),
-            (Self::NoSuchChat, Language::Ru) => "Такого чата нет.".into(),
-            (Self::Mismatch, Language::En) => "This Idempotency-Key was used with another message.".into(),
-            (Self::Mismatch, Language::Ru) => {
-                "Этот Idempotency-Key уже использован с другим сообщением.".into()
-            }
-            (Self::Refused(refusal), language) => refusal.user_message(language),
-        }
-    }
-}
-
-// === impl Gate ===
-
-impl Gate {
-    /// A place for a post; `None` while the chat is being erased.
-    fn post(self: &Arc<Self>, tenant: &TenantId) -> Option<Passage> {
-        let mut chats = self.traffic.lock();
-        let traffic = chats.entry(tenant.clone()).or_default();
-        if traffic.erasing {
-            return None;
-        }
-        traffic.posts += 1;
-        Some(Passage {
-            gate: Arc::clone(self),
-            tenant: tenant.clone(),
-            erasing: false,
-        })
-    }
-
-    /// The place for an erasure, once the posts under way have ended; new ones are refused from now on. `None` when
-    /// another erasure has it. Dropping the future lets posts in again.
-    async fn erase(self: &Arc<Self>, tenant: &TenantId) -> Option<Passage> {
-        {
-            let mut chats = self.traffic.lock();
-            let traffic = chats.entry(tenant.clone()).or_default();
-            if traffic.erasing {
-                return None;
-            }
-            traffic.erasing = true;
-        }
-        let passage = Passage {
-            gate: Arc::clone(self),
-            tenant: tenant.clone(),
-            erasing: true,
-        };
-        loop {
-            let left = self.left.notified();
-            tokio::pin!(left);
-            // Registered before looking, so that a post that ends in between is not slept through.
-            left.as_mut().enable();
-            if self
-                .traffic
-                .lock()
-                .get(tenant)
-                .is_none_or(|traffic| traffic.posts == 0)
-            {
-                return Some(passage);
-            }
-            left.await;
-        }
-    }
-}
-
-impl Drop for Passage {
-    fn drop(&mut self) {
-        {
-            let mut chats = self.gate.traffic.lock();
-            if let Some(traffic) = chats.get_mut(&self.tenant) {
-                if self.erasing {
-                    traffic.erasing = false;
-                } else {
-                    traffic.posts = traffic.posts.saturating_sub(1);
-                }
-                if traffic.posts == 0 && !traffic.erasing {
-                    chats.remove(&self.tenant);
-                }
-            }
-        }
-        self.gate.left.notify_waiters();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
 
     fn chat(text: &str) -> TenantId {
         text.parse().unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_erasure_waits_for_posts_and_keeps_new_ones_out() {
-        let gate = Arc::new(Gate::default());
-        let (own, other) = (chat("web:1:1"), chat("web:1:2"));
-        let post = gate.post(&own).unwrap();
-        let mut erasing = Box::pin(gate.erase(&own));
-        assert!((&mut erasing).now_or_never().is_none(), "a post is under way");
-        assert!(gate.post(&own).is_none());
-        assert!(gate.post(&other).is_some(), "another chat is not concerned");
-        drop(post);
-        let passage = erasing.await.unwrap();
-        assert!(gate.post(&own).is_none());
-        assert!(gate.erase(&own).await.is_none(), "one erasure at a time");
-        drop(passage);
-        assert!(
-            gate.traffic.lock().is_empty(),
-            "nothing is remembered of chats without traffic"
-        );
-        assert!(gate.post(&own).is_some());
-    }
-
-    #[tokio::test]
-    async fn an_erasure_that_is_given_up_lets_posts_in_again() {
-        let gate = Arc::new(Gate::default());
-        let own = chat("web:1:1");
-        let post = gate.post(&own).unwrap();
-        assert!(gate.erase(&own).now_or_never().is_none());
-        assert!(gate.post(&own).is_some());
-        drop(post);
-        assert!(gate.traffic.lock().is_empty());
     }
 
     #[test]

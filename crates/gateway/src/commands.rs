@@ -4,6 +4,7 @@
 use crate::admission::Admission;
 use crate::error::Refusal;
 use crate::ports::{OpenEntry, Outcome};
+use crate::renewal::Renewal;
 use crate::services::Services;
 use crate::words;
 use openclaw_core::{CodedError, Language};
@@ -47,12 +48,13 @@ pub(crate) async fn run(
     admission: &Arc<Admission>,
     entry: &OpenEntry,
     command: Command,
+    renewal: Option<Renewal>,
 ) {
     let language = entry.message.language();
     let answer = match command {
         Command::Start => Ok(words::greeting(language).to_owned()),
         Command::Help => Ok(words::help(language).to_owned()),
-        Command::New => start_over(services, admission, entry, language).await,
+        Command::New => return start_over(services, admission, entry, renewal).await,
         Command::Stop => {
             let anything = admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
             Ok(words::stopped(language, anything).to_owned())
@@ -60,15 +62,18 @@ pub(crate) async fn run(
         Command::Usage => usage(services, entry, language).await,
         Command::Unknown => Ok(words::unknown_command(language).to_owned()),
     };
+    close(admission, entry, answer).await;
+}
+
+/// Ends a command's entry with its answer. Whether the end is in the store.
+async fn close(admission: &Admission, entry: &OpenEntry, answer: Result<String, Refusal>) -> bool {
     match answer {
-        Ok(text) => {
-            admission.close_entry(entry, Outcome::Command, &text, None).await;
-        }
+        Ok(text) => admission.close_entry(entry, Outcome::Command, &text, None).await,
         Err(refusal) => {
-            let words = refusal.user_message(language);
+            let words = refusal.user_message(entry.message.language());
             admission
                 .close_entry(entry, Outcome::Refused, &words, Some(&refusal))
-                .await;
+                .await
         }
     }
 }
@@ -77,11 +82,28 @@ async fn start_over(
     services: &Arc<Services>,
     admission: &Arc<Admission>,
     entry: &OpenEntry,
-    language: Language,
-) -> Result<String, Refusal> {
+    renewal: Option<Renewal>,
+) {
     // An answer to the old conversation must not become the first word of the new one.
     admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
-    let ended = services.store.start_over(entry.key, services.clock.now()).await?;
+    let ended = services.store.start_over(entry.key, services.clock.now()).await;
+    let (answer, ended) = match ended {
+        Ok(ended) => {
+            let generation = ended.as_ref().map(|session| session.generation);
+            services.recall.start_over(entry.key, generation);
+            (
+                Ok(words::started_over(entry.message.language()).to_owned()),
+                ended,
+            )
+        }
+        Err(error) => (Err(error.into()), None),
+    };
+    // Let through after the end is in the store: a restart would carry the command out once more, and start over what
+    // had begun since.
+    match (close(admission, entry, answer).await, renewal) {
+        (false, Some(renewal)) => renewal.leave(),
+        (_, renewal) => drop(renewal),
+    }
     if let Some(session) = ended {
         services
             .session_hook(
@@ -96,7 +118,6 @@ async fn start_over(
             )
             .await;
     }
-    Ok(words::started_over(language).to_owned())
 }
 
 async fn usage(services: &Services, entry: &OpenEntry, language: Language) -> Result<String, Refusal> {

@@ -60,6 +60,7 @@ macro_rules! store_contract {
             later_messages_touch_the_tenant_and_time_does_not_go_back,
             an_entry_is_closed_once,
             a_closed_entry_is_still_recognised_and_its_text_is_gone,
+            a_key_stands_for_its_message_only_so_long,
             open_entries_are_listed_oldest_first_in_pages,
             depths_count_what_is_open_and_pending,
         );
@@ -75,6 +76,7 @@ macro_rules! store_contract {
             a_crashed_turn_stays_counted_until_there_were_too_many,
             a_crash_settles_reservations_at_the_input_estimate,
             a_crash_is_charged_to_the_window_of_its_reservation,
+            a_crash_is_charged_to_the_shared_budget_too,
             a_crash_keeps_fences_growing,
             a_crash_keeps_what_was_shown,
             a_turn_that_is_taken_over_is_charged_its_estimate,
@@ -95,6 +97,9 @@ macro_rules! store_contract {
             histories_of_tenants_are_apart,
             a_newer_window_replaces_and_an_older_adds_nothing,
             sums_of_usage_saturate,
+            what_has_no_answer_is_there_to_be_read_only,
+            what_is_said_outside_a_turn_belongs_to_the_session_to_come,
+            a_conversation_keeps_its_newest_messages,
             old_messages_are_swept,
         );
         $crate::store_contract!(@ $under_test, ledger:
@@ -102,7 +107,7 @@ macro_rules! store_contract {
             a_turn_is_written_into_the_ledger_with_its_end,
             a_deleted_tenants_sums_stay_without_its_name,
             old_days_of_the_ledger_are_swept,
-            a_budget_that_is_reset_is_not_known,
+            a_budget_started_over_takes_nothing_more_of_what_is_over,
         );
         $crate::store_contract!(@ $under_test, delivery:
             the_outbox_is_written_with_the_end_of_the_turn,

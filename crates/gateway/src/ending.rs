@@ -3,8 +3,10 @@
 use crate::error::Refusal;
 use crate::feed::{FeedEvent, turn_id};
 use crate::ports::{CloseEntry, EntryId, OpenEntry, Outcome, StoreError};
+use crate::recall::Saying;
 use crate::services::Services;
 use crate::turn::parts_in_place;
+use crate::unanswered;
 use openclaw_core::{CodedError, MessageId, TenantId, TokenUsage};
 use openclaw_plugins::{HookContext, HookName};
 use std::sync::Arc;
@@ -59,15 +61,25 @@ impl Services {
                 .collect();
             parts_in_place(entry, &shown, words)
         };
+        let now = self.clock.now();
+        let said = unanswered::remembered(entry, outcome, words);
         let close = CloseEntry {
             entry: entry.id,
-            now: self.clock.now(),
+            now,
             outcome,
+            history: self.recall.to_store(&said),
             outbox,
         };
         let Some(parts) = self.store.close(close).await? else {
             return Ok(());
         };
+        let saying = Saying {
+            tenant: entry.key,
+            entry: entry.id,
+            generation: None,
+            at: now,
+        };
+        self.recall.keep(saying, said);
         match refusal {
             Some(_) => self.tell_refused(entry, words, refusal),
             None => self.tell_plain_end(entry, outcome, words),
@@ -118,13 +130,13 @@ impl Services {
     pub(crate) fn tell_refused(&self, entry: &OpenEntry, words: &str, refusal: Option<&Refusal>) {
         self.publish_end(entry, || FeedEvent::TurnFailed {
             turn_id: turn_id(entry.id),
-            problem: serde_json::json!({
+            problem: with_budget(refusal, serde_json::json!({
                 "code": refusal.map_or("CANCELLED", |refusal| refusal.code()),
                 "detail": words,
                 "recoverable": refusal.is_some_and(CodedError::recoverable),
                 "retryAfterMs": refusal.and_then(CodedError::retry_after).map(|wait| wait.as_millis() as u64),
                 "correlationId": entry.correlation_id,
-            }),
+            })),
         });
     }
 
@@ -192,4 +204,19 @@ impl Services {
                 .await;
         }
     }
+}
+
+/// The numbers of a budget that has no room, beside the words. Where the whole budget is too small there is no time at
+/// which it would have room.
+fn with_budget(refusal: Option<&Refusal>, mut problem: serde_json::Value) -> serde_json::Value {
+    if let Some(Refusal::Budget { error, .. }) = refusal {
+        problem["limit"] = error.limit.into();
+        problem["used"] = error.used.into();
+        problem["requested"] = error.requested.into();
+        problem["needed"] = error.least.into();
+        if !error.never_fits() {
+            problem["resetsAt"] = error.resets_at.to_string().into();
+        }
+    }
+    problem
 }

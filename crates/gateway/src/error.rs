@@ -29,7 +29,7 @@ pub enum Refusal {
     /// The tenant is suspended.
     #[error("the tenant is suspended")]
     TenantSuspended,
-    /// The token budget is used up.
+    /// The token budget is used up, or too small for the request.
     #[error("{error}")]
     Budget {
         /// By how much, and until when.
@@ -72,7 +72,7 @@ pub enum Refusal {
 const OUT_OF_TIME: &str = "WORKER_TIMEOUT";
 
 impl Refusal {
-    /// The token budget is used up, as of `now`.
+    /// The token budget has no room, as of `now`.
     pub fn budget(error: TokenBudgetExceededError, now: Timestamp) -> Self {
         Self::Budget { error, now }
     }
@@ -85,7 +85,7 @@ impl CodedError for Refusal {
             Self::InboxFull { .. } => "INBOX_FULL",
             Self::RateLimited(error) => error.code(),
             Self::TenantSuspended => "TENANT_SUSPENDED",
-            Self::Budget { .. } => "TOKEN_BUDGET_EXCEEDED",
+            Self::Budget { error, .. } => error.code(),
             Self::TooLong { .. } => "MODEL_CONTEXT_TOO_LONG",
             Self::CancelledByPlugin { .. } => "MESSAGE_BLOCKED",
             Self::Selection(error) => error.code(),
@@ -98,11 +98,8 @@ impl CodedError for Refusal {
 
     fn recoverable(&self) -> bool {
         match self {
-            Self::Backpressure(_)
-            | Self::InboxFull { .. }
-            | Self::RateLimited(_)
-            | Self::Budget { .. }
-            | Self::Store(_) => true,
+            Self::Backpressure(_) | Self::InboxFull { .. } | Self::RateLimited(_) | Self::Store(_) => true,
+            Self::Budget { error, .. } => error.recoverable(),
             Self::Route(error) => decisive(error).is_none(),
             Self::Worker(error) => error.recoverable(),
             Self::TenantSuspended
@@ -116,7 +113,9 @@ impl CodedError for Refusal {
         match self {
             Self::Backpressure(error) => error.retry_after(),
             Self::RateLimited(error) => error.retry_after(),
-            Self::Budget { error, now } => Some(error.resets_at.saturating_since(*now)),
+            Self::Budget { error, now } => {
+                (!error.never_fits()).then(|| error.resets_at.saturating_since(*now))
+            }
             Self::InboxFull { .. } | Self::Store(_) => Some(Duration::from_secs(5)),
             Self::Route(RouteError::AllModelsFailed(error)) => longest_wait(error),
             Self::Worker(error) => error.retry_after(),
@@ -134,6 +133,9 @@ impl CodedError for Refusal {
             Self::InboxFull { .. } | Self::Store(_) => Cow::Borrowed(words::too_busy(language)),
             Self::RateLimited(error) => error.user_message(language),
             Self::TenantSuspended => Cow::Borrowed(words::suspended(language)),
+            Self::Budget { error, .. } if error.never_fits() => {
+                Cow::Owned(words::budget_too_small(language, error.limit, error.least))
+            }
             Self::Budget { error, now } => {
                 Cow::Owned(words::budget_spent(language, error.limit, error.resets_at, *now))
             }

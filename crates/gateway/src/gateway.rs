@@ -1,38 +1,36 @@
 //! The gateway: what can happen from outside, one method each.
 
-use crate::admission::{Admission, OpenPlaces, TurnPool};
-use crate::commands::{self, Command};
+mod intake;
+mod upkeep;
+
+pub(crate) use self::upkeep::expired;
+use self::upkeep::{flush_in, to_its_end};
+
+use crate::admission::{Admission, TurnPool};
+use crate::arrivals::Arrivals;
 use crate::completion::{self, CompletionJob, CompletionRequest, CompletionRunner, CompletionStream};
 use crate::error::Refusal;
-use crate::feed::{ChatFeeds, turn_id};
-use crate::housekeeping::{self, Held, Remembered, shrink};
+use crate::feed::ChatFeeds;
 use crate::job::{Job, JobEnd};
 use crate::outbox::{Outbox, OutboxCounts};
-use crate::ports::{Accepted, EntryId, NewEntry, OpenEntry, Outcome, StoreError, Sweep};
+use crate::ports::{EntryId, Outcome, StoreError};
 use crate::purse::Purse;
+use crate::recall::Recall;
 use crate::services::{GatewayParts, Needs, Retries, Routing, Services};
 use crate::turn::TurnRunner;
 use crate::words;
 use openclaw_ai_fabric::{BudgetDetails, BudgetUsage, FallbackChain, SelectionRequest};
 use openclaw_concurrency::{Priority, ShutdownReport, Submission, WorkContext};
-use openclaw_core::{
-    AccessTier, BotId, ChatId, CorrelationId, IncomingKind, IncomingMessage, Monotonic, Platform, TenantId,
-};
-use openclaw_messenger::MessageReceived;
-use openclaw_plugins::{HookContext, HookName, SessionEndReason};
-use openclaw_session::TenantSession;
-use openclaw_session::event::{SessionExpired, TenantCreated};
+use openclaw_core::{AccessTier, BotId, ChatId, CorrelationId, Monotonic, Platform, TenantId};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Closed entries are remembered this long, so that a late second delivery is known.
 const REMEMBER_CLOSED: Duration = Duration::from_secs(72 * 3600);
-const SWEEP_ROWS: usize = 500;
 /// Suspended tenants whose last notice is remembered, at most.
 const MAX_NOTICES: usize = 10_000;
 /// How long a chat of the web page or the API can be picked up again.
@@ -81,6 +79,7 @@ struct Inner {
     services: Arc<Services>,
     pool: Arc<TurnPool>,
     admission: Arc<Admission>,
+    arrivals: Arc<Arrivals>,
     closing: CancellationToken,
     tasks: TaskTracker,
     /// When each suspended tenant was last told so.
@@ -105,6 +104,12 @@ impl JobRunner {
                 Arc::clone(&parts.store),
                 Arc::clone(&parts.clock),
             ),
+            recall: Recall::new(
+                Arc::clone(&parts.store),
+                parts.config.store_texts,
+                parts.clock.now(),
+            ),
+            renewals: Arc::default(),
             feeds: Arc::new(ChatFeeds::new(Arc::clone(&parts.clock), RESUME_WINDOW)),
             session_events: parts.events.for_source("session"),
             messenger_events: parts.events.for_source("messenger"),
@@ -156,6 +161,7 @@ impl Gateway {
                 services,
                 pool,
                 admission,
+                arrivals: Arc::default(),
                 closing: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 notices: Mutex::default(),
@@ -194,266 +200,6 @@ impl Gateway {
         }
         self.start_timers();
         Ok(resumed)
-    }
-
-    fn start_timers(&self) {
-        let inner = &self.inner;
-        let admission = Arc::clone(&inner.admission);
-        self.run_until_closed(async move { admission.keep_feeding().await });
-        let admission = Arc::clone(&inner.admission);
-        self.every(Duration::from_secs(1), move || {
-            admission.expire();
-            futures::future::ready(())
-        });
-        let admission = Arc::clone(&inner.admission);
-        self.every(Duration::from_secs(4), move || {
-            admission.show_typing();
-            futures::future::ready(())
-        });
-        let services = Arc::clone(&inner.services);
-        let tasks = inner.tasks.clone();
-        self.every(inner.services.config.usage_flush_interval, move || {
-            let flushing = flush_in(&tasks, &services);
-            async move {
-                if let Err(error) = flushing.await {
-                    tracing::error!(%error, "usage not stored");
-                }
-            }
-        });
-        let gateway = Arc::downgrade(&self.inner);
-        self.every(housekeeping::EVERY, move || {
-            if let Some(inner) = gateway.upgrade() {
-                inner.keep_house();
-            }
-            futures::future::ready(())
-        });
-        let gateway = Arc::downgrade(&self.inner);
-        self.every(inner.services.config.cleanup_interval, move || {
-            let inner = gateway.upgrade();
-            async move {
-                if let Some(inner) = inner {
-                    inner.sweep().await;
-                }
-            }
-        });
-    }
-
-    fn run_until_closed(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let closing = self.inner.closing.clone();
-        self.inner.tasks.spawn_on(
-            async move {
-                tokio::select! {
-                    () = work => {}
-                    () = closing.cancelled() => {}
-                }
-            },
-            &self.inner.services.runtime,
-        );
-    }
-
-    fn every<F: Future<Output = ()> + Send>(
-        &self,
-        interval: Duration,
-        mut act: impl FnMut() -> F + Send + 'static,
-    ) {
-        let clock = Arc::clone(&self.inner.services.clock);
-        self.run_until_closed(async move {
-            loop {
-                clock.sleep(interval).await;
-                act().await;
-            }
-        });
-    }
-
-    /// What is held in memory of people and chats.
-    pub fn remembered(&self) -> Remembered {
-        self.inner.remembered()
-    }
-
-    /// Takes messages in. When this returned `Ok`, each is durable and will have exactly one end; on an error none was
-    /// taken, except that [`StoreError::Unknown`] leaves it open. Dropping the future abandons the wait, not the
-    /// messages. `tier` is what a tenant gets at first contact; `None` for the configured one.
-    pub async fn receive(
-        &self,
-        messages: Vec<IncomingMessage>,
-        tier: Option<AccessTier>,
-    ) -> Result<Vec<Receipt>, Refusal> {
-        self.receive_as(None, messages, tier).await
-    }
-
-    /// The same for a request that is known by a correlation id already: the first of its messages goes on under it.
-    pub async fn receive_as(
-        &self,
-        correlation_id: Option<CorrelationId>,
-        messages: Vec<IncomingMessage>,
-        tier: Option<AccessTier>,
-    ) -> Result<Vec<Receipt>, Refusal> {
-        let inner = &self.inner;
-        let limit = inner.services.config.max_open_entries;
-        let Some(places) = inner.admission.try_open(messages.len(), limit) else {
-            return Err(Refusal::InboxFull { limit });
-        };
-        // A caller that goes away must not leave an accepted message without anybody who answers it.
-        let gateway = self.clone();
-        let accepting = inner
-            .services
-            .runtime
-            .spawn(async move { gateway.accept(correlation_id, messages, tier, places).await });
-        match accepting.await {
-            Ok(receipts) => Ok(receipts?),
-            Err(error) => Err(StoreError::Unknown {
-                reason: error.to_string(),
-            }
-            .into()),
-        }
-    }
-
-    async fn accept(
-        &self,
-        mut correlation_id: Option<CorrelationId>,
-        messages: Vec<IncomingMessage>,
-        tier: Option<AccessTier>,
-        mut places: OpenPlaces,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let services = &self.inner.services;
-        let now = services.clock.now();
-        let entries: Vec<NewEntry> = messages
-            .into_iter()
-            .map(|mut message| NewEntry {
-                message: {
-                    let known = message.known_language();
-                    message.language = known.or(Some(services.config.default_language));
-                    message
-                },
-                correlation_id: correlation_id
-                    .take()
-                    .unwrap_or_else(|| CorrelationId::new(now, &*services.random)),
-                tier_if_new: tier.unwrap_or(services.config.default_tier),
-                received_at: now,
-            })
-            .collect();
-        let ids: Vec<CorrelationId> = entries.iter().map(|entry| entry.correlation_id).collect();
-        let accepted = services.store.accept(entries).await?;
-        let mut receipts = Vec::with_capacity(accepted.len());
-        for (accepted, correlation_id) in accepted.into_iter().zip(ids) {
-            receipts.push(match accepted {
-                Accepted::Duplicate { entry, same, .. } => Receipt {
-                    entry,
-                    duplicate: true,
-                    same,
-                    correlation_id,
-                },
-                Accepted::New(entry) => {
-                    let receipt = Receipt {
-                        entry: entry.id,
-                        duplicate: false,
-                        same: true,
-                        correlation_id,
-                    };
-                    places.use_one();
-                    self.welcome(&entry);
-                    self.admit(entry);
-                    receipt
-                }
-            });
-        }
-        Ok(receipts)
-    }
-
-    fn welcome(&self, entry: &OpenEntry) {
-        let services = &self.inner.services;
-        if entry.tenant_is_new {
-            services
-                .session_events
-                .publish(Some(entry.correlation_id), || TenantCreated {
-                    tenant_id: entry.tenant.tenant_id.clone(),
-                    tier: entry.tenant.tier,
-                });
-        }
-        services
-            .messenger_events
-            .publish(Some(entry.correlation_id), || MessageReceived::of(&entry.message));
-    }
-
-    /// Sends an accepted entry where it belongs: to its end, to the commands' lane, or to wait for a worker.
-    fn admit(&self, entry: OpenEntry) {
-        let inner = Arc::clone(&self.inner);
-        let message = &entry.message;
-        if message.kind == IncomingKind::Message && !inner.services.has_chat(&entry.tenant.tenant_id) {
-            inner
-                .services
-                .feeds
-                .asked(&entry.tenant.tenant_id, turn_id(entry.id), message.text.clone());
-        }
-        if entry.tenant.suspended {
-            let notice = inner.may_tell_suspended(&entry.tenant.tenant_id);
-            return self.end_with(entry, Outcome::Refused, move |entry| {
-                if notice {
-                    words::suspended(entry.message.language())
-                } else {
-                    ""
-                }
-            });
-        }
-        match message.kind {
-            // An edit is taken note of: answering it would answer one message twice.
-            IncomingKind::Edited => self.end_with(entry, Outcome::Ignored, |_| ""),
-            IncomingKind::Callback => {
-                let services = Arc::clone(&inner.services);
-                let pressed = entry.message.clone();
-                inner.admission.spawn(async move {
-                    services.dispatcher.acknowledge(&pressed).await.ok();
-                });
-                self.end_with(entry, Outcome::Ignored, |_| "");
-            }
-            IncomingKind::Stop => {
-                let admission = Arc::clone(&inner.admission);
-                inner.admission.spawn(async move {
-                    admission.stop(&entry.tenant.tenant_id, Some(entry.id)).await;
-                    admission.close_entry(&entry, Outcome::Command, "", None).await;
-                });
-            }
-            IncomingKind::Message => match Command::parse(message.text.trim()) {
-                Some(command) => {
-                    let (services, admission) = (Arc::clone(&inner.services), Arc::clone(&inner.admission));
-                    inner
-                        .admission
-                        .spawn(async move { commands::run(&services, &admission, &entry, command).await });
-                }
-                None if message.text.trim().is_empty() => {
-                    let has_attachments = !message.attachments.is_empty();
-                    self.end_with(
-                        entry,
-                        if has_attachments {
-                            Outcome::Refused
-                        } else {
-                            Outcome::Ignored
-                        },
-                        move |entry| {
-                            if has_attachments {
-                                words::text_only(entry.message.language())
-                            } else {
-                                ""
-                            }
-                        },
-                    );
-                }
-                None => inner.admission.enter(entry),
-            },
-        }
-    }
-
-    fn end_with(
-        &self,
-        entry: OpenEntry,
-        outcome: Outcome,
-        words: impl FnOnce(&OpenEntry) -> &'static str + Send + 'static,
-    ) {
-        let admission = Arc::clone(&self.inner.admission);
-        self.inner.admission.spawn(async move {
-            let words = words(&entry);
-            admission.close_entry(&entry, outcome, words, None).await;
-        });
     }
 
     /// Answers a stateless call, or refuses it at once. Nothing of it is kept.
@@ -614,130 +360,5 @@ impl Gateway {
         }
         inner.services.store.shut_down().await;
         report
-    }
-}
-
-impl Inner {
-    /// Once per interval: remembers that it was told.
-    fn may_tell_suspended(&self, tenant: &TenantId) -> bool {
-        let now = self.services.clock.monotonic();
-        let interval = self.services.config.suspension_notice_interval;
-        let mut notices = self.notices.lock();
-        if notices.len() >= MAX_NOTICES {
-            notices.retain(|_, told| now.saturating_since(*told) < interval);
-        }
-        match notices.get(tenant) {
-            Some(told) if now.saturating_since(*told) < interval => false,
-            // With that many suspended tenants writing within an hour, silence is the better answer.
-            None if notices.len() >= MAX_NOTICES => false,
-            _ => {
-                notices.insert(tenant.clone(), now);
-                true
-            }
-        }
-    }
-
-    /// Forgets what nobody needs any more. Call it now and then.
-    fn keep_house(&self) {
-        let services = &self.services;
-        services.budget.forget_idle();
-        services.dispatcher.forget_idle();
-        services.feeds.sweep();
-        services.outbox.shrink();
-        self.admission.shrink();
-        {
-            let now = services.clock.monotonic();
-            let mut notices = self.notices.lock();
-            notices
-                .retain(|_, told| now.saturating_since(*told) < services.config.suspension_notice_interval);
-            shrink(&mut notices);
-        }
-        tracing::debug!(remembered = ?self.remembered().tables(), "forgot what is idle");
-    }
-
-    fn remembered(&self) -> Remembered {
-        let services = &self.services;
-        let (running, waiting) = self.admission.held();
-        let (chats, room_for_chats) = services.dispatcher.remembered_chats();
-        let held = |entries, room| Held { entries, room };
-        Remembered {
-            accounts: held(services.budget.loaded_accounts(), services.budget.capacity()),
-            paced_chats: held(chats, room_for_chats),
-            feeds: held(services.feeds.len(), services.feeds.capacity()),
-            outbox_lanes: services.outbox.held(),
-            running,
-            waiting,
-            notices: Held::of(&self.notices.lock()),
-        }
-    }
-
-    async fn sweep(&self) {
-        loop {
-            let now = self.services.clock.now();
-            let swept = self
-                .services
-                .store
-                .sweep(Sweep {
-                    now,
-                    closed_before: now - REMEMBER_CLOSED,
-                    history_before: now - self.services.config.history_retention,
-                    limit: SWEEP_ROWS,
-                })
-                .await;
-            let swept = match swept {
-                Ok(swept) => swept,
-                Err(error) => {
-                    tracing::warn!(%error, "clean-up did not run");
-                    return;
-                }
-            };
-            for session in &swept.sessions {
-                self.services.session_events.publish(None, || expired(session));
-                if self.services.hooks.has(HookName::OnSessionEnd) {
-                    let mut context = HookContext::OnSessionEnd {
-                        tenant: session.id.tenant().clone(),
-                        session: session.id.clone(),
-                        generation: session.generation,
-                        reason: SessionEndReason::Expired,
-                    };
-                    // The tier is not at hand here; a hook that asks for more than the lowest does not run.
-                    self.services
-                        .hooks
-                        .dispatch(HookName::OnSessionEnd, &mut context, AccessTier::Free, None)
-                        .await;
-                }
-            }
-            if !swept.more {
-                return;
-            }
-        }
-    }
-}
-
-/// Stores usage in a task of its own: who asked for it, or the server, may go away meanwhile.
-fn flush_in(
-    tasks: &TaskTracker,
-    services: &Arc<Services>,
-) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
-    let own = Arc::clone(services);
-    let flushing = async move { own.purse.flush().await };
-    to_its_end(tasks.spawn_on(flushing, &services.runtime))
-}
-
-async fn to_its_end(work: JoinHandle<Result<(), StoreError>>) -> Result<(), StoreError> {
-    work.await.unwrap_or_else(|error| {
-        Err(StoreError::Unknown {
-            reason: error.to_string(),
-        })
-    })
-}
-
-/// The event of a session that is past its time.
-pub(crate) fn expired(session: &TenantSession) -> SessionExpired {
-    SessionExpired {
-        session_id: session.id.clone(),
-        tenant_id: session.id.tenant().clone(),
-        generation: session.generation,
-        last_activity_at: session.last_activity_at,
     }
 }

@@ -47,6 +47,11 @@ pub(crate) struct TurnProgress {
 pub(crate) struct Progress {
     /// The right to write the turn's results, from `begin_turn` until somebody ends the turn.
     pub(crate) fence: Option<Fence>,
+    /// The right of a turn whose end the store refused. Its reservation is still in the store, though what it has cost
+    /// is settled.
+    pub(crate) refused: Option<Fence>,
+    /// Of the turn's session.
+    pub(crate) generation: Option<u64>,
     /// What the turn may spend. Settled by whoever ends it.
     pub(crate) reservation: Option<Reservation>,
     /// The model that was chosen, which is charged for what nobody has heard the end of.
@@ -61,6 +66,7 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) fence: Fence,
+    pub(crate) generation: Option<u64>,
     pub(crate) reservation: Option<Reservation>,
     pub(crate) asked: Option<Arc<ModelDefinition>>,
     pub(crate) said: TextMeter,
@@ -114,6 +120,7 @@ impl TurnProgress {
         let fence = state.fence.take()?;
         Some(Ending {
             fence,
+            generation: state.generation,
             reservation: state.reservation.take(),
             asked: state.asked.take(),
             said: std::mem::take(&mut state.said),

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod arrivals;
 mod caller;
 pub mod chats;
 mod commands;
@@ -32,10 +33,15 @@ pub mod outbox;
 pub mod ports;
 mod purse;
 mod queue;
+mod recall;
+mod renewal;
 mod reply;
 mod services;
 mod step;
+#[cfg(test)]
+mod testing;
 mod turn;
+mod unanswered;
 pub mod words;
 
 pub use admission::TurnPool;

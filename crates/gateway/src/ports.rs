@@ -13,418 +13,29 @@
 //! - **Errors**: [`StoreError::Unavailable`] promises that nothing was changed. [`StoreError::Unknown`] promises
 //!   nothing: the change may or may not be there after a restart, and the store accepts no further writes.
 
+mod directory;
+mod history;
+mod inbox;
+mod money;
+mod outbox;
+mod turn;
+mod upkeep;
+
+pub use self::directory::{ApiKeyRecord, StoredTenant};
+pub use self::history::{HISTORY_KEPT, HistoryMessage, NewHistoryMessage};
+pub use self::inbox::{
+    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, ShownPart, message_digest,
+};
+pub use self::money::{AccountUsage, ReservationRecord, UsageDelta};
+pub use self::outbox::{Delivery, NewOutboxPart, OutboxId, OutboxPart};
+pub use self::turn::{BeginError, BeginTurn, CommitTurn, Fence, TurnGrant};
+pub use self::upkeep::{Recovery, StoreDepths, StoreError, Sweep, Swept};
+
 use crate::ledger::{Spent, SpentQuery, SpentRow};
 use async_trait::async_trait;
-use openclaw_core::{
-    AccessTier, BotId, ChatMessage, CorrelationId, IncomingMessage, MessageId, ModelId, OutgoingMessage,
-    Platform, TenantId, Timestamp, UserId,
-};
+use openclaw_core::{BotId, Platform, TenantId, Timestamp, UserId};
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
-use std::time::Duration;
-
-/// An inbox entry. Grows in the order entries were accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EntryId(pub i64);
-
-/// A piece of a reply waiting to be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OutboxId(pub i64);
-
-/// The right to write the results of a turn. Grows per tenant with every turn begun; an older one changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Fence(pub u64);
-
-/// A message to be accepted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewEntry {
-    /// The message; unique by platform, bot and `update_key`.
-    pub message: IncomingMessage,
-    /// What it will be found by.
-    pub correlation_id: CorrelationId,
-    /// The tier its tenant gets at first contact. A known tenant keeps its own.
-    pub tier_if_new: AccessTier,
-    /// When it arrived.
-    pub received_at: Timestamp,
-}
-
-/// What became of a message that was handed in.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Accepted {
-    /// It is in the inbox now.
-    New(OpenEntry),
-    /// It was there already; nothing changed.
-    Duplicate {
-        /// The entry of the first delivery.
-        entry: EntryId,
-        /// What was accepted then. Text and attachments are gone once the entry has its end.
-        message: IncomingMessage,
-        /// Whether what came now says the same as what was accepted then, by [`message_digest`]. Known also after
-        /// the text was forgotten.
-        same: bool,
-    },
-}
-
-/// An inbox entry without an end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenEntry {
-    /// Its id.
-    pub id: EntryId,
-    /// Whose it is.
-    pub key: TenantKey,
-    /// The tenant as stored when this was read.
-    pub tenant: UserTenant,
-    /// Whether this entry was the tenant's first contact.
-    pub tenant_is_new: bool,
-    /// The message.
-    pub message: IncomingMessage,
-    /// What it is found by.
-    pub correlation_id: CorrelationId,
-    /// When it was accepted; age counts from here.
-    pub accepted_at: Timestamp,
-    /// How many turns were begun for it and did not end.
-    pub attempts: u32,
-    /// What the person has already been shown by a turn that did not end.
-    pub shown: Vec<ShownPart>,
-}
-
-/// A message of a reply that stands in the chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ShownPart {
-    /// Which part of the reply, from 0.
-    pub part: u32,
-    /// The platform's id of it, which a repaired turn edits instead of sending again.
-    pub message_id: MessageId,
-}
-
-/// Tokens set aside for a turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReservationRecord {
-    /// The budget they are taken from.
-    pub account: String,
-    /// How many.
-    pub tokens: u64,
-    /// How many of them the request itself is estimated to cost: what a crash is charged.
-    pub input_estimate: u64,
-    /// The window they are taken from, into which a crash is charged.
-    pub window_started_at: Timestamp,
-}
-
-/// What a budget has used in its window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AccountUsage {
-    /// The budget.
-    pub account: String,
-    /// When the window began: at the first use in it.
-    pub window_started_at: Timestamp,
-    /// Tokens settled in the window.
-    pub used: u64,
-    /// Turns and calls settled in the window.
-    pub settled: u64,
-}
-
-/// Tokens to be added to a budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageDelta {
-    /// The budget.
-    pub account: String,
-    /// The window they belong to. A window that is newer than the stored one replaces it; one that is older adds
-    /// nothing.
-    pub window_started_at: Timestamp,
-    /// How many.
-    pub tokens: u64,
-    /// Of how many turns and calls.
-    pub settled: u64,
-}
-
-/// A turn to be begun.
-#[derive(Clone, Debug)]
-pub struct BeginTurn {
-    /// For this entry.
-    pub entry: EntryId,
-    /// Now.
-    pub now: Timestamp,
-    /// The time to live of a session that is opened, and the life added by activity.
-    pub session_ttl: Duration,
-    /// What is set aside, unless the budget is unlimited.
-    pub reservation: Option<ReservationRecord>,
-    /// How many turns may crash before the entry is set aside.
-    pub max_attempts: u32,
-}
-
-/// A turn that has begun: the attempt is counted, the session is `processing`, the reservation is written.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TurnGrant {
-    /// The right to write its results.
-    pub fence: Fence,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// The session, `processing`.
-    pub session: TenantSession,
-    /// Whether this turn opened the session.
-    pub opened: bool,
-    /// The session that had ended before, if this turn found one that was past its time.
-    pub ended: Option<TenantSession>,
-}
-
-/// Why a turn could not begin. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum BeginError {
-    /// The entry has an end already.
-    #[error("the inbox entry is closed")]
-    Closed,
-    /// The entry's turns crashed as often as is allowed.
-    #[error("{attempts} turns of this entry did not end")]
-    TooManyAttempts {
-        /// How many.
-        attempts: u32,
-    },
-    /// The tenant was suspended meanwhile.
-    #[error("the tenant is suspended")]
-    Suspended,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// How an accepted message ended. Exactly one of these, for every entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// With an answer.
-    Answered,
-    /// A command was carried out.
-    Command,
-    /// Refused with words: suspended, budget, too long, no place within the admission deadline, or dropped from the
-    /// queue by an operator.
-    Refused,
-    /// Cancelled by a plugin.
-    Cancelled,
-    /// Stopped by its person.
-    Stopped,
-    /// Failed with words: models exhausted, time limit, worker killed.
-    Failed,
-    /// Too old to be answered as if nothing had happened.
-    Expired,
-    /// Its turns crashed too often; the operator sees it.
-    DeadLettered,
-    /// Nothing to answer: an empty message, an update we only take note of.
-    Ignored,
-}
-
-/// One message of the conversation to be remembered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewHistoryMessage {
-    /// What was said and by whom.
-    pub message: ChatMessage,
-    /// What it counts against the history limit.
-    pub tokens: u64,
-    /// Which model said it, if one did.
-    pub model: Option<ModelId>,
-}
-
-/// One message of the conversation as stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryMessage {
-    /// Its place; grows within a tenant.
-    pub seq: i64,
-    /// The generation of the session it was said in.
-    pub generation: u64,
-    /// What was said and by whom.
-    pub message: ChatMessage,
-    /// What it counts against the history limit.
-    pub tokens: u64,
-    /// Which model said it, if one did.
-    pub model: Option<ModelId>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// A piece of a reply to be delivered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewOutboxPart {
-    /// Which part of the reply, from 0.
-    pub part: u32,
-    /// What is to stand in the chat.
-    pub message: OutgoingMessage,
-    /// The message to edit; `None` sends a new one.
-    pub edits: Option<MessageId>,
-}
-
-/// A piece of a reply that waits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutboxPart {
-    /// Its id; grows in the order parts were written.
-    pub id: OutboxId,
-    /// The entry it answers.
-    pub entry: EntryId,
-    /// Whose chat it goes to.
-    pub tenant: TenantId,
-    /// What the tenant has been granted.
-    pub tier: AccessTier,
-    /// Which of our bots sends it.
-    pub bot: BotId,
-    /// What it is found by.
-    pub correlation_id: CorrelationId,
-    /// The piece.
-    pub part: NewOutboxPart,
-    /// How often delivery was tried.
-    pub attempts: u32,
-    /// How many of these may have reached the person without our knowing.
-    pub ambiguous: u32,
-    /// Not before this time.
-    pub due_at: Timestamp,
-}
-
-/// What became of an attempt to deliver a part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// It stands in the chat. The text is forgotten.
-    Delivered {
-        /// The platform's id of it, where it has one.
-        message_id: Option<MessageId>,
-    },
-    /// To be tried again.
-    Retry {
-        /// Not before this time.
-        due_at: Timestamp,
-        /// Whether this attempt may have reached the person.
-        ambiguous: bool,
-    },
-    /// Given up.
-    Failed {
-        /// Why, for the log.
-        reason: String,
-    },
-}
-
-/// The end of a turn.
-#[derive(Clone, Debug)]
-pub struct CommitTurn {
-    /// Its entry.
-    pub entry: EntryId,
-    /// Its right to write.
-    pub fence: Fence,
-    /// Now.
-    pub now: Timestamp,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What is to be remembered, in order. Empty when texts are not stored or nothing was said.
-    pub history: Vec<NewHistoryMessage>,
-    /// What it cost, by budget; takes the place of the reservation.
-    pub usage: Vec<UsageDelta>,
-    /// What that was spent on.
-    pub spent: Vec<Spent>,
-    /// What is still to be delivered. Parts that already stand in the chat as they should are left out.
-    pub outbox: Vec<NewOutboxPart>,
-    /// The time to live added to the session by activity.
-    pub session_ttl: Duration,
-}
-
-/// The end of an entry that has no running turn.
-#[derive(Clone, Debug)]
-pub struct CloseEntry {
-    /// The entry.
-    pub entry: EntryId,
-    /// Now.
-    pub now: Timestamp,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What the person is told.
-    pub outbox: Vec<NewOutboxPart>,
-}
-
-/// What may be forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sweep {
-    /// Now: sessions past their time end.
-    pub now: Timestamp,
-    /// Entries that were closed before this time are forgotten; what comes again after that is taken for new. At
-    /// least 72 hours ago.
-    pub closed_before: Timestamp,
-    /// What was said before this time is forgotten.
-    pub history_before: Timestamp,
-    /// How many rows of each kind are removed at most: a sweep is one short transaction.
-    pub limit: usize,
-}
-
-/// What was forgotten.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Closed entries removed.
-    pub entries: u64,
-    /// Messages of conversations removed.
-    pub history: u64,
-    /// Sessions that were past their time and are removed, `expired`; oldest end first.
-    pub sessions: Vec<TenantSession>,
-    /// Whether a limit was reached: there may be more.
-    pub more: bool,
-}
-
-/// What a store found when it was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Entries without an end.
-    pub open_entries: u64,
-    /// Turns that were running when the process before this one ended.
-    pub interrupted_turns: u64,
-    /// Reservations of that process, settled at their input estimate.
-    pub settled_reservations: u64,
-}
-
-/// Depths and ages, for metrics and readiness.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StoreDepths {
-    /// Entries without an end.
-    pub inbox_open: u64,
-    /// Parts waiting to be delivered.
-    pub outbox_pending: u64,
-    /// When the oldest open entry was accepted.
-    pub oldest_open_at: Option<Timestamp>,
-}
-
-/// Why a store could not do as it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Nothing was changed; it may work later (disk full, read-only, busy).
-    #[error("the store is unavailable: {reason}")]
-    Unavailable {
-        /// What is wrong, for the log.
-        reason: String,
-    },
-    /// The change may or may not have happened; the store takes no further writes until it is opened again.
-    #[error("it is unknown whether the change was stored: {reason}")]
-    Unknown {
-        /// What is wrong, for the log.
-        reason: String,
-    },
-    /// The fence is not the newest of its tenant. Nothing was changed.
-    #[error("another turn has taken over")]
-    Stale,
-    /// There is no such row.
-    #[error("there is no such {what}")]
-    NotFound {
-        /// Of what.
-        what: &'static str,
-    },
-    /// A stored row cannot be read.
-    #[error("a stored {what} cannot be read: {reason}")]
-    Corrupt {
-        /// Of what.
-        what: &'static str,
-        /// What is wrong, for the log.
-        reason: String,
-    },
-}
 
 /// Inbox, session, history, budget and outbox, where they change together.
 #[async_trait]
@@ -472,14 +83,19 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// Entries without an end, oldest first, after the given id.
     async fn open_entries(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<OpenEntry>, StoreError>;
 
-    /// The newest messages of the tenant's conversation since it was last forgotten, oldest first: at most
-    /// `max_messages`, at most `max_tokens` together, and at least the newest one.
+    /// What a model may be told: the newest messages of the tenant's conversation since it was last forgotten, oldest
+    /// first, without those that have no answer: at most `max_messages`, at most `max_tokens` together, and at least the
+    /// newest one.
     async fn history(
         &self,
         tenant: TenantKey,
         max_messages: usize,
         max_tokens: u64,
     ) -> Result<Vec<HistoryMessage>, StoreError>;
+
+    /// What a person may read: the newest messages of the tenant's conversation since it was last forgotten, oldest first,
+    /// with those that have no answer; at most `max_messages`.
+    async fn said(&self, tenant: TenantKey, max_messages: usize) -> Result<Vec<HistoryMessage>, StoreError>;
 
     /// Starts the tenant's conversation over: nothing said so far is told to a model again. Ends the session; returns
     /// it when there was one.
@@ -495,8 +111,10 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// Adds usage that belongs to no turn, and what it was spent on.
     async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError>;
 
-    /// Starts a budget over: its window has not begun. Nothing happens to one that is not known.
-    async fn reset_usage(&self, account: &str) -> Result<(), StoreError>;
+    /// Starts a budget over: whatever window of it began at `over` or before is over, and what is charged to one of them
+    /// later, by a turn that ends or by a crash, counts nowhere. Known from then on as a window that begins a millisecond
+    /// after `over` and in which nothing was used.
+    async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
     /// sessions past their time and without a running turn. Generations and fences stay. To be called again while [`Swept::more`].
@@ -513,33 +131,6 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
 
     /// Waits until everything written is durable and the store is closed. Further calls are `Unavailable`.
     async fn shut_down(&self);
-}
-
-/// What a message says, as SHA-256: its kind, text, attachments and what it answers. Not when or how it came, so that
-/// a second delivery of the same message has the same digest.
-pub fn message_digest(message: &IncomingMessage) -> [u8; 32] {
-    let said = (
-        &message.kind,
-        &message.text,
-        &message.attachments,
-        &message.reply_to,
-    );
-    // Plain texts and numbers always become JSON.
-    let bytes = serde_json::to_vec(&said).unwrap_or_default();
-    Sha256::digest(bytes).into()
-}
-
-/// A stored tenant with its key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredTenant {
-    /// What stores know it by.
-    pub key: TenantKey,
-    /// Which of our bots it talks to.
-    pub bot: BotId,
-    /// The tenant.
-    pub tenant: UserTenant,
-    /// Grows with every change.
-    pub version: u64,
 }
 
 /// Tenants, for operators and commands.
@@ -581,30 +172,6 @@ pub trait TenantDirectory: Send + Sync + fmt::Debug {
 pub trait UsageLedger: Send + Sync + fmt::Debug {
     /// Sums of the ledger, the most tokens first; equal ones by key.
     async fn spent(&self, query: SpentQuery) -> Result<Vec<SpentRow>, StoreError>;
-}
-
-/// An API key as stored: never the key itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ApiKeyRecord {
-    /// A short public name for it, the first characters of the key.
-    pub id: String,
-    /// SHA-256 of the key, in hex.
-    pub hash: String,
-    /// Whose it is.
-    pub user: UserId,
-    /// The platform its tenants belong to: `api`, or `web` for a key of the web platform.
-    pub platform: Platform,
-    /// What it grants.
-    pub tier: AccessTier,
-    /// Whether calls under it are limited to `messenger.rateLimits`.
-    pub limited: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Option<Timestamp>,
-    /// When it was taken back.
-    pub revoked_at: Option<Timestamp>,
 }
 
 /// API keys.

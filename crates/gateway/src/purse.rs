@@ -117,8 +117,13 @@ impl Purse {
         let _alone = self.flushing.lock().await;
         // What was settled before must not come back with the next flush.
         self.store_unstored().await?;
-        self.store.reset_usage(account).await?;
-        self.budget.reset(account);
+        // Loaded, so that the window which is known to the store only is closed as well.
+        if !self.budget.is_loaded(account) {
+            self.load(account).await?;
+        }
+        let over = self.budget.window_to_close(account);
+        self.store.reset_usage(account, over).await?;
+        self.budget.reset(account, over);
         Ok(())
     }
 

@@ -3,13 +3,13 @@
 //! A message waits first in the waiting room, as an entry of the inbox, then in the pool; a stateless call waits in the
 //! pool only. To an operator that is one queue.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Dropped, ToDrop};
 use crate::error::Refusal;
 use crate::feed::turn_id;
 use crate::gateway::Gateway;
 use crate::job::Job;
 use crate::ports::{EntryId, OpenEntry, Outcome, StoreError};
-use openclaw_concurrency::{Priority, Queued, RequestError, Waiting};
+use openclaw_concurrency::{Priority, Queued, RequestError, Submission, Waiting};
 use openclaw_core::{AccessTier, CodedError, CorrelationId, Monotonic};
 use std::fmt;
 use std::str::FromStr;
@@ -88,7 +88,7 @@ impl FromStr for QueueId {
 // === impl QueuedItem ===
 
 impl QueuedItem {
-    fn in_inbox(entry: &OpenEntry, waiting: &WaitingEntry<'_>, now: Monotonic) -> Self {
+    pub(crate) fn in_inbox(entry: &OpenEntry, waiting: &WaitingEntry<'_>, now: Monotonic) -> Self {
         Self {
             id: QueueId::Turn(entry.id),
             correlation_id: Some(entry.correlation_id),
@@ -101,7 +101,7 @@ impl QueuedItem {
         }
     }
 
-    fn in_pool(waiting: &Waiting<'_, Job>, now: Monotonic) -> Self {
+    pub(crate) fn in_pool(waiting: &Waiting<'_, Job>, now: Monotonic) -> Self {
         let (id, tier) = match waiting.request {
             Job::Turn(turn) => (QueueId::Turn(turn.entry.id), turn.entry.tenant.tier),
             Job::Completion(call) => (QueueId::Call(waiting.number), call.request.tier),
@@ -136,6 +136,16 @@ impl<'a> WaitingEntry<'a> {
             ready: queued.ready,
         }
     }
+
+    /// The same of one that has just left it, or was about to come back.
+    pub(crate) fn of_submission(submission: &'a Submission<OpenEntry>) -> Self {
+        Self {
+            tenant: &submission.tenant,
+            priority: submission.priority,
+            accepted_at: submission.accepted_at,
+            ready: true,
+        }
+    }
 }
 
 impl Gateway {
@@ -160,34 +170,28 @@ impl Gateway {
     /// [`Refusal::Store`] when the end could not be stored before the server stopped: the message is answered after the
     /// next start.
     pub async fn drop_queued(&self, id: QueueId) -> Result<Option<QueuedItem>, Refusal> {
-        let now = self.services().clock.monotonic();
-        if let QueueId::Turn(wanted) = id {
-            let taken = self.admission().take_out(|entry, waiting| {
-                (entry.id == wanted).then(|| QueuedItem::in_inbox(entry, waiting, now))
-            });
-            if let Some((item, entry)) = taken {
-                return match self.admission().close_dropped(entry).await {
-                    true => Ok(Some(item)),
-                    false => Err(not_stored()),
-                };
+        // What a worker gave back between the two looks of one round is found by the next.
+        for _ in 0..2 {
+            if let QueueId::Turn(wanted) = id {
+                match self.admission().find_to_drop(wanted) {
+                    ToDrop::Taken(taken) => {
+                        let (item, entry) = *taken;
+                        let stored = self.admission().close_dropped(entry).await;
+                        return Dropped { item, stored }.told().map(Some);
+                    }
+                    ToDrop::OnItsWay(hears) => {
+                        // Nobody has ended it where it was going: the server stops.
+                        let dropped = hears.await.map_err(|_| not_stored())?;
+                        return dropped.map(Dropped::told).transpose();
+                    }
+                    ToDrop::Elsewhere => {}
+                }
+            }
+            if let Some(dropped) = self.admission().drop_in_pool(id).await {
+                return dropped.told().map(Some);
             }
         }
-        let dropped = self.pool().drop_waiting(|waiting| {
-            let item = QueuedItem::in_pool(&waiting, now);
-            if item.id != id {
-                return None;
-            }
-            let turn = match waiting.request {
-                Job::Turn(turn) => Some(Arc::clone(&turn.progress)),
-                Job::Completion(_) => None,
-            };
-            Some((item, turn))
-        });
-        match dropped {
-            Some((_, Some(turn))) if !turn.drop_stored().await => Err(not_stored()),
-            Some((item, _)) => Ok(Some(item)),
-            None => Ok(None),
-        }
+        Ok(None)
     }
 
     /// Hands nothing to workers from now on. Messages and calls are accepted as before and wait; what runs runs on. Not
@@ -205,7 +209,7 @@ impl Gateway {
 
 impl Admission {
     /// Ends an entry that an operator took out of the waiting room; whether its end is in the store.
-    async fn close_dropped(self: &Arc<Self>, entry: OpenEntry) -> bool {
+    pub(crate) async fn close_dropped(self: &Arc<Self>, entry: OpenEntry) -> bool {
         let admission = Arc::clone(self);
         let ended = self.run(async move {
             let refusal = Refusal::Worker(RequestError::Dropped);
@@ -218,6 +222,16 @@ impl Admission {
             tracing::error!(%error, "the end of a dropped entry was not reached");
             false
         })
+    }
+}
+
+impl Dropped {
+    fn told(self) -> Result<QueuedItem, Refusal> {
+        if self.stored {
+            Ok(self.item)
+        } else {
+            Err(not_stored())
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use crate::feed::ChatFeeds;
 use crate::outbox::Outbox;
 use crate::ports::TurnStore;
 use crate::purse::Purse;
+use crate::recall::Recall;
+use crate::renewal::Renewals;
 use openclaw_ai_fabric::{
     Estimator, FallbackChain, FallbackRouter, FoundModel, ModelCapability, ModelSelector, SelectionError,
     SelectionRequest, TokenBudget, Verdict,
@@ -97,6 +99,9 @@ pub(crate) struct Services {
     pub(crate) router: Arc<FallbackRouter>,
     pub(crate) budget: Arc<TokenBudget>,
     pub(crate) purse: Purse,
+    /// Written with the ends of entries; everything that was said is read through it.
+    pub(crate) recall: Recall,
+    pub(crate) renewals: Arc<Renewals>,
     pub(crate) estimator: Arc<Estimator>,
     pub(crate) hooks: Arc<HookDispatcher>,
     pub(crate) dispatcher: Arc<MessageDispatcher>,

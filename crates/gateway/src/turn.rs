@@ -5,33 +5,32 @@
 //! what is still to be delivered. Every await is a place where the worker may be killed; what then remains is ended by
 //! the supervisor in `admission`, with what [`TurnProgress`] knows.
 
+mod end;
+mod plan;
+
+pub(crate) use self::end::parts_in_place;
+use self::end::remembered;
+
 use crate::error::Refusal;
 use crate::gateway::expired;
 use crate::job::{JobEnd, TurnJob, TurnProgress};
 use crate::ledger::{self, Spent};
-use crate::ports::{
-    BeginError, BeginTurn, CommitTurn, NewHistoryMessage, NewOutboxPart, OpenEntry, Outcome,
-    ReservationRecord, StoreError, TurnGrant,
-};
-use crate::purse::{Purse, Want};
-use crate::reply::{Address, Closing, Reply};
-use crate::services::{Needs, Services};
+use crate::ports::{BeginError, NewHistoryMessage, OpenEntry, Outcome, StoreError, TurnGrant};
+use crate::reply::{Closing, Reply};
+use crate::services::Services;
 use crate::step::{Followed, Step, ToolCall};
 use crate::words;
 use openclaw_ai_fabric::{
-    ChatRequest, FallbackChain, FoundModel, OUTPUT_FLOOR, Reservation, RoutedRequest, estimate_tokens,
+    ChatRequest, FallbackChain, FoundModel, Reservation, RoutedRequest, estimate_tokens,
 };
 use openclaw_concurrency::WorkContext;
-use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TextFormat, TokenUsage};
+use openclaw_core::{ChatMessage, CodedError, ContentBlock, Role, StopReason, TokenUsage};
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use openclaw_session::event::{SessionActivated, SessionCreated};
-use openclaw_session::{SizedMessage, trim_history};
 use std::sync::Arc;
 
 /// Model calls of one turn; a model that still calls tools after that has its last text taken for the answer.
 const MAX_STEPS: usize = 10;
-/// Messages of the conversation that are read at most.
-const MAX_HISTORY_MESSAGES: usize = 400;
 
 /// Runs turns.
 #[derive(Clone, Debug)]
@@ -94,6 +93,7 @@ impl TurnRunner {
         context: &WorkContext,
     ) -> Result<(), StoreError> {
         let services = &self.services;
+        self.renewed(entry, context).await?;
         let plan = match self.plan(entry).await {
             Ok(plan) => plan,
             Err(Refusal::Store(error)) => return Err(error),
@@ -136,6 +136,7 @@ impl TurnRunner {
         };
         progress.update(|progress| {
             progress.fence = Some(grant.fence);
+            progress.generation = Some(grant.session.generation);
             progress.reservation = Some(reservation);
             progress.asked = Some(Arc::clone(&plan.model.model));
             progress.shown = entry
@@ -159,103 +160,6 @@ impl TurnRunner {
             context.mark_failed();
         }
         self.commit(entry, plan, progress, answer).await
-    }
-
-    /// Chooses the model, reads the conversation, and sets the tokens aside.
-    async fn plan(&self, entry: &OpenEntry) -> Result<Plan, Refusal> {
-        let services = &self.services;
-        let tenant = &entry.tenant;
-        let asked = services.config.max_reply_tokens;
-        let own = ChatMessage::text(Role::User, entry.message.text.clone());
-        let own_tokens = estimate_tokens(&entry.message.text);
-        let (model, chain) = services.choose(&Needs {
-            model: None,
-            capabilities: Vec::new(),
-            tier: tenant.tier,
-            input_tokens: own_tokens,
-            output_tokens: asked.min(OUTPUT_FLOOR),
-        })?;
-        let room = model
-            .model
-            .context_window
-            .saturating_sub(asked.min(model.model.max_output_tokens));
-        if own_tokens >= room {
-            return Err(Refusal::TooLong {
-                needed: own_tokens,
-                available: room,
-            });
-        }
-        let limit = services.config.max_history_tokens.min(room);
-        let remembered = services
-            .store
-            .history(entry.key, MAX_HISTORY_MESSAGES, limit)
-            .await?;
-        let mut messages = Vec::with_capacity(remembered.len() + 2);
-        if !services.config.system_prompt.is_empty() {
-            messages.push(ChatMessage::text(
-                Role::System,
-                services.config.system_prompt.clone(),
-            ));
-        }
-        // Where a conversation ends with its session, only the newest session's messages count.
-        let newest = remembered.last().map(|message| message.generation);
-        let counts = |generation| !services.config.forget_with_session || Some(generation) == newest;
-        messages.extend(
-            remembered
-                .into_iter()
-                .filter(|message| counts(message.generation))
-                .map(|message| message.message),
-        );
-        messages.push(own);
-        let messages = trimmed(messages, limit);
-        let mut request = ChatRequest::new(messages, 0);
-        let account = services.budget.account_for(&tenant.tenant_id);
-        let want = |input| Want {
-            input,
-            output: asked,
-            model_limit: model.model.max_output_tokens,
-        };
-        // A long conversation must not shut a small budget out: what does not fit is left out, oldest first.
-        let reservation = loop {
-            let input = services.estimator.request(&model.model.id, &request);
-            match services
-                .purse
-                .reserve(&account, tenant.tier, want(input), entry.correlation_id)
-                .await
-            {
-                Ok(reservation) => break reservation,
-                Err(refusal @ Refusal::Budget { .. }) => {
-                    let shorter = trimmed(request.messages.clone(), input / 2);
-                    if shorter.len() == request.messages.len() {
-                        return Err(refusal);
-                    }
-                    request.messages = shorter;
-                }
-                Err(refusal) => return Err(refusal),
-            }
-        };
-        request.max_output_tokens = reservation.output_allowed();
-        Ok(Plan {
-            chain,
-            model,
-            request,
-            reservation,
-        })
-    }
-
-    fn begin(&self, entry: &OpenEntry, plan: &Plan) -> BeginTurn {
-        BeginTurn {
-            entry: entry.id,
-            now: self.services.clock.now(),
-            session_ttl: self.services.config.session_ttl,
-            reservation: Some(ReservationRecord {
-                account: plan.reservation.account().to_owned(),
-                tokens: plan.reservation.tokens(),
-                input_estimate: plan.reservation.input_estimate(),
-                window_started_at: plan.reservation.window_started_at(),
-            }),
-            max_attempts: self.services.config.max_attempts,
-        }
     }
 
     /// Tells of sessions that ended and opened.
@@ -371,7 +275,6 @@ impl TurnRunner {
                 Followed::Failed(error) => {
                     let error = Refusal::from(error);
                     reply.replace(&error.user_message(language));
-                    tracing::warn!(%error, correlation_id = %entry.correlation_id, "no model answered");
                     outcome = Outcome::Failed;
                     refusal = Some(error);
                     break;
@@ -408,6 +311,7 @@ impl TurnRunner {
                     tokens: estimate_tokens(&message.joined_text()) + 16,
                     message: message.clone(),
                     model: None,
+                    unanswered: None,
                 });
                 plan.request.messages.push(message);
             }
@@ -510,138 +414,5 @@ impl TurnRunner {
                 }
             })
             .collect()
-    }
-
-    /// Words that take the place of whatever was shown.
-    fn words_in_place(&self, entry: &OpenEntry, progress: &TurnProgress, text: String) -> Closing {
-        Closing {
-            outbox: progress.read(|progress| parts_in_place(entry, &progress.shown, &text)),
-            text,
-            ..Closing::default()
-        }
-    }
-
-    /// Writes the turn's end and hands over what is to be delivered. Runs to its end on the server's own threads, also
-    /// when the worker is killed meanwhile: a result that is stored must be delivered.
-    async fn commit(
-        &self,
-        entry: &Arc<OpenEntry>,
-        plan: Begun,
-        progress: &Arc<TurnProgress>,
-        answer: Answer,
-    ) -> Result<(), StoreError> {
-        // Held until the store has answered: whoever ends a turn whose worker is gone waits for it. Its own words, beside
-        // what is shown, could come first otherwise.
-        let at_rest = Arc::clone(progress).acting().await;
-        let Some(ending) = progress.end() else {
-            return Ok(());
-        };
-        let services = Arc::clone(&self.services);
-        let entry = Arc::clone(entry);
-        let question = plan
-            .request
-            .messages
-            .iter()
-            .rfind(|message| message.role == Role::User)
-            .cloned();
-        let committing = self.services.runtime.spawn(async move {
-            let settlement = ending
-                .reservation
-                .map(|reservation| reservation.settle(answer.usage.total()));
-            let mut history = Vec::new();
-            if let (Some(question), false, true) =
-                (question, answer.said.is_empty(), services.config.store_texts)
-            {
-                history.push(NewHistoryMessage {
-                    tokens: estimate_tokens(&question.joined_text()) + 4,
-                    message: question,
-                    model: None,
-                });
-                history.extend(answer.said);
-            }
-            let committed = services
-                .store
-                .commit_turn(CommitTurn {
-                    entry: entry.id,
-                    fence: ending.fence,
-                    now: services.clock.now(),
-                    outcome: answer.outcome,
-                    history,
-                    usage: settlement.as_ref().map(Purse::deltas).unwrap_or_default(),
-                    spent: answer.spent.clone(),
-                    outbox: answer.closing.outbox,
-                    session_ttl: services.config.session_ttl,
-                })
-                .await;
-            drop(at_rest);
-            match committed {
-                Ok(parts) => {
-                    if let Some(settlement) = &settlement {
-                        services.purse.stored(settlement);
-                    }
-                    services.tell_end(
-                        &entry,
-                        &answer.closing.text,
-                        answer.finish_reason,
-                        answer.usage,
-                        answer.refusal.as_ref(),
-                    );
-                    services.outbox.deliver(parts).await;
-                    services.remove(&entry, answer.closing.surplus).await;
-                    Ok(())
-                }
-                Err(error) => {
-                    // The tokens are spent whatever the store says; they are stored with the next usage.
-                    if let Some(settlement) = &settlement {
-                        services.purse.store_later(settlement, answer.spent);
-                    }
-                    if matches!(error, StoreError::Stale) {
-                        Ok(())
-                    } else {
-                        Err(error)
-                    }
-                }
-            }
-        });
-        committing.await.unwrap_or_else(|error| {
-            Err(StoreError::Unknown {
-                reason: error.to_string(),
-            })
-        })
-    }
-}
-
-/// The newest of the conversation within the limit, the system prompt kept, no tool call parted from its result.
-fn trimmed(messages: Vec<ChatMessage>, limit: u64) -> Vec<ChatMessage> {
-    let sized = messages.into_iter().map(|message| SizedMessage {
-        tokens: estimate_tokens(&message.joined_text()) + 4,
-        message,
-    });
-    trim_history(sized.collect(), limit)
-        .into_iter()
-        .map(|sized| sized.message)
-        .collect()
-}
-
-/// The words as parts of a reply: the first message shown is edited, the others say no more.
-pub(crate) fn parts_in_place(
-    entry: &OpenEntry,
-    shown: &[(u32, openclaw_core::MessageId)],
-    text: &str,
-) -> Vec<NewOutboxPart> {
-    let address = Address::of(entry);
-    let first = shown.iter().min_by_key(|(part, _)| *part);
-    vec![NewOutboxPart {
-        part: 0,
-        message: address.message(text.to_owned(), TextFormat::Plain),
-        edits: first.map(|(_, id)| id.clone()),
-    }]
-}
-
-fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
-    NewHistoryMessage {
-        message: step.message(),
-        tokens: usage.output_tokens.max(1),
-        model: step.model.clone(),
     }
 }

@@ -253,6 +253,22 @@ pub(crate) fn budget_spent(language: Language, limit: u64, resets_at: Timestamp,
     }
 }
 
+/// The whole token budget is less than the message needs, so that waiting does not help.
+pub(crate) fn budget_too_small(language: Language, limit: u64, needed: u64) -> String {
+    let word = tokens(language, limit);
+    let (limit, needed) = (grouped(limit), grouped(needed));
+    match language {
+        Language::En => format!(
+            "This message needs at least {needed} tokens, and your daily limit is {limit} {word}. Waiting does not help: \
+             please send a shorter message, or ask whoever runs this service for a higher limit."
+        ),
+        Language::Ru => format!(
+            "Этому сообщению нужно токенов: не меньше {needed}, а ваш дневной лимит — {limit} {word}. Ждать бесполезно: \
+             пришлите сообщение короче или попросите владельца сервиса увеличить лимит."
+        ),
+    }
+}
+
 /// The word for that many tokens.
 fn tokens(language: Language, number: u64) -> &'static str {
     language.counted(number, ["token", "tokens"], ["токен", "токена", "токенов"])

@@ -632,11 +632,21 @@ function take(name, data) {
   refresh();
 }
 
+/** The question that was shown last, and its element. */
+let asked = {};
+
 function showMessage(message) {
-  if (message.role === "user") return showQuestion(message.text);
+  if (message.role === "user") {
+    asked = { question: message.text, mine: showQuestion(message.text) };
+    return;
+  }
   const element = article("assistant", "answer");
-  element.append(make("div", "body", markdown(message.text)));
-  return element;
+  if (message.unanswered) {
+    element.classList.toggle("failed", message.unanswered !== "stopped");
+    note({ ...asked, element }, make("span", "", message.text), true);
+  } else {
+    element.append(make("div", "body", markdown(message.text)));
+  }
 }
 
 /** Shows what the server knows, in place of what is shown. */

@@ -8,6 +8,7 @@ use super::secrets::{ProviderSecrets, Secrets};
 use super::sections::Sections;
 use super::tree::Tree;
 use crate::wire;
+use crate::words::why_no_file;
 use openclaw_core::{ModelId, ProviderId};
 use openclaw_http_client::HttpClientConfig;
 use std::collections::BTreeSet;
@@ -212,7 +213,11 @@ impl Check<'_> {
         };
         match environment.read_file(path) {
             Err(error) => {
-                let message = format!("the file {} cannot be read: {}", path.display(), error.kind());
+                let message = format!(
+                    "the file {} cannot be read: {}",
+                    path.display(),
+                    why_no_file(&error)
+                );
                 self.fault("rootCertificate", message);
             }
             Ok(pem) => {

@@ -4,22 +4,51 @@ use super::fault::nearest;
 use super::schema::{self, FIELDS, Field, Reload};
 use super::show::{Settings, unset};
 use super::tree;
+use super::unused;
+use openclaw_core::Language;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The widest value that is shown whole in the list of a section.
 const VALUE_CHARS: usize = 24;
 
-/// Explains a field or a section, by its path, also with places of lists (`ai-fabric.providers[0].kind`), or by its name
-/// in the environment. The error is the name that was probably meant, if any.
-pub(crate) fn explain(settings: &Settings, typed: &str) -> Result<String, Option<&'static str>> {
+/// What a name that explains nothing may have been meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// Nothing is near.
+    Nothing,
+    /// Probably this.
+    One(&'static str),
+    /// Any of these: all have that last name.
+    Several(Vec<&'static str>),
+}
+
+/// Explains a field or a section, by its path, also with places of lists (`ai-fabric.providers[0].kind`), by its name
+/// in the environment, or by the last part of its path alone where no other field has it. The error is what was probably
+/// meant.
+pub(crate) fn explain(settings: &Settings, typed: &str) -> Result<String, Meant> {
     let typed = typed.trim().trim_end_matches('.');
     if let Some(field) = by_variable(typed) {
         return Ok(of_field(settings, field, field.path));
     }
-    let path = tree::schema_path(typed).ok_or_else(|| similar(typed))?;
+    if let Some(unused) = unused::named(typed) {
+        let why = unused.why(Language::En);
+        return Ok(format!("{}\n  Not used: {why}.\n", unused.name));
+    }
+    let variable = typed
+        .strip_prefix("OPENCLAW__")
+        .map(|rest| rest.replace("__", "."));
+    let name = variable.as_deref().unwrap_or(typed);
+    let Some(path) = tree::schema_path(name) else {
+        let named = by_last_name(name);
+        return match named.as_slice() {
+            [field] => Ok(of_field(settings, field, field.path)),
+            [] => Err(similar(typed).map_or(Meant::Nothing, Meant::One)),
+            several => Err(Meant::Several(several.iter().map(|field| field.path).collect())),
+        };
+    };
     match schema::find(&path) {
-        Some(field) => Ok(of_field(settings, field, typed)),
+        Some(field) => Ok(of_field(settings, field, name)),
         None => Ok(of_section(settings, &path)),
     }
 }
@@ -33,9 +62,36 @@ fn by_variable(name: &str) -> Option<&'static Field> {
     if name == "PORT" {
         return schema::find("server.listen");
     }
+    // A secret's variable may name a file instead.
+    let plain = name.strip_suffix("_FILE").unwrap_or(name);
+    let is_it = |field: &&Field, name: &str| field.short_name() == Some(name) || field.env_name() == name;
+    FIELDS.iter().find(|field| is_it(field, name)).or_else(|| {
+        let mut secrets = FIELDS.iter().filter(|field| field.kind == schema::Kind::Secret);
+        secrets.find(|field| is_it(field, plain))
+    })
+}
+
+/// The fields whose path ends in this name, in any spelling: `maxWorkers`, `max_workers`, `MAX_WORKERS`, with or without
+/// `OPENCLAW_` before it.
+fn by_last_name(name: &str) -> Vec<&'static Field> {
+    let folded = |name: &str| {
+        if name.chars().any(char::is_lowercase) {
+            schema::upper_snake(name)
+        } else {
+            name.to_owned()
+        }
+    };
+    let name = folded(name.strip_prefix("OPENCLAW_").unwrap_or(name));
     FIELDS
         .iter()
-        .find(|field| field.short_name() == Some(name) || field.env_name() == name)
+        .filter(|field| {
+            field
+                .path
+                .rsplit('.')
+                .next()
+                .is_some_and(|last| folded(last) == name)
+        })
+        .collect()
 }
 
 fn of_field(settings: &Settings, field: &Field, path: &str) -> String {
@@ -200,18 +256,41 @@ mod tests {
         }
         check("PORT", &["server.listen\n"]);
         check("LOG_LEVEL", &["logging.level\n"]);
-        check("concurrency.max_workers", &["concurrency.maxWorkers\n"]);
+        for name in [
+            "concurrency.max_workers",
+            "OPENCLAW__CONCURRENCY__MAX_WORKERS",
+            "MAX_WORKERS",
+            "OPENCLAW_MAX_WORKERS",
+            "maxWorkers",
+            "max_workers",
+        ] {
+            check(name, &["concurrency.maxWorkers\n"]);
+        }
+        check("WEBHOOK_SECRET_FILE", &["messenger.telegram.secret\n"]);
+        check(
+            "OPENCLAW__AI_FABRIC__PROVIDERS__0__KIND",
+            &["ai-fabric.providers[].kind\n  What it speaks."],
+        );
+        check(
+            "MAX_BOT_TOKEN",
+            &["Not used: this version does not connect to MAX."],
+        );
+        let Err(Meant::Several(several)) = explain(&Settings::default(), "baseUrl") else {
+            panic!("several fields have that name");
+        };
+        assert!(several.contains(&"messenger.telegram.baseUrl"), "{several:?}");
+        assert!(several.contains(&"ai-fabric.providers[].baseUrl"), "{several:?}");
         check("logging.levels.ai-fabric", &["The level of one module."]);
     }
 
     #[test]
     fn a_misspelt_section_finds_its_neighbour() {
         let meant = |typed: &str| explain(&Settings::default(), typed).unwrap_err();
-        assert_eq!(meant("concurency"), Some("concurrency"));
-        assert_eq!(meant("streming.web"), Some("streaming.web"));
-        assert_eq!(meant("maxWorkers"), Some("concurrency.maxWorkers"));
-        assert_eq!(meant("maxWorker"), Some("concurrency.maxWorkers"));
-        assert_eq!(meant("weather"), None);
-        assert_eq!(meant(""), None);
+        assert_eq!(meant("concurency"), Meant::One("concurrency"));
+        assert_eq!(meant("streming.web"), Meant::One("streaming.web"));
+        assert_eq!(meant("server.maxWorkers"), Meant::One("concurrency.maxWorkers"));
+        assert_eq!(meant("maxWorker"), Meant::One("concurrency.maxWorkers"));
+        assert_eq!(meant("weather"), Meant::Nothing);
+        assert_eq!(meant(""), Meant::Nothing);
     }
 }

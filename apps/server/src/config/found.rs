@@ -11,6 +11,7 @@ use super::fault::{Fault, Origin};
 use super::secrets::{ProviderSecrets, SecretRef};
 use super::tree::Tree;
 use super::variable;
+use crate::words::why_no_file;
 use openclaw_core::{ModelId, Secret};
 use openclaw_ollama::OllamaConfig;
 
@@ -199,7 +200,7 @@ impl Looker<'_> {
                 Ok(pem) => secrets.root_certificate = Some(pem),
                 Err(error) => {
                     let name = "GIGACHAT_CA_BUNDLE_FILE".to_owned();
-                    let message = format!("the file {path} cannot be read: {}", error.kind());
+                    let message = format!("the file {path} cannot be read: {}", why_no_file(&error));
                     self.tree
                         .fault(Fault::new(Origin::Environment { name }, "", message));
                 }

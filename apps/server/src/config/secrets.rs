@@ -1,6 +1,7 @@
 //! Secrets: the configuration holds references to them, never the secrets themselves.
 
 use super::environment::Environment;
+use crate::words::why_no_file;
 use openclaw_core::Secret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ pub(crate) enum SecretError {
         name: String,
     },
     /// The file could not be read.
-    #[error("the file {} cannot be read: {}", .path.display(), .source.kind())]
+    #[error("the file {} cannot be read: {}", .path.display(), why_no_file(.source))]
     Unreadable {
         /// The file.
         path: PathBuf,

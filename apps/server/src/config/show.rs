@@ -4,6 +4,8 @@ use super::fault::Origin;
 use super::schema::{self, FIELDS, Field};
 use super::secrets::SecretRef;
 use super::tree::Tree;
+use super::unused::UnusedVariable;
+use openclaw_core::Language;
 use serde::Deserialize;
 use std::fmt::Write as _;
 
@@ -88,6 +90,17 @@ impl Settings {
                 origin: Origin::Default,
             });
         }
+    }
+
+    /// Adds a variable that is set and does nothing.
+    pub(super) fn unused(&mut self, variable: &UnusedVariable, name: &str) {
+        self.entries.push(Setting {
+            path: variable.name.to_owned(),
+            value: format!("(off: {})", variable.why(Language::En)),
+            origin: Origin::Environment {
+                name: name.to_owned(),
+            },
+        });
     }
 
     /// Every path and its value.

@@ -1,13 +1,18 @@
 //! The layers, put together: each value is checked against the schema where it is read, and remembers where it stood.
 
+mod path;
+mod value;
+
 use super::fault::{Fault, Origin, nearest};
 use super::schema::{self, FIELDS, Field, Kind};
-use super::sections::ByteSize;
-use crate::telemetry::LogFilter;
+use path::{Place, Step, child, children, concrete_steps, is_section, put_at, typed_steps};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use value::{check, from_text, literal, plain};
+
+pub(crate) use path::schema_path;
+pub(super) use value::is_url;
 
 /// Values by path, with their origins, and what was found wrong on the way.
 #[derive(Debug, Default)]
@@ -25,15 +30,6 @@ pub(crate) struct Tree {
 /// More faults than this help nobody, and a hostile file must not make a list without end.
 const MAX_FAULTS: usize = 200;
 
-/// A step down from the root: where we are in the schema and in the document.
-#[derive(Clone, Debug, Default)]
-struct Place {
-    /// `ai-fabric.providers[]`
-    schema: String,
-    /// `ai-fabric.providers[0]`
-    concrete: String,
-}
-
 /// Says where a span of the text that is read stands.
 type Locate<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Origin;
 
@@ -47,6 +43,10 @@ impl Tree {
         for error in errors.iter().take(MAX_FAULTS) {
             let origin = locate(error.span().unwrap_or(0..0));
             self.faults.push(Fault::new(origin, "", error.message()));
+        }
+        if !errors.is_empty() {
+            // Keys found around a mistake are guesses, and so would be what is wrong with them.
+            return;
         }
         let mut table = std::mem::take(&mut self.table);
         self.walk_table(document.get_ref(), &Place::default(), &mut table, &locate);
@@ -460,161 +460,6 @@ fn says(fault: &Fault, path: &str) -> bool {
     fault.path == path || (is_beside && fault.hint.as_ref().is_some_and(means))
 }
 
-// === impl Place ===
-
-impl Place {
-    fn down(&self, name: &str, written: &str) -> Self {
-        let join = |path: &str, name: &str| {
-            if path.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{path}.{name}")
-            }
-        };
-        Self {
-            schema: join(&self.schema, name),
-            concrete: join(&self.concrete, if name == "*" { written } else { name }),
-        }
-    }
-}
-
-/// A step of a concrete path.
-#[derive(Clone, Copy, Debug)]
-enum Step<'a> {
-    Name(&'a str),
-    Index(usize),
-}
-
-fn concrete_steps(path: &str) -> impl Iterator<Item = Step<'_>> {
-    path.split('.').flat_map(|part| {
-        let (name, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
-        std::iter::once(Step::Name(name)).chain(
-            indices
-                .split('[')
-                .skip(1)
-                .filter_map(|index| index.trim_end_matches(']').parse().ok())
-                .map(Step::Index),
-        )
-    })
-}
-
-fn put_at<'a>(
-    target: &mut toml::Value,
-    mut steps: impl Iterator<Item = Step<'a>>,
-    value: toml::Value,
-) -> bool {
-    let mut here = target;
-    let Some(mut step) = steps.next() else {
-        return false;
-    };
-    loop {
-        let next = steps.next();
-        let slot = match step {
-            Step::Name(name) => {
-                if !here.is_table() {
-                    *here = toml::Value::Table(toml::Table::new());
-                }
-                let Some(table) = here.as_table_mut() else {
-                    return false;
-                };
-                table.entry(name).or_insert(toml::Value::Boolean(false))
-            }
-            Step::Index(index) => {
-                if !here.is_array() {
-                    *here = toml::Value::Array(Vec::new());
-                }
-                let Some(array) = here.as_array_mut() else {
-                    return false;
-                };
-                if index == array.len() {
-                    array.push(toml::Value::Table(toml::Table::new()));
-                }
-                match array.get_mut(index) {
-                    Some(slot) => slot,
-                    None => return false,
-                }
-            }
-        };
-        match next {
-            Some(next) => {
-                here = slot;
-                step = next;
-            }
-            None => {
-                *slot = value;
-                return true;
-            }
-        }
-    }
-}
-
-/// The steps of a path that somebody typed: `a.b[0].c` as `a`, `b`, `0`, `c`.
-fn typed_steps(path: &str) -> Vec<String> {
-    let mut steps = Vec::new();
-    for part in path.split('.') {
-        let (name, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
-        steps.push(name.to_owned());
-        for index in indices.split('[').skip(1) {
-            steps.push(index.trim_end_matches(']').to_owned());
-        }
-    }
-    steps
-}
-
-/// The schema's path of a field or section that somebody typed, in any spelling of its names; places of lists are of no
-/// interest and may be left out.
-pub(crate) fn schema_path(typed: &str) -> Option<String> {
-    let mut path = String::new();
-    for step in typed_steps(typed) {
-        let list = format!("{path}[]");
-        if !path.is_empty() && is_section(&list) {
-            path = list;
-            if step.bytes().all(|byte| byte.is_ascii_digit()) {
-                continue;
-            }
-        }
-        let name = child(&path, &step)?;
-        path = if path.is_empty() {
-            name
-        } else {
-            format!("{path}.{name}")
-        };
-    }
-    let known = schema::find(&path).is_some() || is_section(&format!("{path}."));
-    (known || is_section(&format!("{}[]", path.trim_end_matches("[]")))).then_some(path)
-}
-
-/// The names that may follow a schema path.
-fn children(path: &str) -> impl Iterator<Item = &'static str> {
-    FIELDS.iter().filter_map(move |field| {
-        let rest = if path.is_empty() {
-            field.path
-        } else {
-            field.path.strip_prefix(path)?.strip_prefix('.')?
-        };
-        rest.split(['.', '[']).next()
-    })
-}
-
-/// The schema's name for a key: as it is written, in snake or upper case, or any name where any may stand.
-fn child(path: &str, written: &str) -> Option<String> {
-    let folded = schema::upper_snake(written).replace("__", "_");
-    children(path)
-        .find(|name| *name == written)
-        .or_else(|| {
-            children(path).find(|name| {
-                schema::upper_snake(name) == folded
-                    || schema::upper_snake(name) == written.to_uppercase().replace('-', "_")
-            })
-        })
-        .or_else(|| children(path).find(|name| *name == "*"))
-        .map(str::to_owned)
-}
-
-fn is_section(path: &str) -> bool {
-    FIELDS.iter().any(|field| field.path.starts_with(path))
-}
-
 fn unknown(place: &Place, written: &str, origin: Origin) -> Fault {
     let shown: String = written.chars().take(64).collect();
     // A name without its unit (`ttl` for `ttlMs`) is further away in letters than in meaning.
@@ -633,168 +478,6 @@ fn unknown(place: &Place, written: &str, origin: Origin) -> Fault {
     };
     let path = place.down(&shown, &shown).concrete;
     Fault::new(origin, path, "there is no such key").with_hint(here.or_else(elsewhere))
-}
-
-/// A TOML value without its places. Dates have no use here.
-fn plain(value: &DeValue<'_>) -> Result<toml::Value, String> {
-    Ok(match value {
-        DeValue::String(text) => toml::Value::String(text.clone().into_owned()),
-        DeValue::Integer(number) => toml::Value::Integer(
-            i64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| format!("{} is too large", number.as_str()))?,
-        ),
-        DeValue::Float(number) => toml::Value::Float(
-            number
-                .as_str()
-                .parse()
-                .map_err(|_| format!("{} is not a number", number.as_str()))?,
-        ),
-        DeValue::Boolean(flag) => toml::Value::Boolean(*flag),
-        DeValue::Datetime(date) => return Err(format!("{date} is a date; no field holds one")),
-        DeValue::Array(items) => toml::Value::Array(
-            items
-                .iter()
-                .map(|item| plain(item.get_ref()))
-                .collect::<Result<_, _>>()?,
-        ),
-        DeValue::Table(table) => toml::Value::Table(
-            table
-                .iter()
-                .map(|(key, value)| Ok((key.get_ref().clone().into_owned(), plain(value.get_ref())?)))
-                .collect::<Result<_, String>>()?,
-        ),
-    })
-}
-
-/// A value of the environment or a flag as its field's type.
-fn from_text(field: &Field, text: &str) -> Result<toml::Value, String> {
-    let text = text.trim();
-    let wrong = || format!("{text:?}; expected {}", field.kind.expected());
-    Ok(match field.kind {
-        Kind::Flag => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => toml::Value::Boolean(true),
-            "false" | "0" | "no" | "off" => toml::Value::Boolean(false),
-            _ => return Err(wrong()),
-        },
-        Kind::Integer(..) => toml::Value::Integer(text.replace('_', "").parse().map_err(|_| wrong())?),
-        Kind::Number(..) => toml::Value::Float(text.parse().map_err(|_| wrong())?),
-        Kind::Texts | Kind::Addresses => {
-            if text.starts_with('[') {
-                literal(text).ok_or_else(wrong)?
-            } else {
-                toml::Value::Array(
-                    text.split(',')
-                        .map(str::trim)
-                        .filter(|item| !item.is_empty())
-                        .map(|item| toml::Value::String(item.to_owned()))
-                        .collect(),
-                )
-            }
-        }
-        Kind::Text
-        | Kind::Choice(_)
-        | Kind::Socket
-        | Kind::Url
-        | Kind::Size
-        | Kind::Secret
-        | Kind::Levels => toml::Value::String(text.to_owned()),
-    })
-}
-
-fn literal(text: &str) -> Option<toml::Value> {
-    toml::from_str::<toml::Table>(&format!("value = {text}"))
-        .ok()?
-        .remove("value")
-}
-
-/// Whether the field may hold the value; gives it back in the field's own type. The error names value and rule.
-fn check(field: &Field, value: toml::Value) -> Result<toml::Value, String> {
-    use toml::Value as V;
-    if field.kind == Kind::Secret {
-        // The value is never shown: it may be the secret.
-        return match &value {
-            V::Table(table)
-                if table.len() == 1
-                    && ["env", "file"].iter().any(|how| {
-                        table
-                            .get(*how)
-                            .and_then(V::as_str)
-                            .is_some_and(|text| !text.is_empty())
-                    }) =>
-            {
-                Ok(value)
-            }
-            V::String(_) => Err(format!(
-                "a secret does not belong in the configuration; expected {}",
-                field.kind.expected()
-            )),
-            _ => Err(format!("expected {}", field.kind.expected())),
-        };
-    }
-    let shown = shown(&value);
-    let wrong = move || format!("{shown}; expected {}", field.kind.expected());
-    match (field.kind, &value) {
-        (Kind::Flag, V::Boolean(_)) | (Kind::Text, V::String(_)) => Ok(value),
-        (Kind::Integer(min, max), V::Integer(number)) if (min..=max).contains(number) => Ok(value),
-        (Kind::Number(min, max), V::Float(number)) if (min..=max).contains(number) => Ok(value),
-        (Kind::Number(min, max), V::Integer(number)) if (min..=max).contains(&(*number as f64)) => {
-            Ok(V::Float(*number as f64))
-        }
-        (Kind::Choice(choices), V::String(text)) => {
-            if choices.contains(&text.as_str()) {
-                Ok(value)
-            } else {
-                let hint = nearest(text, choices.iter().copied());
-                Err(wrong() + &hint.map_or_else(String::new, |choice| format!("; did you mean {choice}?")))
-            }
-        }
-        (Kind::Texts, V::Array(items)) if items.iter().all(V::is_str) => Ok(value),
-        (Kind::Addresses, V::Array(items))
-            if items
-                .iter()
-                .all(|item| item.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())) =>
-        {
-            Ok(value)
-        }
-        (Kind::Socket, V::String(text)) if text.parse::<SocketAddr>().is_ok() => Ok(value),
-        (Kind::Url, V::String(text)) if is_url(text) => Ok(V::String(text.trim_end_matches('/').to_owned())),
-        (Kind::Size, V::Integer(0..)) => Ok(value),
-        (Kind::Size, V::String(text)) if ByteSize::parse(text).is_some() => Ok(value),
-        (Kind::Levels, V::String(text)) => match LogFilter::parse(text) {
-            Ok(_) => Ok(value),
-            Err(error) => Err(format!("{error}; expected {}", field.kind.expected())),
-        },
-        _ => Err(wrong()),
-    }
-}
-
-/// Nothing, or an address with a host and without a password, a query or a fragment.
-pub(super) fn is_url(text: &str) -> bool {
-    if text.is_empty() {
-        return true;
-    }
-    let Some(rest) = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"))
-    else {
-        return false;
-    };
-    let host = rest.split('/').next().unwrap_or_default();
-    !host.is_empty()
-        && !host.contains('@')
-        && text
-            .parse::<http::Uri>()
-            .is_ok_and(|uri| uri.host().is_some() && uri.query().is_none())
-        && !text.contains('#')
-}
-
-fn shown(value: &toml::Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() > 64 {
-        text.chars().take(64).chain(['…']).collect()
-    } else {
-        text
-    }
 }
 
 /// Line and column of a place in the text.

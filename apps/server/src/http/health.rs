@@ -1,4 +1,4 @@
-//! Is it alive, is it ready, how is it doing.
+//! Is it alive, and how is it doing in numbers.
 
 use super::native::is_local;
 use super::{App, is_admin};
@@ -6,46 +6,15 @@ use crate::problem::Problem;
 use crate::prometheus::fabric::write_gauges;
 use crate::prometheus::{Exposition, PoolSnapshot};
 use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use openclaw_concurrency::{Priority, WorkerState};
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The process turns.
 pub(crate) async fn alive() -> &'static str {
     "ok\n"
-}
-
-/// Why no messages can be taken; empty when they can.
-pub(super) fn not_ready(app: &App) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if app.is_draining() {
-        reasons.push("draining: the server is shutting down".to_owned());
-    }
-    if let Err(error) = app.store.writable() {
-        reasons.push(format!("store: {error}"));
-    }
-    reasons
-}
-
-/// Whether messages can be taken: 503 with the reasons while not.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    let reasons = not_ready(&app);
-    if reasons.is_empty() {
-        // Messages are taken; that nobody answers them for now is the operator's will.
-        return if app.gateway.pool().is_paused() {
-            "ready\npaused: nothing is handed to workers\n".into_response()
-        } else {
-            "ready\n".into_response()
-        };
-    }
-    let mut text = String::from("not ready\n");
-    for reason in reasons {
-        let _ = writeln!(text, "{reason}");
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 /// Prometheus text, for the admin token and for callers on this machine.

@@ -67,6 +67,7 @@ struct Call {
     parts: Parts,
     body: Body,
     language: Language,
+    correlation_id: CorrelationId,
 }
 
 type Answer = Result<Response, Problem>;
@@ -192,6 +193,7 @@ pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: R
             caller,
             body,
             language,
+            correlation_id,
             ..
         } = call;
         let text = input::text(
@@ -202,6 +204,7 @@ pub(crate) async fn post(State(app): State<Arc<App>>, path: ChatPath, request: R
             text,
             idempotency_key,
             language: own_language,
+            correlation_id: Some(correlation_id),
         };
         // A program can come again later; a person would rather wait.
         let ask_first = !caller.is_visitor();
@@ -340,6 +343,7 @@ async fn serve(
         parts,
         body,
         language,
+        correlation_id: id,
     })
     .await;
     let mut response = finished(answer, id);
@@ -389,6 +393,8 @@ fn shown(snapshot: &ChatSnapshot) -> Value {
                 },
                 "text": message.text,
                 "at": message.at.to_string(),
+                "turnId": message.turn_id,
+                "unanswered": message.unanswered,
             })
         })
         .collect();

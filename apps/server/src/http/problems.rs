@@ -40,6 +40,10 @@ const RUSSIAN: &[(&str, &str)] = &[
     ("INVALID_STATE_TRANSITION", "Состояние этого не позволяет"),
     ("RATE_LIMIT", "Слишком много запросов"),
     ("TOKEN_BUDGET_EXCEEDED", "Дневной бюджет токенов исчерпан"),
+    (
+        "TOKEN_BUDGET_TOO_SMALL",
+        "Запросу нужно больше, чем весь дневной бюджет токенов",
+    ),
     ("BACKPRESSURE", "Сервер загружен до предела"),
     ("QUEUE_FULL", "Сервер загружен до предела"),
     ("REQUEST_EXPIRED", "Запрос ждал слишком долго"),
@@ -93,11 +97,7 @@ pub(super) async fn page(
 /// Nothing of a request stands in the page, so nothing has to be escaped.
 fn rendered(meaning: &Meaning, language: Language) -> String {
     let title = title(meaning, language);
-    let (status, code, advice) = (
-        meaning.status.as_u16(),
-        meaning.code,
-        advice(meaning.status, language),
-    );
+    let (status, code, advice) = (meaning.status.as_u16(), meaning.code, advice(meaning, language));
     let on_v1 = match language {
         Language::En => "on",
         Language::Ru => "на",
@@ -120,15 +120,18 @@ fn title(meaning: &Meaning, language: Language) -> &'static str {
 }
 
 /// What the caller can do.
-fn advice(status: StatusCode, language: Language) -> &'static str {
+fn advice(meaning: &Meaning, language: Language) -> &'static str {
+    let status = meaning.status;
+    // A limit that no time lifts.
+    let never = meaning.code == "TOKEN_BUDGET_TOO_SMALL";
     // A slow line and a busy conversation are not the same the next time.
     let is_final =
         status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT);
     match (status, language) {
-        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Language::En) => {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Language::En) if !never => {
             "Send the same again after the time in Retry-After."
         }
-        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Language::Ru) => {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Language::Ru) if !never => {
             "Повторите запрос через время, названное в Retry-After."
         }
         (_, Language::En) if is_final => {
@@ -157,5 +160,10 @@ mod tests {
             assert!(ru.contains("<html lang=\"ru\">"), "{ru}");
         }
         assert_eq!(RUSSIAN.len(), MEANINGS.len() + 1);
+        let too_small = MEANINGS
+            .iter()
+            .find(|one| one.code == "TOKEN_BUDGET_TOO_SMALL")
+            .unwrap();
+        assert!(!rendered(too_small, Language::En).contains("Retry-After"));
     }
 }

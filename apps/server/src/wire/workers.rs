@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use openclaw_concurrency::WorkerRuntime;
 use openclaw_core::{Clock, ValidationError};
 use openclaw_gateway::{Job, JobEnd, JobRunner};
-use openclaw_process_runtime::{ProcessConfig, ProcessRuntime, WorkerCommand, WorkerModel};
+use openclaw_process_runtime::{ProcessConfig, ProcessRuntime, WorkerCommand, WorkerModel, WorkerTroubles};
 use openclaw_task_runtime::{TaskRuntime, TaskRuntimeConfig};
 use std::sync::Arc;
 
@@ -19,6 +19,13 @@ pub(crate) enum Workers {
         config: Box<ProcessConfig>,
         model: Arc<WorkerModel>,
     },
+}
+
+/// What runs the workers.
+pub(crate) struct Running {
+    pub(crate) runtime: Arc<dyn WorkerRuntime<Job, JobEnd>>,
+    /// What goes wrong with them, where they are processes.
+    pub(crate) troubles: Option<Arc<WorkerTroubles>>,
 }
 
 // === impl Workers ===
@@ -54,33 +61,36 @@ impl Workers {
         }
     }
 
-    /// What runs them.
-    pub(crate) fn runtime(
-        &self,
-        runner: &JobRunner,
-        clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<Arc<dyn WorkerRuntime<Job, JobEnd>>> {
+    /// Starts what runs them.
+    pub(crate) fn runtime(&self, runner: &JobRunner, clock: &Arc<dyn Clock>) -> anyhow::Result<Running> {
         let runner = runner.clone();
         Ok(match self {
-            Self::Tasks => TaskRuntime::new(
-                TaskRuntimeConfig::default(),
-                Arc::clone(clock),
-                move |job, context| {
-                    let runner = runner.clone();
-                    async move { runner.run(job, context).await }
-                },
-            )
-            .context("the workers' threads could not be started")?,
+            Self::Tasks => Running {
+                runtime: TaskRuntime::new(
+                    TaskRuntimeConfig::default(),
+                    Arc::clone(clock),
+                    move |job, context| {
+                        let runner = runner.clone();
+                        async move { runner.run(job, context).await }
+                    },
+                )
+                .context("the workers' threads could not be started")?,
+                troubles: None,
+            },
             Self::Processes { config, model } => {
                 let model = Arc::clone(model);
                 let config = ProcessConfig::clone(config);
-                ProcessRuntime::new(config, Arc::clone(clock), move |job, context, child| {
+                let runtime = ProcessRuntime::new(config, Arc::clone(clock), move |job, context, child| {
                     let (runner, model) = (runner.clone(), Arc::clone(&model));
                     async move {
                         let work = runner.run(job, context.clone());
                         model.lend(child, &context, work).await
                     }
-                })?
+                })?;
+                Running {
+                    troubles: Some(runtime.troubles()),
+                    runtime,
+                }
             }
         })
     }

@@ -96,7 +96,11 @@ async fn why_no_answer_came_is_in_the_log_and_on_the_screen() {
     says(&server, "a model's call failed").await;
     says(&server, "MODEL_UNAUTHORIZED").await;
     says(&server, "refused the key (status 401)").await;
-    screen_with(&server, "left alone after 1 failure; the log says why").await;
+    screen_with(
+        &server,
+        "left alone after 1 failure: refused the key (status 401), since 20",
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod attack;
 mod cli;
 mod fabric;
+mod faces;
 mod faults;
 mod first_path;
 mod kill;
@@ -16,6 +17,7 @@ mod process_workers;
 mod refusals;
 mod sdk;
 mod setup;
+mod trouble;
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_openclaw");

@@ -274,6 +274,42 @@ async fn a_conversation_is_streamed_in_order_and_remembered() {
 }
 
 #[tokio::test]
+async fn a_message_without_an_answer_is_read_again_with_what_was_said_of_it() {
+    let (provider, _server, client) = api_world(|setup| setup).await;
+    let person = Person::with_key(&client);
+    let chat = person.open().await;
+    let mut watch = person.watch(&chat).await;
+    provider.answer_with(|_| Some(Answer::fault(400)));
+    let turn = person.post(&chat, "question").await;
+    let events = watch.until("turn.failed").await;
+    let words = data(events.last().unwrap())["problem"]["detail"].clone();
+    let said = |snapshot: &Value| {
+        let messages = snapshot["messages"].as_array().unwrap();
+        let said = messages
+            .iter()
+            .map(|said| json!([said["role"], said["text"], said["turnId"], said["unanswered"]]));
+        said.collect::<Vec<_>>()
+    };
+    let expected = [
+        json!(["user", "question", turn, "failed"]),
+        json!(["assistant", words, turn, "failed"]),
+    ];
+    assert_eq!(said(&person.messages(&chat).await), expected);
+    provider.clear_script();
+    let next = person.post(&chat, "next").await;
+    watch.until("turn.finished").await;
+    let told = provider.requests().last().unwrap().body["messages"].clone();
+    assert_eq!(
+        told.as_array().unwrap().len(),
+        1,
+        "the model is told the question only"
+    );
+    let read = said(&person.messages(&chat).await);
+    assert_eq!(read[..2], expected);
+    assert_eq!(read[2], json!(["user", "next", next, null]));
+}
+
+#[tokio::test]
 async fn a_conversation_is_read_page_by_page_from_its_end() {
     let (_provider, _server, client) = api_world(|setup| setup).await;
     let person = Person::with_key(&client);
@@ -540,8 +576,8 @@ async fn two_people_never_see_each_others_words() {
         one.messages(&one_chat).await.to_string(),
         two.messages(&two_chat).await.to_string(),
     );
-    assert!(one_text.contains("red") && !one_text.contains("blue"));
-    assert!(two_text.contains("blue") && !two_text.contains("red"));
+    assert!(one_text.contains("echo: red") && !one_text.contains("blue"));
+    assert!(two_text.contains("echo: blue") && !two_text.contains("echo: red"));
 }
 
 #[tokio::test]

@@ -433,6 +433,15 @@ async fn a_failed_turn_says_so_and_can_be_tried_again() -> Result<()> {
     page.wait_for("document.querySelector('.failed .note button')")
         .await?;
     picture(&page, "failed").await?;
+    let said = thread(&page).await?;
+    page.reload().await?;
+    page.wait_for("document.querySelector('.failed .note button')")
+        .await?;
+    assert_eq!(
+        thread(&page).await?[..1],
+        said[..1],
+        "what was asked is still there"
+    );
     scene.provider.clear_script();
     page.click(".failed .note button").await?;
     page.wait_for(&format!("{IDLE} && {ANSWER} === 'echo: Hello'"))

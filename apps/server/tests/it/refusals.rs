@@ -1,8 +1,9 @@
 //! Refusals a person can understand, and bad input that is answered and not obeyed.
 
+use crate::cli::{check, run};
 use crate::setup::{LONG, SECRET, api_world, without_limits, world};
-use openclaw_testkit::Answer;
-use serde_json::json;
+use openclaw_testkit::{Answer, Reply, ServerProcess};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_spent_free_budget_is_refused_in_the_senders_language_with_the_time_it_resets() {
@@ -155,9 +156,115 @@ async fn an_authentic_webhook_that_cannot_be_understood_is_acknowledged() {
 #[track_caller]
 fn assert_quiet(log: &str) {
     for line in log.lines() {
-        let level = serde_json::from_str::<serde_json::Value>(line)
+        let level = serde_json::from_str::<Value>(line)
             .ok()
             .and_then(|line| line["level"].as_u64());
         assert!(level.is_none_or(|level| level <= 40), "{line}");
+    }
+}
+
+/// What a budget below one turn tells a caller of `/v1`.
+async fn refused_on_v1(server: &ServerProcess, language: &str) -> Reply {
+    let key = run(
+        server.data_dir(),
+        &["keys", "create", "--tier", "free", "--user", "alice", "--json"],
+    )
+    .await;
+    let key: Value = serde_json::from_str(&key.out).unwrap();
+    let client = server
+        .http()
+        .unwrap()
+        .with_bearer(key["key"].as_str().unwrap())
+        .unwrap();
+    client
+        .post("/v1/chat/completions")
+        .header("accept-language", language)
+        .json(&json!({ "model": "auto", "messages": [{ "role": "user", "content": "hello" }] }))
+        .send()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_budget_below_one_turn_says_so_and_promises_no_time() {
+    let world = world(|setup| without_limits(setup).env("OPENCLAW__AI_FABRIC__BUDGETS__FREE", "200")).await;
+    let hears = async |user: i64, limit: &str, never: &str| {
+        let said = |state: &openclaw_testkit::fake_telegram::State| {
+            let texts = state.chat(user).texts();
+            texts
+                .iter()
+                .any(|text| text.contains(limit) && !text.contains("UTC") && text.contains(never))
+        };
+        if world.telegram.wait_for(said, LONG).await.is_err() {
+            panic!("{:?}", world.telegram.chat(user).texts());
+        }
+    };
+    assert_eq!(world.say_in("ru", 1, "сделай").await, 200);
+    hears(1, "ваш дневной лимит — 200 токенов", "Ждать бесполезно").await;
+    assert_eq!(world.say(2, "do it").await, 200);
+    hears(2, "your daily limit is 200 tokens", "Waiting does not help").await;
+
+    let reply = refused_on_v1(&world.server, "en").await;
+    let body = reply.json().unwrap();
+    assert_eq!(
+        (reply.status.as_u16(), &body["error"]["code"]),
+        (429, &json!("insufficient_quota"))
+    );
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("your daily limit is 200 tokens"), "{message}");
+    assert_eq!(reply.header("x-should-retry"), Some("false"));
+    assert_eq!(
+        (reply.header("retry-after"), reply.header("retry-after-ms")),
+        (None, None)
+    );
+    let explained = run(world.server.data_dir(), &["budget", "explain", "api:alice"]).await;
+    check(
+        &explained,
+        0,
+        &["the tier's whole limit is less than that, until the limit is raised"],
+    );
+    assert_eq!(world.provider.stats().requests, 0, "no model was asked");
+}
+
+#[tokio::test]
+async fn the_end_of_a_turn_without_budget_has_the_numbers_and_a_time_only_where_there_is_one() {
+    for (limit, code) in [
+        ("200", "TOKEN_BUDGET_TOO_SMALL"),
+        ("1000", "TOKEN_BUDGET_EXCEEDED"),
+    ] {
+        let (provider, _server, client) =
+            api_world(|setup| setup.env("OPENCLAW__AI_FABRIC__BUDGETS__ADMIN", limit)).await;
+        provider.answer_with(|_| Some(Answer::text("x").with_usage(500, 400)));
+        let opened = client.post("/api/v1/chats").send().await.unwrap().json().unwrap();
+        let chat = opened["chatId"].as_str().unwrap();
+        let mut events = client
+            .get(&format!("/api/v1/chats/{chat}/events?lastEventId=0"))
+            .within(LONG)
+            .stream()
+            .await
+            .unwrap();
+        let failed = loop {
+            let post = client.post(&format!("/api/v1/chats/{chat}/messages"));
+            let posted = post.json(&json!({ "text": "hello" })).send().await.unwrap();
+            assert_eq!(posted.status, 202, "{}", posted.text());
+            let mut end = events.next_event().await.unwrap().unwrap();
+            while !["turn.finished", "turn.failed"].contains(&end.event.as_str()) {
+                end = events.next_event().await.unwrap().unwrap();
+            }
+            if end.event == "turn.failed" {
+                break serde_json::from_str::<Value>(&end.data).unwrap();
+            }
+        };
+        let problem = &failed["problem"];
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["limit"].to_string(), limit);
+        let [used, requested, needed] = ["used", "requested", "needed"]
+            .map(|name| problem[name].as_u64().unwrap_or_else(|| panic!("{problem}")));
+        let waiting_helps = code == "TOKEN_BUDGET_EXCEEDED";
+        assert_eq!(used > 0, waiting_helps, "{problem}");
+        assert!(requested >= needed && needed > 200, "{problem}");
+        assert_eq!(problem["recoverable"], waiting_helps);
+        assert_eq!(problem["resetsAt"].is_string(), waiting_helps, "{problem}");
+        assert_eq!(problem["retryAfterMs"].is_number(), waiting_helps, "{problem}");
     }
 }

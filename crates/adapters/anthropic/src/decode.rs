@@ -262,8 +262,6 @@ fn stop_reason(reason: &str) -> StopReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_http_client::testing::{LONG_ANSWER, at_places, most_held, place_of_difference};
-    use proptest::prelude::*;
 
     /// Text, thinking, a call in pieces and one without arguments, in the documented shapes.
     const RECORDED: &str = concat!(
@@ -290,13 +288,15 @@ mod tests {
         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
     );
 
-    fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
-        openclaw_http_client::testing::decode(decoder(None), chunks)
+    openclaw_http_client::answer_decoder_suite! {
+        decoder: || decoder(None),
+        recorded: RECORDED,
+        payload: "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"слово 🙂\"}}\n\n",
+        framed: |body| vec![b"data: ".as_slice(), body, b"\n\n"],
     }
 
-    #[test]
-    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
-        assert_eq!(place_of_difference(RECORDED.as_bytes(), || decoder(None)), None);
+    fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
+        openclaw_http_client::testing::decode(decoder(None), chunks)
     }
 
     fn text(text: &str) -> Result<ModelEvent, ModelError> {
@@ -387,28 +387,5 @@ mod tests {
             panic!("{said:?}");
         };
         assert!(!error.to_string().contains("hush"), "{error}");
-    }
-
-    #[test]
-    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
-        let payload = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"слово 🙂\"}}\n\n";
-        let (short, _) = most_held(decoder(None), payload, 1 << 20);
-        let (long, events) = most_held(decoder(None), payload, LONG_ANSWER);
-        assert_eq!(long, short, "the most that was held, in bytes");
-        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
-    }
-
-    proptest! {
-        #[test]
-        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
-            let bytes = RECORDED.as_bytes();
-            prop_assert_eq!(decode(&at_places(bytes, &places)), decode(&[bytes]));
-        }
-
-        #[test]
-        fn no_body_is_too_strange(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let said = decode(&[b"data: ", &body, b"\n\n"]);
-            prop_assert!(said.len() < 1_000);
-        }
     }
 }

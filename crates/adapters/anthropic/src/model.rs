@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink};
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
 use openclaw_http_client::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use openclaw_http_client::{BodyStream, Client, Response, StatusCode, is_json, read_at_most, unreachable};
-use serde::Deserialize;
+use openclaw_http_client::{
+    BodyStream, Client, Response, StatusCode, is_json, listed_models, read_at_most, unreachable,
+};
 use std::sync::Arc;
 
 /// How much of a refusal is read, in bytes.
@@ -22,16 +23,6 @@ pub struct AnthropicModel {
     client: Client,
     clock: Arc<dyn Clock>,
     quota: Option<Arc<dyn QuotaSink>>,
-}
-
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ListedModel>,
-}
-
-#[derive(Deserialize)]
-struct ListedModel {
-    id: String,
 }
 
 // === impl AnthropicModel ===
@@ -130,14 +121,6 @@ impl ModelPort for AnthropicModel {
             return Err(self.refused(response).await);
         }
         let body = read_at_most(response, MAX_LIST_BYTES).await;
-        let list: ModelList = serde_json::from_slice(&body).map_err(|error| ModelError::Malformed {
-            message: error.to_string(),
-        })?;
-        // What is no id of ours could not be asked for.
-        let ids = list
-            .data
-            .iter()
-            .filter_map(|model| ModelId::parse(&model.id).ok());
-        Ok(Some(ids.collect()))
+        listed_models(&body, |id| id).map(Some)
     }
 }

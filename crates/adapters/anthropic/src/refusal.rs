@@ -3,7 +3,7 @@
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{Secret, Timestamp};
 use openclaw_http_client::header::HeaderMap;
-use openclaw_http_client::retry_after;
+use openclaw_http_client::{by_status, retry_after, shown};
 use serde::Deserialize;
 
 /// An error as the provider writes it.
@@ -30,37 +30,21 @@ pub(crate) fn decode(
     key: Option<&Secret>,
 ) -> ModelError {
     let error = serde_json::from_slice::<Envelope>(body).unwrap_or_default().error;
-    let wait = || retry_after(headers, now);
     if out_of_money(&error) {
         return ModelError::QuotaExhausted {
-            message: shown(&error, status, key),
+            message: said(&error, status, key),
         };
     }
-    match status {
-        402 => ModelError::QuotaExhausted {
-            message: shown(&error, status, key),
-        },
-        401 | 403 => ModelError::Unauthorized { status },
-        404 => ModelError::UnknownModel,
-        413 => ModelError::ContextTooLong,
-        429 => ModelError::RateLimited { retry_after: wait() },
-        503 | 529 => ModelError::Overloaded { retry_after: wait() },
-        400 | 422 if too_long(&error) => ModelError::ContextTooLong,
-        // A time-out of theirs, a conflict, a failure: the same call may do better.
-        408 | 409 | 425 | 500.. => ModelError::Server {
-            status,
-            retry_after: wait(),
-        },
-        _ => ModelError::BadRequest {
-            message: shown(&error, status, key),
-        },
+    if matches!(status, 400 | 422) && too_long(&error) {
+        return ModelError::ContextTooLong;
     }
+    by_status(status, || retry_after(headers, now), || said(&error, status, key))
 }
 
 /// Decodes an `error` event. Before anything was said it means what its status would have meant; later the answer has
 /// broken off, whatever the cause.
 pub(crate) fn in_stream(error: &WireError, begun: bool, key: Option<&Secret>) -> ModelError {
-    let message = || shown(error, 200, key);
+    let message = || said(error, 200, key);
     if out_of_money(error) {
         return ModelError::QuotaExhausted { message: message() };
     }
@@ -96,21 +80,13 @@ fn too_long(error: &WireError) -> bool {
         .any(|word| lower.contains(word))
 }
 
-fn shown(error: &WireError, status: u16, key: Option<&Secret>) -> String {
+fn said(error: &WireError, status: u16, key: Option<&Secret>) -> String {
     let text = if error.message.is_empty() {
         &error.kind
     } else {
         &error.message
     };
-    let text = match key.map(Secret::expose).filter(|key| !key.is_empty()) {
-        Some(key) => text.replace(key, "…"),
-        None => text.clone(),
-    };
-    if text.is_empty() {
-        format!("status {status}")
-    } else {
-        ModelError::text(&text)
-    }
+    shown(text, status, key)
 }
 
 #[cfg(test)]

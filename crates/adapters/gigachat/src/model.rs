@@ -8,9 +8,9 @@ use openclaw_ai_fabric::{ChatRequest, ModelError, ModelPort, ModelStream};
 use openclaw_core::{Clock, CorrelationId, ModelId, Random, ValidationError};
 use openclaw_http_client::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use openclaw_http_client::{
-    BodyStream, Client, Response, StatusCode, Url, insert_secret, is_json, read_at_most, unreachable,
+    BodyStream, Client, Response, StatusCode, Url, insert_secret, is_json, listed_models, read_at_most,
+    unreachable,
 };
-use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,16 +35,6 @@ struct Call {
     url: Url,
     body: Option<String>,
     correlation_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ListedModel>,
-}
-
-#[derive(Deserialize)]
-struct ListedModel {
-    id: String,
 }
 
 // === impl GigaChatModel ===
@@ -164,17 +154,6 @@ impl ModelPort for GigaChatModel {
             correlation_id: None,
         };
         let body = read_at_most(self.send(&call).await?, MAX_LIST_BYTES).await;
-        let list: ModelList = serde_json::from_slice(&body).map_err(|error| ModelError::Malformed {
-            message: format!(
-                "the list of models is not what it should be, at byte {}",
-                error.column()
-            ),
-        })?;
-        // What is no id of ours could not be asked for.
-        let ids = list
-            .data
-            .iter()
-            .filter_map(|model| ModelId::parse(&model.id).ok());
-        Ok(Some(ids.collect()))
+        listed_models(&body, |id| id).map(Some)
     }
 }

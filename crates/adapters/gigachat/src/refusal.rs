@@ -3,7 +3,7 @@
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{Secret, Timestamp};
 use openclaw_http_client::header::HeaderMap;
-use openclaw_http_client::retry_after;
+use openclaw_http_client::{by_status, retry_after, shown};
 use serde_json::Value;
 
 /// Decodes a refusal: `{"status": 400, "message": "…"}`, or whatever a proxy in between answers. The secrets are blotted
@@ -22,39 +22,19 @@ pub(crate) fn decode(
         .and_then(Value::as_str)
         .unwrap_or_default();
     let lower = text.to_lowercase();
-    let wait = || retry_after(headers, now);
-    let message = || {
-        let mut text = text.to_owned();
-        for secret in secrets.iter().map(|secret| secret.expose()) {
-            if !secret.is_empty() {
-                text = text.replace(secret, "…");
-            }
-        }
-        if text.is_empty() {
-            format!("status {status}")
-        } else {
-            ModelError::text(&text)
-        }
-    };
     let too_long = ["context", "tokens limit", "too long", "max_prompt"]
         .iter()
         .any(|word| lower.contains(word));
-    match status {
-        // The tokens that were paid for are used up.
-        402 => ModelError::QuotaExhausted { message: message() },
-        401 | 403 => ModelError::Unauthorized { status },
-        404 => ModelError::UnknownModel,
-        413 => ModelError::ContextTooLong,
-        400 | 422 if too_long => ModelError::ContextTooLong,
-        // Too many streams at once, mostly; the next slot is as near as the end of one.
-        429 => ModelError::RateLimited { retry_after: wait() },
-        503 | 529 => ModelError::Overloaded { retry_after: wait() },
-        408 | 409 | 425 | 500.. => ModelError::Server {
-            status,
-            retry_after: wait(),
-        },
-        _ => ModelError::BadRequest { message: message() },
+    if matches!(status, 400 | 422) && too_long {
+        return ModelError::ContextTooLong;
     }
+    // A 402 says that the tokens that were paid for are used up; a 429 mostly that there are too many streams at once, and
+    // the next slot is as near as the end of one.
+    by_status(
+        status,
+        || retry_after(headers, now),
+        || shown(text, status, secrets.iter().copied()),
+    )
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@
 //! timeout (callers own their deadlines: a stream may last minutes), HTTP/1.1 with kept-alive connections.
 //!
 //! Beside the client stands what the adapters of HTTP protocols share: bodies decoded while they come
-//! ([`BodyStream`]), models' answers decoded whatever their wire format ([`AnswerDecoder`]), waits and dates in headers ([`retry_after`], [`duration`], [`rfc3339`]), addresses and headers that
+//! ([`BodyStream`]), models' answers decoded whatever their wire format ([`AnswerDecoder`]), what
+//! a refusal's status means ([`by_status`]), waits and dates in headers ([`retry_after`], [`duration`], [`rfc3339`]), addresses and headers that
 //! hold no secret in the open ([`address`], [`insert_secret`]).
 //!
 //! Invariants: certificates are always checked — there is no switch to turn that off, only [`HttpClientConfig`]'s extra
@@ -26,6 +27,7 @@
 mod answer;
 mod body;
 mod endpoint;
+mod refusal;
 pub mod testing;
 mod wait;
 
@@ -37,6 +39,7 @@ use std::time::Duration;
 pub use answer::{AnswerDecoder, AnswerFormat, Progress, unreachable, unreadable};
 pub use body::{BodyDecoder, BodyStream, Step, is_json, read_at_most};
 pub use endpoint::{address, insert_secret};
+pub use refusal::{by_status, listed_models, shown};
 pub use reqwest::{Client, Response, StatusCode, Url, header};
 pub use wait::{duration, retry_after, rfc3339};
 

@@ -78,3 +78,48 @@ pub fn most_held<F: AnswerFormat>(
     }
     (most, events)
 }
+
+/// What every decoder of answers must do, as tests of its crate: however the bytes of a recorded answer are cut the
+/// events are the same, no body is too strange, and a long answer takes the memory of a short one.
+///
+/// `decoder` makes one; `recorded` is an answer in documented shapes; `payload` is one complete payload of text;
+/// `framed` puts arbitrary bytes where a payload would stand. The crate has `proptest` among its dev-dependencies.
+#[macro_export]
+macro_rules! answer_decoder_suite {
+    (decoder: $decoder:expr, recorded: $recorded:expr, payload: $payload:expr, framed: $framed:expr $(,)?) => {
+        mod suite {
+            use super::*;
+            use $crate::testing::{LONG_ANSWER, at_places, decode, most_held, place_of_difference};
+
+            #[test]
+            fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
+                assert_eq!(place_of_difference($recorded.as_bytes(), $decoder), None);
+            }
+
+            #[test]
+            fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
+                let (short, _) = most_held($decoder(), $payload, 1 << 20);
+                let (long, events) = most_held($decoder(), $payload, LONG_ANSWER);
+                assert_eq!(long, short, "the most that was held, in bytes");
+                assert!(events >= LONG_ANSWER / $payload.len() - 1, "{events} events");
+            }
+
+            ::proptest::proptest! {
+                #[test]
+                fn however_the_bytes_are_cut_the_events_are_the_same(
+                    places in ::proptest::collection::vec(0..$recorded.len(), 0..12),
+                ) {
+                    let bytes = $recorded.as_bytes();
+                    let said = decode($decoder(), &at_places(bytes, &places));
+                    ::proptest::prop_assert_eq!(said, decode($decoder(), &[bytes]));
+                }
+
+                #[test]
+                fn no_body_is_too_strange(body in ::proptest::collection::vec(::proptest::num::u8::ANY, 0..200)) {
+                    let framed: Vec<&[u8]> = $framed(body.as_slice());
+                    ::proptest::prop_assert!(decode($decoder(), &framed).len() < 1_000);
+                }
+            }
+        }
+    };
+}

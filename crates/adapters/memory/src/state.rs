@@ -1,12 +1,11 @@
 //! The rows and what keeps them consistent with each other.
 
-use openclaw_core::{
-    BotId, ChatMessage, CorrelationId, IncomingMessage, Platform, SessionId, TenantId, Timestamp,
-};
+use openclaw_core::{BotId, CorrelationId, IncomingMessage, Platform, SessionId, TenantId, Timestamp};
 use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
-    AccountUsage, ApiKeyRecord, EntryId, Fence, HistoryMessage, NewOutboxPart, OpenEntry, OutboxId,
-    OutboxPart, Outcome, Recovery, ReservationRecord, ShownPart, StoreError, StoredTenant, UsageDelta,
+    AccountUsage, ApiKeyRecord, EntryId, Fence, HISTORY_KEPT, HistoryMessage, NewHistoryMessage,
+    NewOutboxPart, OpenEntry, OutboxId, OutboxPart, Outcome, Recovery, ReservationRecord, ShownPart,
+    StoreError, StoredTenant, UsageDelta,
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant, leave_session};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -197,14 +196,27 @@ impl State {
         }
     }
 
-    /// Charges what a turn that did not end had set aside, into the window it was taken from.
-    pub(crate) fn charge_interrupted(&mut self, reservation: &ReservationRecord) {
+    pub(crate) fn reset_usage(&mut self, account: &str, over: Timestamp) {
+        // A window that is newer replaces what is known, which is all there is to it.
         self.add_usage(&UsageDelta {
-            account: reservation.account.clone(),
-            window_started_at: reservation.window_started_at,
-            tokens: reservation.input_estimate,
-            settled: 1,
+            account: account.to_owned(),
+            window_started_at: over + Duration::from_millis(1),
+            tokens: 0,
+            settled: 0,
         });
+    }
+
+    /// Charges what a turn that did not end had set aside, into the windows it was taken from.
+    pub(crate) fn charge_interrupted(&mut self, reservation: &ReservationRecord) {
+        let own = (reservation.account.clone(), reservation.window_started_at);
+        for (account, window_started_at) in std::iter::once(own).chain(reservation.shared.clone()) {
+            self.add_usage(&UsageDelta {
+                account,
+                window_started_at,
+                tokens: reservation.input_estimate,
+                settled: 1,
+            });
+        }
     }
 
     /// Takes the right to write from the tenant's running turn, as a crash would.
@@ -297,22 +309,42 @@ impl TenantRow {
         }
     }
 
+    /// The generation of what is said outside a turn: the session there is, or the one to come.
+    pub(crate) fn present_generation(&self) -> u64 {
+        self.generation.max(self.forgotten.saturating_add(1))
+    }
+
     pub(crate) fn remember(
         &mut self,
+        entry: EntryId,
         generation: u64,
-        message: ChatMessage,
-        tokens: u64,
-        model: Option<openclaw_core::ModelId>,
+        said: Vec<NewHistoryMessage>,
         at: Timestamp,
     ) {
-        self.last_seq += 1;
-        self.history.push_back(HistoryMessage {
-            seq: self.last_seq,
-            generation,
-            message,
-            tokens,
-            model,
-            at,
-        });
+        for said in said {
+            self.last_seq += 1;
+            self.history.push_back(HistoryMessage {
+                seq: self.last_seq,
+                generation,
+                message: said.message,
+                tokens: said.tokens,
+                model: said.model,
+                at,
+                entry: Some(entry),
+                unanswered: said.unanswered,
+            });
+            if self.history.len() > HISTORY_KEPT {
+                self.history.pop_front();
+            }
+        }
+    }
+
+    /// The newest of what was said since the conversation was last forgotten, newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = &HistoryMessage> {
+        let forgotten = self.forgotten;
+        self.history
+            .iter()
+            .rev()
+            .filter(move |said| said.generation > forgotten)
     }
 }

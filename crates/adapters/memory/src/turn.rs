@@ -42,6 +42,10 @@ impl TurnStore for MemoryStore {
                 tenant.rest();
             }
         }
+        if let Some(tenant) = state.tenants.get_mut(&key) {
+            let generation = tenant.present_generation();
+            tenant.remember(close.entry, generation, close.history, close.now);
+        }
         Ok(Some(state.add_parts(
             close.entry,
             key,
@@ -121,9 +125,7 @@ impl TurnStore for MemoryStore {
             if let Some(session) = &mut tenant.session {
                 *session = leave_session(session, commit.now, commit.session_ttl);
             }
-            for said in commit.history {
-                tenant.remember(generation, said.message, said.tokens, said.model, commit.now);
-            }
+            tenant.remember(commit.entry, generation, commit.history, commit.now);
         }
         for delta in &commit.usage {
             state.add_usage(delta);
@@ -207,18 +209,23 @@ impl TurnStore for MemoryStore {
         };
         let mut newest = Vec::new();
         let mut tokens = 0_u64;
-        for message in tenant
-            .history
-            .iter()
-            .rev()
-            .filter(|m| m.generation > tenant.forgotten)
-        {
+        for message in tenant.newest().filter(|said| said.unanswered.is_none()) {
             tokens = tokens.saturating_add(message.tokens);
             if !newest.is_empty() && (newest.len() >= max_messages || tokens > max_tokens) {
                 break;
             }
             newest.push(message.clone());
         }
+        newest.reverse();
+        Ok(newest)
+    }
+
+    async fn said(&self, tenant: TenantKey, max_messages: usize) -> Result<Vec<HistoryMessage>, StoreError> {
+        let state = self.open_state()?;
+        let mut newest: Vec<HistoryMessage> = match state.tenants.get(&tenant) {
+            Some(tenant) => tenant.newest().take(max_messages).cloned().collect(),
+            None => Vec::new(),
+        };
         newest.reverse();
         Ok(newest)
     }
@@ -252,8 +259,8 @@ impl TurnStore for MemoryStore {
         Ok(())
     }
 
-    async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {
-        self.open_state()?.usage.remove(account);
+    async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError> {
+        self.open_state()?.reset_usage(account, over);
         Ok(())
     }
 
@@ -293,10 +300,13 @@ fn accept_one(state: &mut State, entry: NewEntry) -> Accepted {
     let message = entry.message;
     let update = (message.platform, message.bot.clone(), message.update_key.clone());
     let digest = message_digest(&message);
+    let is_known = |row: &EntryRow| entry.repeats_after.is_none_or(|after| row.accepted_at > after);
+    // An older one gives its key up to the one that comes now.
     if let Some((id, row)) = state
         .updates
         .get(&update)
         .and_then(|id| state.inbox.get(id).map(|row| (*id, row)))
+        .filter(|(_, row)| is_known(row))
     {
         return Accepted::Duplicate {
             entry: id,
@@ -358,9 +368,10 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
     for (_, id) in old.into_iter().take(limit) {
         if let Some(row) = state.inbox.remove(&id) {
             let message = row.message;
-            state
-                .updates
-                .remove(&(message.platform, message.bot, message.update_key));
+            let key = (message.platform, message.bot, message.update_key);
+            if state.updates.get(&key) == Some(&id) {
+                state.updates.remove(&key);
+            }
             swept.entries += 1;
         }
     }

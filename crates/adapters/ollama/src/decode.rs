@@ -145,8 +145,6 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openclaw_http_client::testing::{LONG_ANSWER, at_places, most_held, place_of_difference};
-    use proptest::prelude::*;
 
     /// Thinking, text and two calls, in the documented shapes.
     const RECORDED: &str = concat!(
@@ -158,16 +156,15 @@ mod tests {
         "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"total_duration\":5,\"prompt_eval_count\":11,\"eval_count\":7}\n",
     );
 
-    fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
-        openclaw_http_client::testing::decode(decoder("call_x".into()), chunks)
+    openclaw_http_client::answer_decoder_suite! {
+        decoder: || decoder("call_x".into()),
+        recorded: RECORDED,
+        payload: "{\"message\":{\"role\":\"assistant\",\"content\":\"слово 🙂\"},\"done\":false}\n",
+        framed: |body| vec![body],
     }
 
-    #[test]
-    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
-        assert_eq!(
-            place_of_difference(RECORDED.as_bytes(), || decoder("call_x".into())),
-            None
-        );
+    fn decode(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
+        openclaw_http_client::testing::decode(decoder("call_x".into()), chunks)
     }
 
     fn text(text: &str) -> Result<ModelEvent, ModelError> {
@@ -237,27 +234,5 @@ mod tests {
             panic!("{said:?}");
         };
         assert!(!error.to_string().contains("hush"));
-    }
-
-    #[test]
-    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
-        let payload = "{\"message\":{\"role\":\"assistant\",\"content\":\"слово 🙂\"},\"done\":false}\n";
-        let (short, _) = most_held(decoder("call_x".into()), payload, 1 << 20);
-        let (long, events) = most_held(decoder("call_x".into()), payload, LONG_ANSWER);
-        assert_eq!(long, short, "the most that was held, in bytes");
-        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
-    }
-
-    proptest! {
-        #[test]
-        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
-            let bytes = RECORDED.as_bytes();
-            prop_assert_eq!(decode(&at_places(bytes, &places)), decode(&[bytes]));
-        }
-
-        #[test]
-        fn no_body_is_too_strange(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(decode(&[&body]).len() < 1_000);
-        }
     }
 }

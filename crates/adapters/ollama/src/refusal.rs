@@ -3,7 +3,7 @@
 use openclaw_ai_fabric::{ModelCapability, ModelError};
 use openclaw_core::Timestamp;
 use openclaw_http_client::header::HeaderMap;
-use openclaw_http_client::retry_after;
+use openclaw_http_client::{by_status, retry_after, shown};
 use serde_json::Value;
 
 /// Decodes a refusal: `{"error": "…"}`, or whatever a proxy in between answers.
@@ -11,14 +11,6 @@ pub(crate) fn decode(status: u16, headers: &HeaderMap, body: &[u8], now: Timesta
     let body: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let text = body.get("error").and_then(Value::as_str).unwrap_or_default();
     let lower = text.to_lowercase();
-    let wait = || retry_after(headers, now);
-    let message = || {
-        if text.is_empty() {
-            format!("status {status}")
-        } else {
-            ModelError::text(text)
-        }
-    };
     match status {
         400 if lower.contains("does not support tools") => ModelError::Unsupported {
             capability: ModelCapability::ToolUse,
@@ -26,18 +18,8 @@ pub(crate) fn decode(status: u16, headers: &HeaderMap, body: &[u8], now: Timesta
         400 if lower.contains("context length") || lower.contains("exceeds the context") => {
             ModelError::ContextTooLong
         }
-        401 | 403 => ModelError::Unauthorized { status },
-        402 => ModelError::QuotaExhausted { message: message() },
-        404 => ModelError::UnknownModel,
-        413 => ModelError::ContextTooLong,
-        429 => ModelError::RateLimited { retry_after: wait() },
-        // Its queue is full, or that of a gateway before it.
-        503 | 529 => ModelError::Overloaded { retry_after: wait() },
-        408 | 409 | 425 | 500.. => ModelError::Server {
-            status,
-            retry_after: wait(),
-        },
-        _ => ModelError::BadRequest { message: message() },
+        // A 503 says that its queue is full, or that of a gateway before it.
+        _ => by_status(status, || retry_after(headers, now), || shown(text, status, [])),
     }
 }
 

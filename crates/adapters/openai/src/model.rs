@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelError, ModelPort, ModelStream, QuotaSink};
 use openclaw_core::{Clock, CorrelationId, ModelId, ValidationError};
-use openclaw_http_client::{BodyStream, Client, is_json, read_at_most, unreachable};
+use openclaw_http_client::{BodyStream, Client, is_json, listed_models, read_at_most, unreachable};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
-use serde::Deserialize;
 use std::sync::Arc;
 
 /// How much of a refusal is read, in bytes.
@@ -28,16 +27,6 @@ pub struct OpenAiModel {
     client: Client,
     clock: Arc<dyn Clock>,
     quota: Option<Arc<dyn QuotaSink>>,
-}
-
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ListedModel>,
-}
-
-#[derive(Deserialize)]
-struct ListedModel {
-    id: String,
 }
 
 // === impl OpenAiModel ===
@@ -172,15 +161,6 @@ impl ModelPort for OpenAiModel {
             return Err(self.refused(response).await);
         }
         let body = read_at_most(response, MAX_LIST_BYTES).await;
-        let list: ModelList = serde_json::from_slice(&body).map_err(|error| ModelError::Malformed {
-            message: error.to_string(),
-        })?;
-        // What is no id of ours could not be asked for.
-        Ok(Some(
-            list.data
-                .iter()
-                .filter_map(|model| ModelId::parse(self.endpoint.short_name(&model.id)).ok())
-                .collect(),
-        ))
+        listed_models(&body, |id| self.endpoint.short_name(id)).map(Some)
     }
 }

@@ -3,7 +3,7 @@
 use crate::header;
 use openclaw_ai_fabric::ModelError;
 use openclaw_core::{Secret, Timestamp};
-use openclaw_http_client::{duration, retry_after};
+use openclaw_http_client::{by_status, duration, retry_after, shown};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::Duration;
@@ -25,17 +25,7 @@ pub(crate) fn decode(
     let lower = raw_message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let named = |names: &[&str]| names.contains(&text("code")) || names.contains(&text("type"));
-    let message = || {
-        let message = match key.map(Secret::expose).filter(|key| !key.is_empty()) {
-            Some(key) => raw_message.replace(key, "…"),
-            None => raw_message.to_owned(),
-        };
-        if message.is_empty() {
-            format!("status {status}")
-        } else {
-            ModelError::text(&message)
-        }
-    };
+    let message = || shown(raw_message, status, key);
     let out_of_money = named(&[
         "insufficient_quota",
         "billing_hard_limit_reached",
@@ -54,11 +44,7 @@ pub(crate) fn decode(
             .or_else(|| header::wait_in_text(&lower))
     };
     match status {
-        402 => ModelError::QuotaExhausted { message: message() },
         400 | 404 | 413 | 422 | 429 if out_of_money => ModelError::QuotaExhausted { message: message() },
-        401 | 403 => ModelError::Unauthorized { status },
-        404 => ModelError::UnknownModel,
-        413 => ModelError::ContextTooLong,
         400 | 422 => {
             if named(&["context_length_exceeded"])
                 || says(&[
@@ -79,14 +65,7 @@ pub(crate) fn decode(
                 ModelError::BadRequest { message: message() }
             }
         }
-        429 => ModelError::RateLimited { retry_after: wait() },
-        503 | 529 => ModelError::Overloaded { retry_after: wait() },
-        // A time-out of theirs, a conflict, a request too early: the same call may do better.
-        408 | 409 | 425 | 500.. => ModelError::Server {
-            status,
-            retry_after: wait(),
-        },
-        _ => ModelError::BadRequest { message: message() },
+        _ => by_status(status, wait, message),
     }
 }
 

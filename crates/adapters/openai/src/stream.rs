@@ -42,8 +42,7 @@ impl AnswerFormat for Completions {
 mod tests {
     use super::*;
     use openclaw_core::{StopReason, TokenUsage};
-    use openclaw_http_client::testing::{LONG_ANSWER, at_places, decode, most_held, place_of_difference};
-    use proptest::prelude::*;
+    use openclaw_http_client::testing::decode;
 
     /// Keep-alives, text, two calls that interleave and usage in a chunk of its own, in the documented shapes.
     const RECORDED: &str = concat!(
@@ -57,6 +56,13 @@ mod tests {
         "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":4,\"total_tokens\":9}}\n\n",
         "data: [DONE]\n\n",
     );
+
+    openclaw_http_client::answer_decoder_suite! {
+        decoder: decoder,
+        recorded: RECORDED,
+        payload: "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"слово 🙂\"}}]}\n\n",
+        framed: |body| vec![b"data: ".as_slice(), body, b"\n\n"],
+    }
 
     fn read(chunks: &[&[u8]]) -> Vec<Result<ModelEvent, ModelError>> {
         decode(decoder(), chunks)
@@ -89,32 +95,5 @@ mod tests {
             }),
         ];
         assert_eq!(read(&[RECORDED.as_bytes()]), expected.map(Ok));
-    }
-
-    #[test]
-    fn however_the_stream_is_cut_in_two_the_events_are_the_same() {
-        assert_eq!(place_of_difference(RECORDED.as_bytes(), decoder), None);
-    }
-
-    #[test]
-    fn a_long_answer_is_read_in_the_memory_of_a_short_one() {
-        let payload = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"слово 🙂\"}}]}\n\n";
-        let (short, _) = most_held(decoder(), payload, 1 << 20);
-        let (long, events) = most_held(decoder(), payload, LONG_ANSWER);
-        assert_eq!(long, short, "the most that was held, in bytes");
-        assert!(events >= LONG_ANSWER / payload.len() - 1, "{events} events");
-    }
-
-    proptest! {
-        #[test]
-        fn however_the_bytes_are_cut_the_events_are_the_same(places in prop::collection::vec(0..RECORDED.len(), 0..12)) {
-            let bytes = RECORDED.as_bytes();
-            prop_assert_eq!(read(&at_places(bytes, &places)), read(&[bytes]));
-        }
-
-        #[test]
-        fn no_body_is_too_strange(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(read(&[b"data: ", &body, b"\n\n"]).len() < 1_000);
-        }
     }
 }

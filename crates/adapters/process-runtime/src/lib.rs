@@ -61,9 +61,11 @@
 //! is not found again: confine workers you do not trust with a container or a user of their own, which is also where a
 //! limit on the number of processes belongs. What hooks, budgets and replies do with an answer is the handler's.
 //!
+//! What goes wrong with the processes is logged and counted: [`ProcessRuntime::troubles`].
+//!
 //! Where the handler's work is a turn that asks a model, [`WorkerModel`] puts the child in the model's place.
 //!
-//! Reading order: `runtime`, `worker` (the task), `process` (the child), `frame` (the wire), `answer`, `model`.
+//! Reading order: `runtime`, `worker` (the task), `process` (the child), `frame` (the wire), `answer`, `model`, `troubles`.
 
 #![forbid(unsafe_code)]
 
@@ -81,6 +83,7 @@ mod model;
 mod process;
 mod runtime;
 mod stderr;
+mod troubles;
 mod worker;
 
 pub use answer::{Answer, ChildWorker, WorkerRefusal};
@@ -88,3 +91,4 @@ pub use config::{ProcessConfig, WorkerCommand};
 pub use frame::WorkerRequest;
 pub use model::WorkerModel;
 pub use runtime::ProcessRuntime;
+pub use troubles::{WorkerFailure, WorkerFailures, WorkerTroubles};

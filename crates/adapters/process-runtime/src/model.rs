@@ -150,15 +150,13 @@ fn events(
             }
             Some(Err(refusal)) => {
                 let error = error(&refusal);
-                // Of the codes known by name the fabric keeps no words, and they are meant for the log.
-                if !matches!(error, ModelError::InStream { .. } | ModelError::Refused { .. }) {
-                    tracing::warn!(
-                        correlationId = %correlation_id,
-                        code = %refusal.code,
-                        words = %ModelError::text(&refusal.message),
-                        "a worker says that there is no answer"
-                    );
-                }
+                // They are meant for the log, and the fabric tells none of them.
+                tracing::warn!(
+                    correlationId = %correlation_id,
+                    code = %refusal.code,
+                    words = %ModelError::text(&refusal.message),
+                    "a worker says that there is no answer"
+                );
                 Some((Err(error), None))
             }
             None if stopped => None,

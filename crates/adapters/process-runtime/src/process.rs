@@ -7,7 +7,8 @@ use crate::leash::Leash;
 use crate::lines::{LineError, Lines};
 use crate::memory;
 use crate::meter::Meter;
-use crate::stderr::{self, or_never};
+use crate::stderr::{self, Journal, or_never};
+use crate::troubles::WorkerTroubles;
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use openclaw_concurrency::WorkerId;
@@ -30,6 +31,7 @@ pub(crate) struct Terms {
     pub(crate) config: Arc<ProcessConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) leash: Arc<Leash>,
+    pub(crate) troubles: Arc<WorkerTroubles>,
 }
 
 /// A running child. Dropping it ends its group; the runtime reaps it then.
@@ -45,8 +47,8 @@ pub(crate) struct Process {
     outbox: BytesMut,
     lines: Lines<ChildStdout>,
     written: Meter,
-    /// Dropped with the process: its log is then read to its end.
-    _log: oneshot::Sender<()>,
+    /// Takes the fault the process ends with, if it is one. Dropped with the process: its log is then read to its end.
+    log: Option<oneshot::Sender<String>>,
     ends: Ends,
     timers: Timers,
     /// The most memory it was seen with, in kilobytes.
@@ -125,9 +127,12 @@ impl Process {
         let (log, ended) = oneshot::channel();
         tokio::spawn(stderr::log(
             stderr,
-            terms.worker,
-            config.stderr_bytes_per_second,
-            Arc::clone(&terms.clock),
+            Journal {
+                worker: terms.worker,
+                per_second: config.stderr_bytes_per_second,
+                clock: Arc::clone(&terms.clock),
+                troubles: Arc::clone(&terms.troubles),
+            },
             ended,
         ));
         let mut process = Self {
@@ -139,7 +144,7 @@ impl Process {
             outbox: BytesMut::new(),
             lines: Lines::new(stdout, config.max_line_bytes),
             written: Meter::new(config.stdout_bytes_per_second, terms.clock.monotonic()),
-            _log: log,
+            log: Some(log),
             ends: Ends {
                 signals,
                 pid,
@@ -164,6 +169,15 @@ impl Process {
     /// Notes that it has ended an answer.
     pub(crate) fn answered(&mut self) {
         self.has_answered = true;
+        self.terms.troubles.answered();
+    }
+
+    /// Notes that it ends with a fault; told with its last words once these are read.
+    pub(crate) fn failed(&mut self, fault: &Fault) {
+        if let Some(log) = self.log.take() {
+            // Without a listener the runtime is ending, and nobody is left to be told.
+            log.send(fault.to_string()).ok();
+        }
     }
 
     pub(crate) fn has_answered(&self) -> bool {

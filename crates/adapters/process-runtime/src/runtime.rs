@@ -4,6 +4,7 @@ use crate::answer::ChildWorker;
 use crate::config::ProcessConfig;
 use crate::leash::Leash;
 use crate::process::Terms;
+use crate::troubles::WorkerTroubles;
 use crate::worker::{Birth, Desk, Handler, ProcessHandle, Report, Worker};
 use futures::future::BoxFuture;
 use openclaw_concurrency::{SpawnError, WorkContext, WorkerHandle, WorkerLink, WorkerRuntime};
@@ -25,6 +26,7 @@ pub struct ProcessRuntime<R, T, F> {
     clock: Arc<dyn Clock>,
     handler: Arc<Handler<R, F>>,
     abandoned: Arc<AtomicUsize>,
+    troubles: Arc<WorkerTroubles>,
     answers: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -103,8 +105,14 @@ where
             clock,
             handler: Arc::new(handler),
             abandoned: Arc::default(),
+            troubles: Arc::default(),
             answers: std::marker::PhantomData,
         })
+    }
+
+    /// What goes wrong with its processes.
+    pub fn troubles(&self) -> Arc<WorkerTroubles> {
+        Arc::clone(&self.troubles)
     }
 }
 
@@ -124,6 +132,7 @@ where
             config: Arc::clone(&self.config),
             clock: Arc::clone(&self.clock),
             leash: Arc::clone(&leash),
+            troubles: Arc::clone(&self.troubles),
         };
         let worker = Worker {
             letters: letter_box,

@@ -199,6 +199,7 @@ where
                 WorkerExit::Ended
             }
             Some(End::Fault(fault)) => {
+                self.desk.tell(&fault);
                 self.desk.clear().await;
                 fault.into_exit()
             }
@@ -461,7 +462,22 @@ impl<T: 'static> Desk<T> {
     /// Ends a child that is no longer fit, without harm to a request. The next is started when it is needed.
     async fn replace_child(&mut self, fault: &Fault) {
         tracing::warn!(worker = %self.terms.worker, %fault, "a worker's process is replaced");
+        self.tell(fault);
         self.clear().await;
+    }
+
+    /// Tells what went wrong with the child, if it was the child.
+    fn tell(&mut self, fault: &Fault) {
+        match (fault, &mut self.process) {
+            (Fault::HandlerPanicked(_), _) => {}
+            // One that ends well after its answer has done its work.
+            (fault, Some(process)) if fault.is_plain_exit() && process.has_answered() => {}
+            (fault, Some(process)) => process.failed(fault),
+            (fault, None) => {
+                let (worker, now) = (self.terms.worker, self.terms.clock.now());
+                self.terms.troubles.failed(worker, now, &fault.to_string(), &[]);
+            }
+        }
     }
 
     /// Ends the child at once.

@@ -27,6 +27,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "usage_ledger",
         sql: include_str!("../migrations/0002_usage_ledger.sql"),
     },
+    Migration {
+        version: 3,
+        name: "unanswered",
+        sql: include_str!("../migrations/0003_unanswered.sql"),
+    },
 ];
 
 // === impl Migration ===
@@ -205,5 +210,30 @@ mod tests {
             .expect("ours"),
             1
         );
+    }
+
+    #[test]
+    fn what_was_said_before_its_entry_was_noted_is_read() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        let now = Timestamp::from_millis(7);
+        migrate(&mut connection, &MIGRATIONS[..2], now).expect("the release before");
+        connection
+            .execute_batch(
+                "INSERT INTO tenants (key, bot, platform, user, chat, tier, created_at, last_active_at, suspended, \
+                 workspace_path, generation) VALUES (1, 'main', 'web', 'u', 'c', 'free', 0, 0, 0, '/workspaces/web:u:c', 1);
+                 INSERT INTO history (tenant, seq, generation, message, tokens, at) VALUES (1, 1, 1, \
+                 '{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hello\"}]}', 1, 5);
+                 INSERT INTO reservations (tenant, epoch, account, tokens, input_estimate, begun_at, window_started_at) \
+                 VALUES (1, 1, 'budget', 100, 40, 5, 5);",
+            )
+            .expect("rows of the release before");
+        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 1);
+        let tenant = openclaw_session::TenantKey(1);
+        let told = crate::ops::memory::history(&connection, tenant, 9, 99).expect("a conversation");
+        let read = crate::ops::memory::said(&connection, tenant, 9).expect("a conversation");
+        assert_eq!(told, read);
+        assert_eq!(read[0].message.joined_text(), "hello");
+        assert_eq!((read[0].entry, read[0].unanswered), (None, None));
+        assert!(crate::ops::turn::interrupt(&connection, tenant).expect("a charge"));
     }
 }

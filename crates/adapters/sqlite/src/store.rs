@@ -79,6 +79,10 @@ impl TurnStore for SqliteStore {
             .await?)
     }
 
+    async fn said(&self, tenant: TenantKey, max_messages: usize) -> Result<Vec<HistoryMessage>, StoreError> {
+        Ok(self.read(move |c| memory::said(c, tenant, max_messages)).await?)
+    }
+
     async fn start_over(
         &self,
         tenant: TenantKey,
@@ -104,9 +108,11 @@ impl TurnStore for SqliteStore {
             .await?)
     }
 
-    async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {
+    async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError> {
         let account = account.to_owned();
-        Ok(self.write(move |c| memory::reset_usage(c, &account)).await?)
+        Ok(self
+            .write(move |c| memory::reset_usage(c, &account, over))
+            .await?)
     }
 
     async fn sweep(&self, what: Sweep) -> Result<Swept, StoreError> {

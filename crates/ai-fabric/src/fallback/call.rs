@@ -1,6 +1,7 @@
 //! One call of one model: what it holds while it runs, and its bookkeeping at each of its ends.
 
 use super::router::Shared;
+use super::walk::Then;
 use super::{Attempt, AttemptOutcome};
 use crate::circuit::CircuitPass;
 use crate::error::ModelError;
@@ -168,8 +169,8 @@ impl Call {
         usage
     }
 
-    /// The call failed.
-    pub(super) fn failed(mut self, error: &ModelError) {
+    /// The call failed, and `then` follows.
+    pub(super) fn failed(mut self, error: &ModelError, then: Then) {
         // A provider that refused the call charges nothing; one that fell silent or broke off may have begun to work.
         let charged = self.first_token.is_some()
             || self.reported.is_some()
@@ -189,11 +190,14 @@ impl Call {
             permit.settle(usage.total());
             pass.failed(error);
         }
-        self.publish_failure(error.code(), error.is_retryable(), || error.cause());
+        // It may hold the provider's own words, which may repeat what a person wrote.
+        tracing::trace!(correlationId = %self.correlation_id, model = %self.found.model.id, %error, "a call failed");
+        self.publish_failure(Some(error), then);
         self.record(AttemptOutcome::Failed(error.clone()), usage);
     }
 
-    fn publish_failure(&self, code: &'static str, retryable: bool, reason: impl FnOnce() -> String) {
+    /// Without an error its reader has left.
+    fn publish_failure(&self, error: Option<&ModelError>, then: Then) {
         self.router
             .deps
             .events
@@ -201,9 +205,19 @@ impl Call {
                 request_id: self.correlation_id,
                 model: self.found.model.id.clone(),
                 provider: self.found.provider.id.clone(),
-                code,
-                reason: reason(),
-                retryable,
+                code: error.map_or("CANCELLED", CodedError::code),
+                reason: error.map_or_else(|| "its reader has left".to_owned(), ModelError::cause),
+                retryable: error.is_none_or(ModelError::is_retryable),
+                then: match then {
+                    Then::Retry(_) => "retry",
+                    Then::Fallback => "fallback",
+                    Then::End => "end",
+                },
+                delay_ms: match then {
+                    Then::Retry(delay) => Some(millis(delay)),
+                    Then::Fallback | Then::End => None,
+                },
+                retry_after_ms: error.and_then(CodedError::retry_after).map(millis),
                 after_first_token: self.first_token.is_some(),
                 duration_ms: millis(self.duration()),
             });
@@ -234,11 +248,11 @@ impl Drop for Call {
         let usage = self.spent();
         permit.settle(usage.total());
         drop(pass);
-        self.publish_failure("CANCELLED", true, || "its reader has left".to_owned());
+        self.publish_failure(None, Then::End);
         self.record(AttemptOutcome::Cancelled, usage);
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! The answer of a routed request, as its reader sees it.
 
 use super::call::{Attempts, Call};
-use super::walk::{Begun, Walk, Walked};
+use super::walk::{Begun, Then, Walk, Walked};
 use super::{Attempt, RoutedEvent};
 use crate::error::{ModelError, RouteError, TimeoutPhase};
 use crate::ports::ModelStream;
@@ -131,12 +131,17 @@ impl RoutedStream {
         // The upstream call ends before anything else is tried.
         drop(stream);
         let model = call.found.model.id.clone();
-        call.failed(&error);
+        let then = if self.may_restart {
+            walk.after_interruption(&error)
+        } else {
+            Then::End
+        };
+        call.failed(&error, then);
         if !self.may_restart {
             return Some(RouteError::Interrupted { model, error });
         }
         self.broken.get_or_insert((model, error.code()));
-        walk.after_interruption(error);
+        walk.go_on(&error, then);
         self.phase = Phase::Walking(Box::pin(walk.advance()));
         None
     }

@@ -1,13 +1,13 @@
 //! The walk along a chain, from one model's failure to the next one's first token.
 
-use super::call::{Attempts, Call};
+use super::call::{Attempts, Call, millis};
 use super::router::Shared;
 use super::{Attempt, AttemptOutcome, RoutedRequest};
 use crate::chat::{AnswerForm, ChatRequest};
 use crate::circuit::CircuitPass;
 use crate::error::{AllModelsFailedError, ModelError, RateLimitExceededError, RouteError, TimeoutPhase};
 use crate::estimate::raw_request_tokens;
-use crate::event::{FallbackTriggered, ModelRequested, RateLimitHit};
+use crate::event::{AllModelsFailed, FallbackTriggered, ModelRequested, RateLimitHit};
 use crate::model::Cost;
 use crate::ports::ModelStream;
 use crate::rate_limiter::RateLimitPermit;
@@ -36,10 +36,21 @@ pub(super) struct Walk {
     tries: u32,
     /// Calls made in all.
     calls: u32,
-    /// Why the model at this place is tried again.
-    retrying: Option<ModelError>,
+    /// When the model at this place is tried again, after a failure.
+    retry_at: Option<Monotonic>,
     /// The model that was left for this one and why, until the change is told.
     left: Option<(ModelId, &'static str)>,
+}
+
+/// What follows a failed call. Decided before the failure is told, so that it can be told with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// The same model is asked again after the delay, unless its circuit or the retry budget forbid it.
+    Retry(Duration),
+    /// The next model of the chain is asked.
+    Fallback,
+    /// Nobody else is asked.
+    End,
 }
 
 /// An answer that has begun.
@@ -64,7 +75,7 @@ impl Walk {
             index: 0,
             tries: 0,
             calls: 0,
-            retrying: None,
+            retry_at: None,
             left: None,
         }
     }
@@ -87,11 +98,8 @@ impl Walk {
                     continue;
                 }
             };
-            if !self.wait_before_retry().await {
-                // Waiting would outlive the request. The failure that asks for it is recorded already.
-                let code = self.retrying.take().map_or("", |error| error.code());
-                self.leave(name, code);
-                continue;
+            if let Some(wakes) = self.retry_at {
+                self.router.deps.clock.sleep_until(wakes).await;
             }
             let held = match self.admit(&found).await {
                 Ok(held) => held,
@@ -106,27 +114,45 @@ impl Walk {
             };
             match self.call(found, held).await {
                 Ok(begun) => return (self, Ok(Box::new(begun))),
-                Err(error) => self.after_failure(name, error),
+                Err((error, then)) => self.go_on(&error, then),
             }
         }
     }
 
-    /// An answer broke off after its first token: the next model, or what is left of the last one's retries.
-    pub(super) fn after_interruption(&mut self, error: ModelError) {
-        let Some(name) = self.request.chain.model(self.index).cloned() else {
-            return;
-        };
-        if self.has_next() {
-            self.leave(name, error.code());
+    /// What follows an answer that broke off after its first token: the next model, or what is left of the last one's
+    /// retries.
+    pub(super) fn after_interruption(&self, error: &ModelError) -> Then {
+        if self.has_next() && self.now() < self.request.deadline {
+            Then::Fallback
         } else {
-            self.after_failure(name, error);
+            self.after_failure(error)
         }
     }
 
-    fn after_failure(&mut self, name: ModelId, error: ModelError) {
+    /// What follows a call that failed. A retry whose delay would outlive the request is none.
+    fn after_failure(&self, error: &ModelError) -> Then {
+        let now = self.now();
+        if now >= self.request.deadline {
+            return Then::End;
+        }
         if error.is_retryable() && self.tries <= self.request.chain.max_retries {
-            self.retrying = Some(error);
+            let delay = self.delay(error);
+            if now + delay < self.request.deadline {
+                return Then::Retry(delay);
+            }
+        }
+        if self.has_next() {
+            Then::Fallback
         } else {
+            Then::End
+        }
+    }
+
+    /// Takes the step that was decided.
+    pub(super) fn go_on(&mut self, error: &ModelError, then: Then) {
+        if let Then::Retry(delay) = then {
+            self.retry_at = Some(self.now() + delay);
+        } else if let Some(name) = self.request.chain.model(self.index).cloned() {
             self.leave(name, error.code());
         }
     }
@@ -134,7 +160,7 @@ impl Walk {
     fn leave(&mut self, name: ModelId, code: &'static str) {
         self.index += 1;
         self.tries = 0;
-        self.retrying = None;
+        self.retry_at = None;
         self.left = Some((name, code));
     }
 
@@ -164,22 +190,13 @@ impl Walk {
         self.router.deps.estimator.adjust(&found.model.id, self.raw_input)
     }
 
-    /// Sleeps before a retry. `false` when the sleep would outlive the request.
-    async fn wait_before_retry(&self) -> bool {
-        let Some(error) = &self.retrying else {
-            return true;
-        };
+    /// The delay before the next retry: the chain's own with jitter, or the provider's word where that is longer.
+    fn delay(&self, error: &ModelError) -> Duration {
         let own = self.request.chain.delay_before(self.tries);
         let jittered =
             Duration::try_from_secs_f64(own.as_secs_f64() * (1.0 + JITTER * self.router.deps.random.unit()))
                 .unwrap_or(Duration::MAX);
-        let delay = jittered.max(error.retry_after().unwrap_or_default());
-        let wakes = self.now() + delay;
-        if wakes >= self.request.deadline {
-            return false;
-        }
-        self.router.deps.clock.sleep_until(wakes).await;
-        true
+        jittered.max(error.retry_after().unwrap_or_default())
     }
 
     /// Asks everybody who may refuse a call: the circuit, the provider's limit, the retry budget.
@@ -236,7 +253,7 @@ impl Walk {
         &mut self,
         found: FoundModel,
         held: (RateLimitPermit, CircuitPass),
-    ) -> Result<Begun, ModelError> {
+    ) -> Result<Begun, (ModelError, Then)> {
         let correlation_id = self.request.correlation_id;
         self.tries = self.tries.saturating_add(1);
         self.calls = self.calls.saturating_add(1);
@@ -285,13 +302,13 @@ impl Walk {
                 if let ModelError::RateLimited { retry_after } = &error {
                     self.publish_limit(&RateLimitExceededError {
                         provider: call.found.provider.id.clone(),
-                        retry_after_ms: retry_after
-                            .map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+                        retry_after_ms: retry_after.map_or(0, millis),
                         limit: crate::error::RateLimitKind::Provider,
                     });
                 }
-                call.failed(&error);
-                Err(error)
+                let then = self.after_failure(&error);
+                call.failed(&error, then);
+                Err((error, then))
             }
         }
     }
@@ -342,8 +359,23 @@ impl Walk {
     }
 
     fn exhausted(self: Box<Self>) -> Walked {
-        let attempts = self.attempts.lock().clone();
-        (self, Err(AllModelsFailedError { attempts }.into()))
+        let error = AllModelsFailedError {
+            attempts: self.attempts.lock().clone(),
+        };
+        let request_id = self.request.correlation_id;
+        self.router
+            .deps
+            .events
+            .publish(Some(request_id), || AllModelsFailed {
+                request_id,
+                primary_model: self.request.chain.primary_model.clone(),
+                calls: self.calls,
+                skipped: error.skipped(),
+                code: error.decisive().map_or(error.code(), CodedError::code),
+                reasons: error.reasons(),
+                retry_after_ms: error.retry_after().map(millis),
+            });
+        (self, Err(error.into()))
     }
 }
 

@@ -398,3 +398,48 @@ fn details_tell_since_when_and_for_how_many_turns_tokens_are_set_aside() {
         (0, None, 1)
     );
 }
+
+#[test]
+fn a_budget_started_over_begins_a_window_that_nothing_of_the_old_one_counts_in() {
+    let bank = loaded();
+    let old = bank.budget.reserve(&free("t", 100, 300)).unwrap();
+    let over = bank.budget.window_to_close("t");
+    assert_eq!(over, old.window_started_at());
+    bank.budget.reset("t", over);
+    // No time has passed: the windows differ all the same.
+    let new = bank.budget.reserve(&free("t", 10, 300)).unwrap();
+    assert!(new.window_started_at() > over);
+    let reserved = new.tokens();
+    let settlement = old.settle(5_000);
+    assert_eq!(settlement.window_started_at, over);
+    let usage = bank.budget.usage("t", AccessTier::Free);
+    assert_eq!((usage.used, usage.reserved), (0, reserved));
+    // What began after the time that was named is not over.
+    bank.budget.reset("t", over);
+    drop(new.settle(20));
+    assert_eq!(bank.budget.usage("t", AccessTier::Free).used, 20);
+}
+
+#[test]
+fn a_budget_that_is_known_as_started_over_begins_its_window_with_its_first_use() {
+    let bank = bank(TokenBudgetConfig::default());
+    let over = bank.clock.now() + Duration::from_secs(60);
+    bank.budget.prime(
+        "t",
+        Some(StoredUsage {
+            window_started_at: over,
+            used: 0,
+            settled: 0,
+        }),
+    );
+    assert_eq!(bank.budget.usage("t", AccessTier::Free).resets_at, None);
+    let early = bank.budget.reserve(&free("t", 10, 300)).unwrap();
+    assert!(
+        early.window_started_at() > over,
+        "a clock that was set back makes no window that is over"
+    );
+    drop(early);
+    bank.clock.advance(Duration::from_secs(3_600));
+    let first = bank.budget.reserve(&free("t", 10, 300)).unwrap();
+    assert_eq!(first.window_started_at(), bank.clock.now());
+}

@@ -2,7 +2,7 @@
 
 use crate::support::{Ending, Turn, World, answer, at, correlation_id, model, server_error, text};
 use futures::{FutureExt, StreamExt};
-use openclaw_ai_fabric::event::FallbackTriggered;
+use openclaw_ai_fabric::event::{AllModelsFailed, FallbackTriggered, ModelFailed};
 use openclaw_ai_fabric::{
     AnswerForm, AttemptOutcome, ChatRequest, CircuitConfig, FallbackChain, ModelError, ProviderRateLimit,
     RouteError, RoutedEvent, RoutedRequest, RoutedStream, RouterConfig, TimeoutPhase,
@@ -221,6 +221,65 @@ fn a_switch_names_the_chains_head_the_model_left_and_the_model_taken() {
             ("a", "missing", "b", "MODEL_UNKNOWN"),
             ("a", "b", "a", "MODEL_CONTENT_REFUSED")
         ]
+    );
+}
+
+#[test]
+fn every_failure_says_what_follows_it_and_the_end_of_a_chain_says_what_stood_against_each() {
+    let world = World::new();
+    let failures = world.bus.subscribe::<ModelFailed>(10);
+    let ends = world.bus.subscribe::<AllModelsFailed>(10);
+    let busy = |seconds| {
+        Turn::Refuse(ModelError::RateLimited {
+            retry_after: Some(Duration::from_secs(seconds)),
+        })
+    };
+    // The second wait would outlive the request, so it is none.
+    world.port.script([
+        busy(5),
+        busy(3_600),
+        Turn::Refuse(ModelError::BadRequest {
+            message: "what a person wrote".to_owned(),
+        }),
+    ]);
+    run(&world, world.router.route(request(&["b", "missing"])));
+    let told: Vec<_> = std::iter::from_fn(|| failures.try_next())
+        .map(|envelope| envelope.payload::<ModelFailed>().unwrap().clone())
+        .map(|failed| (failed.code, failed.then, failed.retry_after_ms, failed.delay_ms))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("MODEL_RATE_LIMITED", "retry", Some(5_000), Some(5_000)),
+            ("MODEL_RATE_LIMITED", "fallback", Some(3_600_000), None),
+            ("MODEL_BAD_REQUEST", "fallback", None, None),
+        ]
+    );
+    let end = ends.try_next().unwrap();
+    let end = end.payload::<AllModelsFailed>().unwrap();
+    assert_eq!((end.calls, end.skipped, end.code), (3, 1, "MODEL_UNKNOWN"));
+    assert_eq!(
+        end.reasons,
+        "a: rate limited; b: bad request; missing: unknown model"
+    );
+    assert!(ends.try_next().is_none());
+}
+
+#[test]
+fn the_failure_that_ends_an_answer_nobody_can_replace_says_that_nothing_follows() {
+    let world = World::new();
+    let failures = world.bus.subscribe::<ModelFailed>(10);
+    world.port.script([Turn::Say(vec![text("half")], Ending::End)]);
+    let request = RoutedRequest {
+        may_restart: false,
+        ..request(&["b"])
+    };
+    run(&world, world.router.route(request));
+    let failed = failures.try_next().unwrap();
+    let failed = failed.payload::<ModelFailed>().unwrap();
+    assert_eq!(
+        (failed.code, failed.then, failed.after_first_token),
+        ("MODEL_CUT", "end", true)
     );
 }
 

@@ -56,6 +56,7 @@ pub fn entry_from(user: &str, key: &str, now: Timestamp) -> NewEntry {
         correlation_id: CorrelationId::new(now, &SeededRandom::new(key.len() as u64)),
         tier_if_new: AccessTier::Free,
         received_at: now,
+        repeats_after: None,
     }
 }
 
@@ -91,6 +92,7 @@ pub async fn begin_with(
                 input_estimate,
                 // All turns of a test are of one window.
                 window_started_at: t(0),
+                shared: None,
             }),
             max_attempts: 3,
         })
@@ -148,6 +150,7 @@ pub async fn close_as(
             entry,
             now,
             outcome,
+            history: Vec::new(),
             outbox,
         })
         .await
@@ -160,6 +163,7 @@ pub fn said(text: &str, tokens: u64) -> NewHistoryMessage {
         message: ChatMessage::text(Role::Assistant, text),
         tokens,
         model: Some("model-1".parse().unwrap()),
+        unanswered: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Accepting, ending, listing.
 
 use super::{StoreUnderTest, accept_one, begin, close_as, entry_from, message_from, part, t, tenant_of};
-use crate::ports::{Accepted, NewEntry, Outcome, StoreDepths};
+use crate::ports::{Accepted, NewEntry, Outcome, StoreDepths, Sweep};
 use openclaw_core::{AccessTier, Attachment, Platform};
 
 /// Redelivery changes nothing, and says what was there.
@@ -182,6 +182,43 @@ pub async fn a_closed_entry_is_still_recognised_and_its_text_is_gone<U: StoreUnd
         matches!(other[..], [Accepted::Duplicate { same: false, .. }]),
         "{other:?}"
     );
+}
+
+/// Then its author may mean another with it.
+pub async fn a_key_stands_for_its_message_only_so_long<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let first = accept_one(store, "1", "k", t(10)).await;
+    close_as(store, first.id, Outcome::Answered, t(11), Vec::new()).await;
+    let again = |after| NewEntry {
+        repeats_after: Some(t(after)),
+        ..entry_from("1", "k", t(20))
+    };
+    let accept = async |entry| store.accept(vec![entry]).await.unwrap().remove(0);
+    let Accepted::Duplicate { entry, same, .. } = accept(again(9)).await else {
+        panic!("not known");
+    };
+    assert_eq!((entry, same), (first.id, true));
+    let Accepted::New(second) = accept(again(10)).await else {
+        panic!("still known");
+    };
+    assert!(second.id > first.id);
+    let Accepted::Duplicate { entry, .. } = accept(again(10)).await else {
+        panic!("the second is not known");
+    };
+    assert_eq!(entry, second.id);
+    // The first is swept without its successor's key.
+    let sweep = Sweep {
+        now: t(30),
+        closed_before: t(30),
+        history_before: t(0),
+        limit: 9,
+    };
+    assert_eq!(store.sweep(sweep).await.unwrap().entries, 1);
+    let Accepted::Duplicate { entry, .. } = accept(again(10)).await else {
+        panic!("the second is not known after the sweep");
+    };
+    assert_eq!(entry, second.id);
 }
 
 /// Entries whose turn runs are open too.

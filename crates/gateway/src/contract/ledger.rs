@@ -1,10 +1,11 @@
 //! The ledger: what calls have cost, written with turns and usage, added up, kept through a crash, forgotten in time.
 
-use super::fixture::{DAY, accept_one, answer, begin, t};
+use super::fixture::{DAY, accept_one, answer, begin, begin_with, t};
 use super::{Store, StoreUnderTest};
 use crate::ledger::{FORGOTTEN_PAYER, LEDGER_DAYS, Spent, SpentBy, SpentQuery, SpentSums, day_of};
-use crate::ports::{CommitTurn, Sweep, UsageDelta};
+use crate::ports::{AccountUsage, CommitTurn, Sweep, UsageDelta};
 use openclaw_core::AccessTier;
+use std::time::Duration;
 
 fn spent(day: i64, payer: &str, model: &str, tokens: u64) -> Spent {
     Spent {
@@ -138,19 +139,43 @@ pub async fn old_days_of_the_ledger_are_swept<U: StoreUnderTest>() {
     assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("a", 1, 1)]);
 }
 
-/// A reset is a window that has not begun.
-pub async fn a_budget_that_is_reset_is_not_known<U: StoreUnderTest>() {
+/// What ends or crashes later counts in the window it was taken from, and that is over.
+pub async fn a_budget_started_over_takes_nothing_more_of_what_is_over<U: StoreUnderTest>() {
     let under_test = U::fresh().await;
     let store = under_test.store();
-    store.reset_usage("account").await.unwrap();
-    let delta = UsageDelta {
-        account: "account".into(),
-        window_started_at: t(5),
-        tokens: 7,
+    let delta = |window, tokens| UsageDelta {
+        account: "budget".into(),
+        window_started_at: t(window),
+        tokens,
         settled: 1,
     };
-    store.add_usage(vec![delta], Vec::new()).await.unwrap();
-    store.reset_usage("account").await.unwrap();
+    // One turn runs, of a window nothing of which is stored yet; another one's usage is.
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    begin_with(store, entry.id, t(1), Some(40)).await.unwrap();
+    let other = accept_one(store, "2", "b", t(0)).await;
+    let ends = begin_with(store, other.id, t(1), Some(40)).await.unwrap();
+    store.reset_usage("budget", t(2)).await.unwrap();
+    let nothing = Some(AccountUsage {
+        account: "budget".into(),
+        window_started_at: t(2) + Duration::from_millis(1),
+        used: 0,
+        settled: 0,
+    });
+    assert_eq!(store.usage("budget").await.unwrap(), nothing);
+    let end = CommitTurn {
+        usage: vec![delta(0, 50)],
+        ..answer(other.id, ends.fence, t(3))
+    };
+    store.commit_turn(end).await.unwrap();
+    store.add_usage(vec![delta(2, 7)], Vec::new()).await.unwrap();
     let under_test = under_test.crash().await;
-    assert_eq!(under_test.store().usage("account").await.unwrap(), None);
+    let store = under_test.store();
+    assert_eq!(store.recovery().settled_reservations, 1);
+    assert_eq!(store.usage("budget").await.unwrap(), nothing);
+    store.add_usage(vec![delta(9, 5)], Vec::new()).await.unwrap();
+    let used = store.usage("budget").await.unwrap().unwrap();
+    assert_eq!((used.window_started_at, used.used), (t(9), 5));
+    // A window that has begun meanwhile is not over.
+    store.reset_usage("budget", t(8)).await.unwrap();
+    assert_eq!(store.usage("budget").await.unwrap().unwrap().used, 5);
 }

@@ -1,7 +1,10 @@
 //! What was said and what was used.
 
 use super::{DAY, Store, StoreUnderTest, accept_one, answer, begin, commit, said, t};
-use crate::ports::{AccountUsage, CommitTurn, StoreError, Sweep, UsageDelta};
+use crate::ports::{
+    AccountUsage, CloseEntry, CommitTurn, HISTORY_KEPT, NewHistoryMessage, Outcome, StoreError, Sweep,
+    UsageDelta,
+};
 use openclaw_session::TenantKey;
 
 async fn texts(store: &dyn Store, tenant: TenantKey, max_messages: usize, max_tokens: u64) -> Vec<String> {
@@ -152,6 +155,92 @@ pub async fn sums_of_usage_saturate<U: StoreUnderTest>() {
         .unwrap();
     let used = account(store).await.unwrap().used;
     assert!(used >= i64::MAX.unsigned_abs(), "{used}");
+}
+
+/// A model is told nothing of it.
+pub async fn what_has_no_answer_is_there_to_be_read_only<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let key = say(store, "1", 1, "answered", 10).await;
+    let refused = accept_one(store, "1", "b", t(2)).await;
+    let without = |text| NewHistoryMessage {
+        unanswered: Some(Outcome::Refused),
+        model: None,
+        ..said(text, 0)
+    };
+    let close = CloseEntry {
+        entry: refused.id,
+        now: t(3),
+        outcome: Outcome::Refused,
+        history: vec![without("asked"), without("words")],
+        outbox: Vec::new(),
+    };
+    store.close(close.clone()).await.unwrap().unwrap();
+    assert_eq!(store.close(close).await.unwrap(), None, "once");
+    say(store, "1", 4, "later", 10).await;
+    let under_test = under_test.crash().await;
+    let store = under_test.store();
+    assert_eq!(texts(store, key, 99, 99).await, ["answered", "later"]);
+    assert_eq!(
+        texts(store, key, 2, 99).await,
+        ["answered", "later"],
+        "they take no place"
+    );
+    let read = store.said(key, 3).await.unwrap();
+    let read: Vec<_> = read
+        .iter()
+        .map(|said| (said.message.joined_text(), said.unanswered, said.at))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("asked".to_owned(), Some(Outcome::Refused), t(3)),
+            ("words".to_owned(), Some(Outcome::Refused), t(3)),
+            ("later".to_owned(), None, t(4)),
+        ]
+    );
+    let said = store.said(key, 99).await.unwrap();
+    assert_eq!(said[1].entry, Some(refused.id));
+    assert!(said.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+}
+
+/// After the conversation was started over there is no session, and what is refused now is not of the old one.
+pub async fn what_is_said_outside_a_turn_belongs_to_the_session_to_come<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let key = say(store, "1", 1, "old", 10).await;
+    store.start_over(key, t(2)).await.unwrap();
+    let refused = accept_one(store, "1", "b", t(3)).await;
+    let close = CloseEntry {
+        entry: refused.id,
+        now: t(3),
+        outcome: Outcome::Refused,
+        history: vec![said("asked", 0)],
+        outbox: Vec::new(),
+    };
+    store.close(close).await.unwrap().unwrap();
+    say(store, "1", 4, "new", 10).await;
+    assert_eq!(texts(store, key, 99, 99).await, ["asked", "new"]);
+}
+
+/// The others can be read by nobody.
+pub async fn a_conversation_keeps_its_newest_messages<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    let grant = begin(store, entry.id, t(1)).await;
+    let many = CommitTurn {
+        history: (0..HISTORY_KEPT)
+            .map(|number| said(&number.to_string(), 1))
+            .collect(),
+        ..answer(entry.id, grant.fence, t(1))
+    };
+    store.commit_turn(many).await.unwrap();
+    say(store, "1", 2, "last", 1).await;
+    let kept = store.said(entry.key, usize::MAX).await.unwrap();
+    assert_eq!(kept.len(), HISTORY_KEPT);
+    assert_eq!(kept[0].message.joined_text(), "1");
+    assert_eq!(kept[HISTORY_KEPT - 1].message.joined_text(), "last");
 }
 
 /// Retention, a batch at a time.

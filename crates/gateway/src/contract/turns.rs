@@ -5,8 +5,8 @@ use super::{
     said, t, tenant_of,
 };
 use crate::ports::{
-    AccountUsage, BeginError, CommitTurn, EntryId, Fence, Outcome, Recovery, ShownPart, StoreError, Sweep,
-    UsageDelta,
+    AccountUsage, BeginError, BeginTurn, CommitTurn, EntryId, Fence, Outcome, Recovery, ReservationRecord,
+    ShownPart, StoreError, Sweep, UsageDelta,
 };
 use openclaw_session::{SessionState, suspend_tenant};
 use std::time::Duration;
@@ -254,6 +254,34 @@ pub async fn a_crash_is_charged_to_the_window_of_its_reservation<U: StoreUnderTe
     store.add_usage(vec![newer], Vec::new()).await.unwrap();
     let under_test = under_test.crash().await;
     assert_eq!(used(under_test.store()).await, Some(5));
+}
+
+/// What all free tenants share is charged with the tenant's own.
+pub async fn a_crash_is_charged_to_the_shared_budget_too<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    let begin = BeginTurn {
+        entry: entry.id,
+        now: t(1),
+        session_ttl: TTL,
+        reservation: Some(ReservationRecord {
+            account: "budget".into(),
+            tokens: 1_000,
+            input_estimate: 40,
+            window_started_at: t(0),
+            shared: Some(("shared".into(), t(-9))),
+        }),
+        max_attempts: 3,
+    };
+    store.begin_turn(begin).await.unwrap();
+    let under_test = under_test.crash().await;
+    let shared = under_test.store().usage("shared").await.unwrap().unwrap();
+    assert_eq!(
+        (shared.window_started_at, shared.used, shared.settled),
+        (t(-9), 40, 1)
+    );
+    assert_eq!(used(under_test.store()).await, Some(40));
 }
 
 /// A turn of the process before cannot write in this one.

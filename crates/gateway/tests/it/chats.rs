@@ -22,6 +22,7 @@ async fn opened(world: &World) -> (Chats, TenantId) {
 
 fn draft(text: &str) -> Draft {
     Draft {
+        correlation_id: None,
         text: text.to_owned(),
         idempotency_key: None,
         language: None,

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-struct Faulty {
-    world: World,
-    store: Arc<FaultyStore>,
+pub(crate) struct Faulty {
+    pub(crate) world: World,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) clock: Arc<ManualClock>,
     time: JoinHandle<()>,
 }
 
@@ -26,25 +27,31 @@ impl Drop for Faulty {
 }
 
 /// A world whose time passes as fast as everything in it is done.
-async fn faulty(change: impl FnOnce(&mut GatewayConfig)) -> Faulty {
+pub(crate) async fn faulty(change: impl FnOnce(&mut GatewayConfig)) -> Faulty {
     let clock = ManualClock::new();
     let memory = Arc::new(MemoryStore::new());
     let store = FaultyStore::new(Arc::clone(&memory));
     let turns = Arc::clone(&store) as Arc<dyn TurnStore>;
     let world = World::on(memory, turns, Arc::clone(&clock) as Arc<dyn Clock>, change).await;
+    let running = Arc::clone(&clock);
     let time = tokio::spawn(async move {
         loop {
             for _ in 0..40 {
                 tokio::task::yield_now().await;
             }
-            clock.advance(Duration::from_millis(50));
+            running.advance(Duration::from_millis(50));
         }
     });
-    Faulty { world, store, time }
+    Faulty {
+        world,
+        store,
+        clock,
+        time,
+    }
 }
 
 /// Waits, in turns of all tasks, until it is so.
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !so().await {
             tokio::task::yield_now().await;
@@ -220,7 +227,7 @@ async fn usage_that_could_not_be_stored_does_not_come_back_after_a_budget_was_st
     flushing.await.unwrap_err();
     resetting.await.unwrap();
     faulty.world.gateway.flush_usage().await.unwrap();
-    assert_eq!(stored_usage(&faulty).await, None);
+    assert_eq!(stored_usage(&faulty).await, Some(0));
 }
 
 #[tokio::test]
@@ -347,4 +354,29 @@ async fn a_model_that_panics_takes_its_worker_and_nothing_else() {
     faulty.world.messenger.shows("2", &["echo: and I"]).await;
     faulty.world.messenger.shows("1", &[words, "echo: go on"]).await;
     assert!(faulty.world.gateway.pool().metrics().total_errors >= 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_ends_after_its_budget_was_started_over_counts_nowhere() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    *world.model.gap.lock() = Duration::from_secs(2);
+    world.say("1", "one two three").await;
+    until("it runs", async || world.model.asked.lock().len() == 1).await;
+    let tenant = world.message("1", "").tenant_id();
+    let account = world.gateway.account_of(&tenant);
+    world.gateway.reset_budget(&account).await.unwrap();
+    until("it has ended", async || world.gateway.open_entries() == 0).await;
+    let in_memory = world.gateway.usage(&tenant, AccessTier::Free).await.unwrap();
+    assert_eq!((in_memory.used, in_memory.reserved), (0, 0));
+    let stored = faulty.store.usage(&account).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.used, stored.settled),
+        (0, 0),
+        "a restart would believe it"
+    );
+    world.say("1", "after it").await;
+    until("it is answered", async || world.gateway.open_entries() == 0).await;
+    let stored = faulty.store.usage(&account).await.unwrap().unwrap();
+    assert_eq!((stored.used, stored.settled), (15, 1));
 }

@@ -13,16 +13,22 @@ use openclaw_session::{TenantKey, TenantSession};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Passes everything on, except the calls that are to be refused.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     store: Arc<MemoryStore>,
     refusals: Mutex<HashMap<&'static str, u32>>,
+    /// Calls that take so many turns of all tasks, by method.
+    slow: Mutex<HashMap<&'static str, u32>>,
+    /// Methods that are held up, and whether a call waits there.
+    stopped: tokio::sync::watch::Sender<HashMap<&'static str, bool>>,
     /// Whether usage is held up on its way to the store, and how many calls wait there.
     held: tokio::sync::watch::Sender<bool>,
     waiting: AtomicUsize,
+    /// Whether some calls hear later than others that their messages were accepted.
+    scattered: AtomicBool,
     /// Tokens of usage that came without a turn and are stored.
     stored: AtomicU64,
 }
@@ -32,8 +38,11 @@ impl FaultyStore {
         Arc::new(Self {
             store,
             refusals: Mutex::default(),
+            slow: Mutex::default(),
+            stopped: tokio::sync::watch::Sender::default(),
             held: tokio::sync::watch::Sender::new(false),
             waiting: AtomicUsize::new(0),
+            scattered: AtomicBool::new(false),
             stored: AtomicU64::new(0),
         })
     }
@@ -43,9 +52,55 @@ impl FaultyStore {
         self.refusals.lock().insert(method, times);
     }
 
+    /// From now on calls of `method` take so many turns of all tasks.
+    pub(crate) fn slow(&self, method: &'static str, turns: u32) {
+        self.slow.lock().insert(method, turns);
+    }
+
+    /// Holds calls of `method` up before the store takes them.
+    pub(crate) fn hold(&self, method: &'static str) {
+        self.stopped.send_modify(|stopped| {
+            stopped.insert(method, false);
+        });
+    }
+
+    /// Whether a call of `method` is held up.
+    pub(crate) fn is_held(&self, method: &'static str) -> bool {
+        self.stopped.borrow().get(method) == Some(&true)
+    }
+
+    /// Lets calls of `method` go on.
+    pub(crate) fn let_go(&self, method: &'static str) {
+        self.stopped.send_modify(|stopped| {
+            stopped.remove(method);
+        });
+    }
+
+    async fn delay(&self, method: &'static str) {
+        let turns = self.slow.lock().get(method).copied().unwrap_or(0);
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        if self.stopped.borrow().contains_key(method) {
+            self.stopped.send_modify(|stopped| {
+                stopped.insert(method, true);
+            });
+        }
+        let mut stopped = self.stopped.subscribe();
+        stopped
+            .wait_for(|stopped| !stopped.contains_key(method))
+            .await
+            .ok();
+    }
+
     /// Holds usage up before the store takes it, or lets it go on.
     pub(crate) fn hold_usage(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// From now on calls hear in another order that their messages were accepted than they were accepted in.
+    pub(crate) fn scatter(&self) {
+        self.scattered.store(true, Ordering::SeqCst);
     }
 
     /// How many calls with usage have been held up.
@@ -79,8 +134,17 @@ impl FaultyStore {
 #[async_trait]
 impl TurnStore for FaultyStore {
     async fn accept(&self, entries: Vec<NewEntry>) -> Result<Vec<Accepted>, StoreError> {
+        self.delay("accept").await;
         self.ask("accept")?;
-        self.store.accept(entries).await
+        let accepted = self.store.accept(entries).await?;
+        if self.scattered.load(Ordering::SeqCst)
+            && let Some(Accepted::New(entry)) = accepted.first()
+        {
+            for _ in 0..entry.id.0.unsigned_abs() * 7_919 % 29 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(accepted)
     }
 
     async fn close(&self, close: CloseEntry) -> Result<Option<Vec<OutboxPart>>, StoreError> {
@@ -139,11 +203,16 @@ impl TurnStore for FaultyStore {
         self.store.history(tenant, max_messages, max_tokens).await
     }
 
+    async fn said(&self, tenant: TenantKey, max_messages: usize) -> Result<Vec<HistoryMessage>, StoreError> {
+        self.store.said(tenant, max_messages).await
+    }
+
     async fn start_over(
         &self,
         tenant: TenantKey,
         now: Timestamp,
     ) -> Result<Option<TenantSession>, StoreError> {
+        self.delay("start_over").await;
         self.ask("start_over")?;
         self.store.start_over(tenant, now).await
     }
@@ -164,8 +233,8 @@ impl TurnStore for FaultyStore {
         Ok(())
     }
 
-    async fn reset_usage(&self, account: &str) -> Result<(), StoreError> {
-        self.store.reset_usage(account).await
+    async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError> {
+        self.store.reset_usage(account, over).await
     }
 
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError> {

@@ -5,7 +5,11 @@
 mod chats;
 mod faults;
 mod faulty_store;
+mod history;
 mod hooks;
+mod order;
 mod path;
+mod promises;
+mod queue;
 mod remembered;
 mod world;

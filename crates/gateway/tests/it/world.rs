@@ -59,6 +59,8 @@ pub(crate) struct Model {
     /// The pause before each word.
     pub(crate) gap: Mutex<Duration>,
     pub(crate) asked: Mutex<Vec<ChatRequest>>,
+    /// What it says every request has cost, beside the five tokens of its answer.
+    input_tokens: Mutex<u64>,
 }
 
 impl std::fmt::Debug for Model {
@@ -68,6 +70,10 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
+    pub(crate) fn costs(&self, input_tokens: u64) {
+        *self.input_tokens.lock() = input_tokens;
+    }
+
     pub(crate) fn says(
         &self,
         saying: impl Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync + 'static,
@@ -91,7 +97,7 @@ impl ModelPort for Model {
             .map(|word| Ok(ModelEvent::TextDelta(word.to_owned())))
             .collect();
         events.push(Ok(ModelEvent::Usage(TokenUsage {
-            input_tokens: 10,
+            input_tokens: *self.input_tokens.lock(),
             output_tokens: 5,
             estimated: false,
         })));
@@ -244,6 +250,7 @@ impl World {
             gap: Mutex::default(),
             saying: Mutex::new(Box::new(echo)),
             asked: Mutex::default(),
+            input_tokens: Mutex::new(10),
         });
         let id = ProviderId::parse("test").unwrap();
         let provider = ModelProvider {

@@ -178,7 +178,12 @@ async fn explained(app: &App, name: &str) -> Result<Value, Problem> {
     answer["usualTurn"] = usual.into();
     answer["leastTurn"] = least.into();
     answer["refused"] = (refused || pool_refuses).into();
-    answer["refusedBecause"] = if refused {
+    // A limit below what any turn needs never has room, however long one waits.
+    let never_fits = details.usage.limit.is_some_and(|limit| limit < least);
+    answer["neverFits"] = never_fits.into();
+    answer["refusedBecause"] = if never_fits {
+        "TokenBudgetExceededError: the tier's whole limit is less than that".into()
+    } else if refused {
         "TokenBudgetExceededError: the tenant's own budget".into()
     } else if pool_refuses {
         "TokenBudgetExceededError: ai-fabric.budgets.freeTotal, which all free accounts share".into()

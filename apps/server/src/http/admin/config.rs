@@ -3,7 +3,7 @@
 use super::super::{App, is_admin};
 use super::unauthorized;
 use crate::problem::Problem;
-use crate::reload::is_invalid;
+use crate::reload::{is_invalid, why};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -27,11 +27,9 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> R
             answer["schema"] = 1.into();
             Json(answer).into_response()
         }
-        Ok(Err(error)) if is_invalid(&error) => {
-            Problem::new("CONFIG_INVALID", format!("{error:#}")).into_response()
-        }
+        Ok(Err(error)) if is_invalid(&error) => Problem::new("CONFIG_INVALID", why(&error)).into_response(),
         Ok(Err(error)) => {
-            Problem::new("CONFIG_INVALID", format!("nothing was changed: {error:#}")).into_response()
+            Problem::new("CONFIG_INVALID", format!("nothing was changed: {}", why(&error))).into_response()
         }
         Err(_) => Problem::new("INTERNAL", "the configuration was not read again").into_response(),
     }

@@ -5,6 +5,7 @@ use super::super::{App, correlation_id, is_admin};
 use super::budgets::{self, Target};
 use super::status::{millis, state};
 use super::{query, unauthorized};
+use crate::model_states::{AskedBy, CallFailure};
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -209,7 +210,6 @@ pub(crate) async fn test(State(app): State<Arc<App>>, request: Request) -> Respo
         let problem = Problem::new("NOT_FOUND", format!("no provider serves a model named {model}"));
         return problem.with_correlation_id(id).into_response();
     };
-    tracing::info!(correlation_id = %id, provider = %found.provider.id, model = %found.model.id, "a model is tested at an operator's word");
     Json(tested(&app, &found, id).await).into_response()
 }
 
@@ -228,12 +228,15 @@ async fn tested(app: &App, found: &FoundModel, id: CorrelationId) -> Value {
     let outcome = asked.unwrap_or(Err(ModelError::Timeout {
         phase: TimeoutPhase::Whole,
     }));
+    let duration = millis(app.clock.monotonic().saturating_since(began));
+    keep(app, found, id, outcome.as_ref().err(), duration);
     let mut answer = json!({
         "schema": 1,
+        "correlationId": id.to_string(),
         "provider": found.provider.id,
         "model": found.model.id,
         "ok": outcome.is_ok(),
-        "durationMs": millis(app.clock.monotonic().saturating_since(began)),
+        "durationMs": duration,
         "firstTokenMs": seen.first_token.map(millis),
     });
     match outcome {
@@ -254,6 +257,37 @@ async fn tested(app: &App, found: &FoundModel, id: CorrelationId) -> Value {
         }
     }
     answer
+}
+
+/// A test is told to the log and the status as a turn's call is: what an operator has just seen must be found again.
+fn keep(app: &App, found: &FoundModel, id: CorrelationId, error: Option<&ModelError>, duration: u64) {
+    let (provider, model) = (&found.provider.id, &found.model.id);
+    let failure = error.map(|error| CallFailure {
+        code: error.code(),
+        reason: error.cause(),
+    });
+    match &failure {
+        None => tracing::info!(
+            correlationId = %id,
+            %provider,
+            %model,
+            durationMs = duration,
+            "a model was tested at an operator's word and answers"
+        ),
+        Some(failure) => tracing::warn!(
+            correlationId = %id,
+            %provider,
+            %model,
+            code = failure.code,
+            reason = %failure.reason,
+            durationMs = duration,
+            "a model was tested at an operator's word and does not answer"
+        ),
+    }
+    let now = app.clock.now();
+    app.facts
+        .model_states
+        .note(provider, model, AskedBy::Test, now, failure);
 }
 
 /// Past circuit and retries, so that what is seen is the provider; within its limits, so that the test breaks none.

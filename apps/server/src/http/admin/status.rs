@@ -1,13 +1,15 @@
 //! `GET /admin/api/v1/status`: what an operator asks first, in one answer.
 
-use super::super::{App, health, is_admin};
+use super::super::{App, is_admin, readiness};
 use super::unauthorized;
+use crate::model_states::{LastCall, ModelStates};
 use crate::wire::{Fabric, Intake, Telegram};
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use openclaw_ai_fabric::{CircuitState, CircuitView};
+use openclaw_process_runtime::{WorkerFailures, WorkerTroubles};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +21,16 @@ pub(crate) struct Facts {
     pub(crate) storage: &'static str,
     /// Models, their limits and circuits.
     pub(crate) fabric: Arc<Fabric>,
+    /// What each model did when it was last asked.
+    pub(crate) model_states: Arc<ModelStates>,
     /// The bot, where there is one.
     pub(crate) telegram: Option<Telegram>,
     /// Whether the chat page is served.
     pub(crate) web: bool,
     /// The program of the workers and its arguments, where they are processes.
     pub(crate) worker_command: Option<Vec<String>>,
+    /// What goes wrong with them.
+    pub(crate) worker_troubles: Option<Arc<WorkerTroubles>>,
 }
 
 // === impl Facts ===
@@ -47,7 +53,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     let depths = app.store.depths().await.ok();
     let outbox = app.gateway.outbox();
     let pool = app.gateway.pool();
-    let reasons = health::not_ready(&app);
+    let reasons = readiness::not_ready(&app);
+    let failures = app.facts.worker_troubles.as_ref().map(|troubles| troubles.now());
     Json(json!({
         "schema": 1,
         "version": env!("CARGO_PKG_VERSION"),
@@ -65,6 +72,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
             "runtime": app.facts.runtime(),
             "command": app.facts.worker_command,
             "abandoned": pool.totals().abandoned,
+            "failures": failures.as_ref().map(failed),
         },
         "refusals": pool.refusals_total(),
         "inbox": {
@@ -79,14 +87,43 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
             "retried": outbox.retried,
             "ambiguous": outbox.ambiguous,
         },
-        "models": models(&app),
+        "models": models(&app, failures.as_ref()),
         "platforms": platforms(&app),
     }))
     .into_response()
 }
 
-/// Every model, with its circuit where it was called before.
-fn models(app: &App) -> Value {
+/// How many processes of workers have failed, and the last of them.
+fn failed(failures: &WorkerFailures) -> Value {
+    json!({
+        "total": failures.total,
+        "inARow": failures.in_a_row,
+        "since": failures.since.map(|since| since.to_string()),
+        "last": failures.last.as_ref().map(|last| json!({
+            "at": last.at.to_string(),
+            "worker": last.worker.get(),
+            "reason": last.reason,
+            "lastLine": last.last_line,
+        })),
+    })
+}
+
+/// How a model that workers stand for went last: they may end before they are asked anything.
+fn by_workers(failures: &WorkerFailures) -> Option<Value> {
+    let (since, last) = (failures.since?, failures.last.as_ref()?);
+    Some(json!({
+        "ok": false,
+        "at": last.at.to_string(),
+        "since": since.to_string(),
+        "by": "worker",
+        "code": "WORKER_FAILED",
+        "reason": format!("its workers fail, {}", last.reason),
+    }))
+}
+
+/// Every model, with its circuit where it was called before. `workers` are the failures of those that stand for all of
+/// them.
+fn models(app: &App, workers: Option<&WorkerFailures>) -> Value {
     let circuits = app.facts.fabric.circuits.snapshot();
     let is_demo = app.facts.fabric.choice().is_demo;
     let providers = app.registry.all_providers();
@@ -95,12 +132,14 @@ fn models(app: &App) -> Value {
             let circuit = circuits
                 .iter()
                 .find(|one| one.provider == provider.id && one.model == model.id);
+            let last = app.facts.model_states.last(&provider.id, &model.id);
             json!({
                 "provider": provider.id,
                 "model": model.id,
                 "demo": is_demo,
                 "state": circuit.map_or("closed", state),
-                "asked": circuit.is_some(),
+                "asked": circuit.is_some() || last.is_some(),
+                "last": workers.and_then(by_workers).or_else(|| last.as_ref().map(LastCall::to_json)),
                 "failures": circuit.map_or(0, |one| one.failures),
                 "firstTokenMs": circuit.and_then(|one| one.first_token).map(millis),
             })
@@ -129,6 +168,8 @@ fn platforms(app: &App) -> Value {
             // Known once Telegram has answered for the token.
             "username": telegram.and_then(|telegram| telegram.adapter.identity()).map(|bot| bot.username),
             "trouble": telegram.and_then(|telegram| telegram.trouble.now()),
+            "task": telegram.map(|telegram| telegram.watch.now().phase.as_str()),
+            "taskDeaths": telegram.map(|telegram| telegram.watch.now().deaths),
         },
         "web": { "on": app.facts.web },
         "api": { "on": true, "keys": app.keys.count(app.clock.now()) },

@@ -3,7 +3,7 @@
 use crate::support::*;
 use openclaw_concurrency::{ConcurrencyConfig, MemoryInUse, RequestError, WorkerState};
 use openclaw_core::{ModelEvent, TokenUsage};
-use openclaw_process_runtime::{ProcessConfig, WorkerCommand};
+use openclaw_process_runtime::{ProcessConfig, WorkerCommand, WorkerFailures};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -354,4 +354,54 @@ async fn workers_on_threads_of_their_own_end_with_the_runtime() {
     assert!(pid > 0 && exists(pid));
     drop(pool);
     gone(pid).await;
+}
+
+/// Looks until the failures are as wanted: a process's last words are read a moment after its end.
+async fn once(bench: &Bench, wanted: impl Fn(&WorkerFailures) -> bool) -> WorkerFailures {
+    let look = async {
+        loop {
+            let seen = bench.troubles.now();
+            if wanted(&seen) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, look).await;
+    seen.unwrap_or_else(|_| panic!("{:?}", bench.troubles.now()))
+}
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_is_counted_with_its_last_words() {
+    let program = shell("echo first >&2; printf 'no module\\033[1m named x\\n\\n' >&2; exit 3");
+    let bench = bench(program, one_worker());
+    let seen = once(&bench, |seen| seen.total >= 2).await;
+    assert_eq!(seen.in_a_row, seen.total);
+    let last = seen.last.expect("one failed");
+    assert_eq!(last.reason, "it exited with status 3");
+    assert_eq!(last.last_line.as_deref(), Some("no module\\u{1b}[1m named x"));
+    assert!(seen.since <= Some(last.at));
+}
+
+#[tokio::test]
+async fn an_answer_ends_a_row_of_failures_and_an_end_after_one_is_none() {
+    if !has_python() {
+        return;
+    }
+    let program = python(
+        "
+if not os.path.exists('tried'):
+    open('tried', 'w').close()
+    sys.exit(1)
+for frame in requests():
+    done(frame, 'here')
+    sys.exit(0)
+",
+    );
+    let bench = bench(program, one_worker());
+    once(&bench, |seen| seen.total == 1 && seen.in_a_row == 1).await;
+    assert_eq!(bench.ask("a").await.expect("answered").text, "here");
+    assert_eq!(bench.ask("b").await.expect("answered").text, "here");
+    let seen = bench.troubles.now();
+    assert_eq!((seen.total, seen.in_a_row, seen.since), (1, 0, None), "{seen:?}");
 }

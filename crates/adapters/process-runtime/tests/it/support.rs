@@ -8,6 +8,7 @@ use openclaw_core::testing::ManualClock;
 use openclaw_core::{ChatMessage, Clock, EventContext, InProcessEventBus, ModelEvent, Role, TokenUsage};
 use openclaw_process_runtime::{
     Answer, ChildWorker, ProcessConfig, ProcessRuntime, WorkerCommand, WorkerRefusal, WorkerRequest,
+    WorkerTroubles,
 };
 use openclaw_system::SystemClock;
 use std::path::Path;
@@ -33,6 +34,7 @@ pub(crate) type Reply = Result<Said, RequestError>;
 pub(crate) struct Bench {
     pub(crate) pool: Pool,
     pub(crate) runtime: Arc<dyn WorkerRuntime<String, Said>>,
+    pub(crate) troubles: Arc<WorkerTroubles>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Texts as they arrive.
     pub(crate) texts: mpsc::UnboundedReceiver<String>,
@@ -121,18 +123,21 @@ pub(crate) fn bench_with(
     let mut process = ProcessConfig::new(command);
     adjust(&mut process);
     let (sender, texts) = mpsc::unbounded_channel();
-    let runtime: Arc<dyn WorkerRuntime<String, Said>> = ProcessRuntime::on(
+    let runtime = ProcessRuntime::on(
         tokio::runtime::Handle::current(),
         process,
         clock.clone(),
         move |text: String, context, child| converse(text, context, child, sender.clone()),
     )
     .expect("valid");
+    let troubles = runtime.troubles();
+    let runtime: Arc<dyn WorkerRuntime<String, Said>> = runtime;
     let events = EventContext::new(InProcessEventBus::new(), clock.clone(), "concurrency");
     let pool = WorkerPool::new(config, runtime.clone(), clock.clone(), events).expect("valid");
     Bench {
         pool,
         runtime,
+        troubles,
         clock,
         texts,
         directory,

@@ -1,7 +1,7 @@
 //! The inbox: accepting, ending, listing.
 
 use crate::error::OpError;
-use crate::ops::{outbox, turn};
+use crate::ops::{memory, outbox, turn};
 use crate::rows::{self, TENANT, all, change, first};
 use openclaw_core::{CorrelationId, Timestamp};
 use openclaw_gateway::ports::{
@@ -28,6 +28,20 @@ fn accept_one(connection: &Connection, entry: NewEntry) -> Result<Accepted, OpEr
     let message = entry.message;
     let digest = message_digest(&message);
     let platform = message.platform.as_str();
+    if let Some(after) = entry.repeats_after {
+        // What is too old for that gives its key up; the suffix is nobody else's.
+        change(
+            connection,
+            "UPDATE inbox SET update_key = update_key || '#' || id \
+             WHERE platform = ?1 AND bot = ?2 AND update_key = ?3 AND accepted_at <= ?4",
+            params![
+                platform,
+                message.bot.as_str(),
+                message.update_key,
+                after.as_millis()
+            ],
+        )?;
+    }
     let known = first(
         connection,
         "SELECT id, message, digest FROM inbox WHERE platform = ?1 AND bot = ?2 AND update_key = ?3",
@@ -139,6 +153,15 @@ pub(crate) fn close(connection: &Connection, close: CloseEntry) -> Result<Option
         turn::interrupt(connection, ended.tenant)?;
         turn::rest(connection, ended.tenant)?;
     }
+    let generation = memory::present_generation(connection, ended.tenant)?;
+    memory::remember(
+        connection,
+        ended.tenant,
+        close.entry,
+        generation,
+        &close.history,
+        close.now,
+    )?;
     outbox::add(connection, close.entry, &ended, close.outbox, close.now).map(Some)
 }
 
@@ -185,7 +208,7 @@ pub(crate) fn depths(connection: &Connection) -> Result<StoreDepths, OpError> {
     })
 }
 
-fn outcome_name(outcome: Outcome) -> &'static str {
+pub(super) fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Answered => "answered",
         Outcome::Command => "command",
@@ -197,6 +220,10 @@ fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::DeadLettered => "dead_lettered",
         Outcome::Ignored => "ignored",
     }
+}
+
+pub(super) fn outcome_named(name: &str) -> Option<Outcome> {
+    serde_json::from_value(serde_json::Value::from(name)).ok()
 }
 
 #[cfg(test)]
@@ -218,6 +245,7 @@ mod tests {
         ] {
             let shown = serde_json::to_value(outcome).expect("a name");
             assert_eq!(shown, outcome_name(outcome));
+            assert_eq!(outcome_named(outcome_name(outcome)), Some(outcome));
         }
     }
 }

@@ -1,15 +1,23 @@
 //! What was said and what was used.
 
 use crate::error::OpError;
+use crate::ops::inbox::{outcome_name, outcome_named};
 use crate::rows::{self, change, first};
 use openclaw_core::Timestamp;
-use openclaw_gateway::ports::{AccountUsage, HistoryMessage, NewHistoryMessage, UsageDelta};
+use openclaw_gateway::ports::{
+    AccountUsage, EntryId, HISTORY_KEPT, HistoryMessage, NewHistoryMessage, StoreError, UsageDelta,
+};
 use openclaw_session::TenantKey;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
+use std::time::Duration;
+
+/// What [`message`] reads, of `history h`.
+const MESSAGE: &str = "h.seq, h.generation, h.message, h.tokens, h.model, h.at, h.entry, h.unanswered";
 
 pub(crate) fn remember(
     connection: &Connection,
     tenant: TenantKey,
+    entry: EntryId,
     generation: u64,
     said: &[NewHistoryMessage],
     now: Timestamp,
@@ -23,12 +31,20 @@ pub(crate) fn remember(
         params![tenant.0, rows::limit(said.len())],
         |row| Ok(row.get::<_, i64>(0)?),
     )?;
+    change(
+        connection,
+        "DELETE FROM history WHERE tenant = ?1 AND seq <= ?2",
+        params![
+            tenant.0,
+            last.unwrap_or(0).saturating_sub(rows::limit(HISTORY_KEPT))
+        ],
+    )?;
     let before = last.unwrap_or(0).saturating_sub(rows::limit(said.len()));
     for (seq, message) in (before.saturating_add(1)..).zip(said) {
         change(
             connection,
-            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at, entry, unanswered) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 tenant.0,
                 seq,
@@ -36,11 +52,24 @@ pub(crate) fn remember(
                 rows::to_json(&message.message, "message")?,
                 rows::signed(message.tokens),
                 message.model.as_ref().map(openclaw_core::ModelId::as_str),
-                now.as_millis()
+                now.as_millis(),
+                entry.0,
+                message.unanswered.map(outcome_name)
             ],
         )?;
     }
     Ok(())
+}
+
+/// The generation of what is said outside a turn: the session there is, or the one to come.
+pub(crate) fn present_generation(connection: &Connection, tenant: TenantKey) -> Result<u64, OpError> {
+    let present = first(
+        connection,
+        "SELECT max(generation, forgotten + 1) FROM tenants WHERE key = ?1",
+        params![tenant.0],
+        |row| rows::unsigned(row, 0),
+    )?;
+    Ok(present.unwrap_or(1))
 }
 
 pub(crate) fn history(
@@ -49,34 +78,65 @@ pub(crate) fn history(
     max_messages: usize,
     max_tokens: u64,
 ) -> Result<Vec<HistoryMessage>, OpError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT h.seq, h.generation, h.message, h.tokens, h.model, h.at \
-         FROM history h JOIN tenants t ON t.key = h.tenant \
-         WHERE h.tenant = ?1 AND h.generation > t.forgotten ORDER BY h.seq DESC LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {MESSAGE} FROM history h JOIN tenants t ON t.key = h.tenant \
+         WHERE h.tenant = ?1 AND h.generation > t.forgotten AND h.unanswered IS NULL ORDER BY h.seq DESC LIMIT ?2"
+    ))?;
     let mut found = statement.query(params![tenant.0, rows::limit(max_messages.max(1))])?;
     let mut newest = Vec::new();
     let mut tokens = 0_u64;
     while let Some(row) = found.next()? {
-        let own = rows::unsigned(row, 3)?;
-        tokens = tokens.saturating_add(own);
+        let message = message(row)?;
+        tokens = tokens.saturating_add(message.tokens);
         if !newest.is_empty() && tokens > max_tokens {
             break;
         }
-        let model = rows::optional::<String>(row, 4)?
-            .map(|name| name.parse().map_err(|error| OpError::corrupt("message", &error)))
-            .transpose()?;
-        newest.push(HistoryMessage {
-            seq: row.get(0)?,
-            generation: rows::unsigned(row, 1)?,
-            message: rows::json(row, 2, "message")?,
-            tokens: own,
-            model,
-            at: rows::time(row, 5)?,
-        });
+        newest.push(message);
     }
     newest.reverse();
     Ok(newest)
+}
+
+pub(crate) fn said(
+    connection: &Connection,
+    tenant: TenantKey,
+    max_messages: usize,
+) -> Result<Vec<HistoryMessage>, OpError> {
+    let mut newest = rows::all(
+        connection,
+        &format!(
+            "SELECT {MESSAGE} FROM history h JOIN tenants t ON t.key = h.tenant \
+             WHERE h.tenant = ?1 AND h.generation > t.forgotten ORDER BY h.seq DESC LIMIT ?2"
+        ),
+        params![tenant.0, rows::limit(max_messages)],
+        message,
+    )?;
+    newest.reverse();
+    Ok(newest)
+}
+
+fn message(row: &Row<'_>) -> Result<HistoryMessage, OpError> {
+    let model = rows::optional::<String>(row, 4)?
+        .map(|name| name.parse().map_err(|error| OpError::corrupt("message", &error)))
+        .transpose()?;
+    let unanswered = rows::optional::<String>(row, 7)?
+        .map(|name| {
+            outcome_named(&name).ok_or(StoreError::Corrupt {
+                what: "message",
+                reason: format!("{name} is no end of a message"),
+            })
+        })
+        .transpose()?;
+    Ok(HistoryMessage {
+        seq: row.get(0)?,
+        generation: rows::unsigned(row, 1)?,
+        message: rows::json(row, 2, "message")?,
+        tokens: rows::unsigned(row, 3)?,
+        model,
+        at: rows::time(row, 5)?,
+        entry: rows::optional::<i64>(row, 6)?.map(EntryId),
+        unanswered,
+    })
 }
 
 pub(crate) fn usage(connection: &Connection, account: &str) -> Result<Option<AccountUsage>, OpError> {
@@ -122,13 +182,17 @@ pub(crate) fn add_usage(connection: &Connection, delta: &UsageDelta) -> Result<(
     Ok(())
 }
 
-pub(crate) fn reset_usage(connection: &Connection, account: &str) -> Result<(), OpError> {
-    change(
+pub(crate) fn reset_usage(connection: &Connection, account: &str, over: Timestamp) -> Result<(), OpError> {
+    // A window that is newer replaces what is known, which is all there is to it.
+    add_usage(
         connection,
-        "DELETE FROM usage WHERE account = ?1",
-        params![account],
-    )?;
-    Ok(())
+        &UsageDelta {
+            account: account.to_owned(),
+            window_started_at: over + Duration::from_millis(1),
+            tokens: 0,
+            settled: 0,
+        },
+    )
 }
 
 /// Charges what a turn that did not end had set aside, into the window it was taken from.

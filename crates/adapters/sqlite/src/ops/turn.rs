@@ -67,8 +67,8 @@ pub(crate) fn begin(connection: &Connection, epoch: i64, begin: &BeginTurn) -> R
     if let Some(reservation) = &begin.reservation {
         change(
             connection,
-            "INSERT INTO reservations (tenant, epoch, account, tokens, input_estimate, begun_at, window_started_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO reservations (tenant, epoch, account, tokens, input_estimate, begun_at, window_started_at, \
+             shared_account, shared_window_started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 candidate.tenant.0,
                 epoch,
@@ -76,7 +76,9 @@ pub(crate) fn begin(connection: &Connection, epoch: i64, begin: &BeginTurn) -> R
                 rows::signed(reservation.tokens),
                 rows::signed(reservation.input_estimate),
                 begin.now.as_millis(),
-                reservation.window_started_at.as_millis()
+                reservation.window_started_at.as_millis(),
+                reservation.shared.as_ref().map(|(account, _)| account),
+                reservation.shared.as_ref().map(|(_, window)| window.as_millis())
             ],
         )?;
     }
@@ -171,6 +173,7 @@ pub(crate) fn commit(connection: &Connection, commit: CommitTurn) -> Result<Vec<
     memory::remember(
         connection,
         holder.tenant,
+        commit.entry,
         holder.generation,
         &commit.history,
         commit.now,
@@ -206,7 +209,8 @@ pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bo
     stop_running(connection, tenant)?;
     let reservation = first(
         connection,
-        "DELETE FROM reservations WHERE tenant = ?1 RETURNING account, input_estimate, begun_at, window_started_at",
+        "DELETE FROM reservations WHERE tenant = ?1 RETURNING account, input_estimate, begun_at, \
+         window_started_at, shared_account, shared_window_started_at",
         params![tenant.0],
         |row| {
             Ok((
@@ -214,11 +218,12 @@ pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bo
                 rows::unsigned(row, 1)?,
                 rows::time(row, 2)?,
                 rows::optional::<i64>(row, 3)?.map(Timestamp::from_millis),
+                rows::optional::<String>(row, 4)?.zip(rows::optional::<i64>(row, 5)?),
             ))
         },
     )?;
     match reservation {
-        Some((account, estimate, begun_at, window)) => {
+        Some((account, estimate, begun_at, window, shared)) => {
             // Before windows were written down it was the one that is open.
             let window = match window {
                 Some(window) => window,
@@ -227,6 +232,9 @@ pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bo
                 }
             };
             memory::charge_interrupted(connection, &account, estimate, window)?;
+            if let Some((account, window)) = shared {
+                memory::charge_interrupted(connection, &account, estimate, Timestamp::from_millis(window))?;
+            }
             Ok(true)
         }
         None => Ok(false),

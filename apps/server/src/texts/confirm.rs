@@ -1,0 +1,11 @@
+//! What is said before something that cannot be taken back.
+
+super::catalogue! {
+    confirm_nothing_done() { "nothing was done", "ничего не сделано" }
+    confirm_nobody() {
+        "nobody can be asked: standard input is no terminal",
+        "спросить некого: стандартный ввод — не терминал"
+    }
+    confirm_nobody_next() { "the same with --yes, or with --dry-run", "то же с --yes или с --dry-run" }
+    confirm_question() { "go on? Type yes: ", "продолжить? Напечатайте yes или да: " }
+}

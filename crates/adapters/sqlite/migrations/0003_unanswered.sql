@@ -1,0 +1,8 @@
+-- Which message of the inbox brought what was said, and how it ended when that was without an answer. What was written
+-- before is known by neither.
+ALTER TABLE history ADD COLUMN entry INTEGER;
+ALTER TABLE history ADD COLUMN unanswered TEXT;
+
+-- A second budget that a reservation is taken from, and its window.
+ALTER TABLE reservations ADD COLUMN shared_account TEXT;
+ALTER TABLE reservations ADD COLUMN shared_window_started_at INTEGER;

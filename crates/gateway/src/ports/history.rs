@@ -1,0 +1,42 @@
+//! What was said in a conversation.
+
+use super::{EntryId, Outcome};
+use openclaw_core::{ChatMessage, ModelId, Timestamp};
+
+/// Of a conversation the newest messages are kept, so many.
+pub const HISTORY_KEPT: usize = 2_000;
+
+/// One message of the conversation to be remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewHistoryMessage {
+    /// What was said and by whom.
+    pub message: ChatMessage,
+    /// What it counts against the history limit.
+    pub tokens: u64,
+    /// Which model said it, if one did.
+    pub model: Option<ModelId>,
+    /// How the message ended that this belongs to, when that was without an answer: what its person wrote, and the words
+    /// they were told. Such messages are there to be read and are never told to a model.
+    pub unanswered: Option<Outcome>,
+}
+
+/// One message of the conversation as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryMessage {
+    /// Its place; grows within a tenant.
+    pub seq: i64,
+    /// The generation of the session it was said in.
+    pub generation: u64,
+    /// What was said and by whom.
+    pub message: ChatMessage,
+    /// What it counts against the history limit.
+    pub tokens: u64,
+    /// Which model said it, if one did.
+    pub model: Option<ModelId>,
+    /// When.
+    pub at: Timestamp,
+    /// The entry whose end brought it; `None` for what was written before that was noted.
+    pub entry: Option<EntryId>,
+    /// As in [`NewHistoryMessage`].
+    pub unanswered: Option<Outcome>,
+}
