@@ -171,9 +171,9 @@ const OPENING = /(?:!?\[([^[\]\n]*)(?:\](?:\([^\s()]*)?)?|[*_~`\\<]+)$/;
 /** How far from the end marks are looked for. */
 const NEAR = 300;
 /** Up to so many characters of open text are rendered with every frame; more of it only after it has grown by a part. */
-const CHEAP = 8192;
-const GROWTH = 32;
-const PATIENCE = 400;
+const CHEAP = 4096;
+const GROWTH = 16;
+const PATIENCE = 250;
 
 /**
  * Renders a text that grows. Blocks that are finished are left alone; the open one is rendered again and what has
@@ -251,6 +251,9 @@ class Writing {
   }
 }
 
+const isAlike = (one, other) => one.nodeName === other.nodeName && one.attributes?.length === other.attributes?.length &&
+  [...one.attributes].every(({ name, value }) => other.getAttribute(name) === value);
+
 /** Makes what stands in `parent` from `old` on equal to what is in `wanted`. */
 function patch(parent, old, wanted) {
   for (const fresh of [...wanted.childNodes]) {
@@ -259,8 +262,9 @@ function patch(parent, old, wanted) {
     else if (old.nodeType === 3 && fresh.nodeType === 3) {
       if (fresh.data.startsWith(old.data)) old.appendData(fresh.data.slice(old.data.length));
       else old.data = fresh.data;
-    } else if (old.cloneNode().isEqualNode(fresh.cloneNode())) patch(old, old.firstChild, fresh);
-    else old.replaceWith(fresh);
+    } else if (!old.isEqualNode(fresh)) {
+      if (isAlike(old, fresh)) patch(old, old.firstChild, fresh); else old.replaceWith(fresh);
+    }
     old = next;
   }
   while (old) {
