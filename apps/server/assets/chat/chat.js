@@ -14,6 +14,7 @@ const CATALOGUE = {
     auto: "Automatic",
     light: "Light",
     dark: "Dark",
+    download: "Download this chat",
     deleteChat: "Delete this chat",
     deleteAsk: "Delete this chat? All its messages are erased on the server. This cannot be undone.",
     deleteYes: "Delete",
@@ -58,6 +59,7 @@ const CATALOGUE = {
     auto: "Автоматически",
     light: "Светлое",
     dark: "Тёмное",
+    download: "Скачать этот чат",
     deleteChat: "Удалить этот чат",
     deleteAsk: "Удалить этот чат? Все его сообщения будут стёрты на сервере. Отменить это нельзя.",
     deleteYes: "Удалить",
@@ -641,7 +643,7 @@ function refresh() {
   $.transcript.setAttribute("aria-busy", String(busy));
   $.hello.hidden = !empty;
   $.new.hidden = empty;
-  $.delete.hidden = chat === null;
+  $.download.hidden = $.delete.hidden = chat === null;
   // The focused button must not vanish under the person's hands.
   const focused = document.activeElement === $.send || document.activeElement === $.stop;
   const blank = $.text.value.trim() === "";
@@ -1009,6 +1011,23 @@ async function stop() {
   if (!answer?.ok) { stopping = false; refresh(); }
 }
 
+/** Hands over everything the server can still read of the chat, oldest first. */
+async function download() {
+  const said = [];
+  for (let older = ""; older !== null;) {
+    const answer = await call("GET", `${path()}/messages?limit=200${older}`).catch(() => null);
+    if (!answer?.ok) { banner("failed"); return; }
+    said.unshift(...answer.content.messages.map(({ role, at, text }) =>
+      `## ${t(role === "user" ? "you" : "assistant")}, ${new Date(at).toLocaleString(language)}\n\n${text}\n`));
+    older = answer.content.next && `&before=${answer.content.next}`;
+  }
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob([said.join("\n")]));
+  link.download = "openclaw-chat.md";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 async function erase() {
   const answer = await call("DELETE", path()).catch(() => null);
   if (answer?.ok || isGone(answer)) {
@@ -1059,6 +1078,7 @@ function listen() {
   on(document, "pointerdown", (event) => { if (!$.menu.contains(event.target)) $.menu.open = false; });
   on($.stop, "click", () => { stop(); $.text.focus(); });
   on($.new, "click", () => { leave(); $.text.focus(); });
+  on($.download, "click", () => { closeMenu(); download(); });
   on($.delete, "click", () => { $.menu.open = false; $.confirm.returnValue = ""; $.confirm.showModal(); });
   on($.confirm, "close", () => { if ($.confirm.returnValue === "yes" && chat !== null) erase(); else $.text.focus(); });
   on($.latest, "click", () => { pinned = true; follow(); $.text.focus(); });

@@ -27,10 +27,10 @@ const ICON: &str = include_str!("../../assets/chat/icon.svg");
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-/// Every permission a browser would otherwise grant or ask for.
-const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), hid=(), \
-                           midi=(), display-capture=(), accelerometer=(), gyroscope=(), magnetometer=(), \
-                           browsing-topics=()";
+/// Every permission a browser would otherwise grant or ask for. Only names that browsers know: each of the others is a
+/// warning in the console of whoever looks there.
+const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=(), \
+                           display-capture=(), accelerometer=(), gyroscope=(), magnetometer=()";
 
 /// The page with the names of its parts filled in.
 static PAGE: LazyLock<Page> = LazyLock::new(Page::new);

@@ -3,6 +3,8 @@
 //! With `OPENCLAW_TEST_PICTURES` naming a directory, pictures of the page are left there.
 
 mod line;
+mod meanwhile;
+mod writing;
 
 use crate::BINARY;
 use anyhow::Result;

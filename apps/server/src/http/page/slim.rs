@@ -134,7 +134,10 @@ mod tests {
         check("  // a word\n  /** more */\n  return a;", "return a;");
         check("f(\"a  { b\", 'c  d')", "f(\"a  { b\",'c  d')");
         check("`a ${b + c}  d` + e", "`a ${b + c}  d`+e");
-        check("x.replace(/[/ ]  \\/ \"/g, \"\")", "x.replace(/[/ ]  \\/ \"/g,\"\")");
+        check(
+            "x.replace(/[/ ]  \\/ \"/g, \"\")",
+            "x.replace(/[/ ]  \\/ \"/g,\"\")",
+        );
         check("const f = () => {\n  a\n  b\n}\nf()", "const f=()=>{a\nb}\nf()");
         check("a ? b : c in d", "a?b:c in d");
         check("\"\\\" \" + a", "\"\\\" \"+a");
