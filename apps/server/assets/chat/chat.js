@@ -177,11 +177,9 @@ const CHEAP = 4096;
 const GROWTH = 16;
 const PATIENCE = 250;
 
-/**
- * Renders a text that grows. Blocks that are finished are left alone; the open one is rendered again and what has
- * changed of it is changed in place, so that selection and scrolling stay. In the end everything is as if it had been
- * rendered at once: a block is finished when the line after it is.
- */
+// Renders a text that grows. Blocks that are finished are left alone; the open one is rendered again and what has
+// changed of it is changed in place, so that selection and scrolling stay. In the end everything is as if it had been
+// rendered at once: a block is finished when the line after it is.
 class Writing {
   constructor(body) {
     this.body = body;

@@ -5,6 +5,7 @@
 //! forbids everything the page does not do: foreign hosts, inline script and style, frames, and strings that become
 //! markup.
 
+mod names;
 mod slim;
 
 use super::App;
@@ -57,7 +58,11 @@ struct Asset {
 impl Page {
     fn new() -> Self {
         let style = Asset::new("css", "text/css; charset=utf-8", slim_style(STYLE));
-        let script = Asset::new("js", "text/javascript; charset=utf-8", slim_script(SCRIPT));
+        let script = Asset::new(
+            "js",
+            "text/javascript; charset=utf-8",
+            names::shorten(&slim_script(SCRIPT)),
+        );
         let icon = Asset::new("svg", "image/svg+xml", slim(ICON));
         let html = slim(HTML)
             .replace("{css}", &style.path())

@@ -84,7 +84,7 @@ fn must_stand_apart(before: Option<char>, after: Option<char>) -> bool {
 }
 
 /// Whether a slash after this text begins a regular expression rather than divides.
-fn begins_expression(text: &str) -> bool {
+pub(super) fn begins_expression(text: &str) -> bool {
     matches!(
         text.chars().next_back(),
         None | Some('(' | ',' | '=' | ':' | '[' | '!' | '&' | '|' | '?' | '{' | '}' | ';' | '>' | '\n')
@@ -92,7 +92,7 @@ fn begins_expression(text: &str) -> bool {
 }
 
 /// How many bytes the string or template is long that begins here.
-fn literal(text: &str, quote: char) -> usize {
+pub(super) fn literal(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, sign) in text.char_indices().skip(1) {
         match sign {
@@ -106,7 +106,7 @@ fn literal(text: &str, quote: char) -> usize {
 }
 
 /// How many bytes the regular expression is long that begins here.
-fn expression(text: &str) -> usize {
+pub(super) fn expression(text: &str) -> usize {
     let (mut is_escaped, mut in_class) = (false, false);
     for (at, sign) in text.char_indices().skip(1) {
         match sign {
