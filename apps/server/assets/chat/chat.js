@@ -194,15 +194,16 @@ class Writing {
     this.shown = 0;
     /** The last node that is finished. */
     this.last = null;
-    this.later(0);
+    this.later();
   }
 
-  /** What is planned takes the place of what was. */
-  later(request, timer) {
+  /** Plans the next drawing, with the next frame or after a while; takes back what was planned before. */
+  later(isDue) {
     cancelAnimationFrame(this.request);
     clearTimeout(this.timer);
-    this.request = request;
-    this.timer = timer;
+    const draw = () => { this.draw(); follow(); };
+    this.request = isDue && requestAnimationFrame(draw);
+    this.timer = isDue !== undefined && setTimeout(draw, PATIENCE);
   }
 
   add(text) {
@@ -211,12 +212,10 @@ class Writing {
     // A return may be the first half of a line feed.
     this.carried = text.endsWith("\r") ? "\r" : "";
     this.take(text.slice(0, text.length - this.carried.length));
-    const grown = this.open.length - this.shown;
-    if (this.open.length < CHEAP || grown * GROWTH > this.open.length) {
-      if (!this.request) this.later(requestAnimationFrame(() => { this.draw(); follow(); }));
-    } else if (!this.timer && !this.request) {
-      this.later(0, setTimeout(() => { this.draw(); follow(); }, PATIENCE));
-    }
+    const isDue = this.open.length < CHEAP || (this.open.length - this.shown) * GROWTH > this.open.length;
+    // Nobody sees a tab in the background, and no frames are drawn of it.
+    if (isDue && document.hidden) this.draw();
+    else if (isDue ? !this.request : !this.timer) this.later(isDue);
   }
 
   take(text) {
@@ -224,7 +223,7 @@ class Writing {
   }
 
   draw(isDone) {
-    this.later(0);
+    this.later();
     if (isDone) { this.take(this.carried); this.carried = ""; }
     const lines = this.open.split("\n");
     const end = lines.length - 1;

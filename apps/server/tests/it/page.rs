@@ -543,6 +543,8 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     assert_eq!(page.text("document.documentElement.lang").await?, "ru");
     page.press("Tab").await?;
     page.press("Tab").await?;
+    assert_eq!(page.text(focused).await?, "download");
+    page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "delete");
     page.press("Escape").await?;
     assert_eq!(page.eval("document.querySelector('#menu').open").await?, false);
