@@ -47,6 +47,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backpressure;
+mod by_worker;
 pub mod config;
 pub mod error;
 pub mod event;
@@ -54,6 +55,7 @@ pub mod event;
 mod exploration;
 mod latency;
 pub mod lifecycle;
+mod list;
 pub mod metrics;
 pub mod pool;
 pub mod ports;

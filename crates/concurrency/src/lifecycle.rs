@@ -2,11 +2,11 @@
 //!
 //! A plain value: time is handed in, nothing is started or ended here. The pool acts on what it decides.
 
+use crate::by_worker::ByWorker;
 use crate::error::{IllegalTransition, LifecycleError};
 use crate::ports::MemoryInUse;
 use openclaw_core::{CorrelationId, Monotonic};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub struct WorkerInfo {
 /// The book of live workers. A dead worker is not in it.
 #[derive(Debug, Default)]
 pub struct WorkerLifecycle {
-    workers: HashMap<WorkerId, Record>,
+    workers: ByWorker<Record>,
     next: u64,
     /// Workers per state, kept with every move; indexed by [`WorkerState::index`].
     counts: [usize; 5],

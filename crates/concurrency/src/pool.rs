@@ -6,13 +6,16 @@
 //! released. Only what happens by the clock has a task of its own, run by the [`WorkerRuntime`] where no worker can
 //! block it.
 
+mod door;
 mod effect;
+mod ends;
 mod housekeeping;
 mod shared;
 mod state;
 mod step;
 mod ticket;
 mod waiting;
+mod workers;
 
 use self::shared::Shared;
 use self::state::State;
@@ -111,10 +114,7 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
     ///
     /// When the level is at the threshold, the queue is full or the pool is shutting down; nothing was taken.
     pub fn admit(&self) -> Result<Admission<R, T>, BackpressureError> {
-        match self.shared.step(|step| {
-            let level = step.load().level();
-            step.reserve().map_err(|refusal| (refusal, level))
-        }) {
+        match self.shared.reserve() {
             Ok(()) => Ok(Admission::new(Arc::clone(&self.shared))),
             Err((Refusal::Backpressure(error), _)) => Err(error),
             Err((Refusal::QueueFull(_), level)) => Err(BackpressureError {
@@ -131,9 +131,9 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
     ///
     /// As [`WorkerPool::admit`], with a full queue told apart; the submission is given back.
     pub fn submit(&self, submission: Submission<R>) -> Result<Ticket<T>, SubmitError<Submission<R>>> {
-        match self.shared.step(|step| step.reserve()) {
+        match self.shared.reserve() {
             Ok(()) => Ok(self.shared.enqueue(submission)),
-            Err(refusal) => Err(SubmitError { refusal, submission }),
+            Err((refusal, _)) => Err(SubmitError { refusal, submission }),
         }
     }
 
@@ -204,7 +204,7 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
         PoolTotals {
             abandoned,
             starved_served: state.scheduler.starved_served(),
-            oldest_waiting_ms: step::millis(oldest),
+            oldest_waiting_ms: effect::millis(oldest),
             ..state.totals
         }
     }
@@ -224,7 +224,7 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
             .map(|id| {
                 let slot = state.slots.get(&id);
                 let run = slot.and_then(|slot| slot.run.as_ref());
-                let since = |point: Monotonic| step::millis(now.saturating_since(point));
+                let since = |point: Monotonic| effect::millis(now.saturating_since(point));
                 let worker_state = state.lifecycle.state(id).unwrap_or(WorkerState::Dead);
                 WorkerInfo {
                     id,
@@ -235,8 +235,8 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
                         .flatten(),
                     since_ms: state.lifecycle.since(id).map_or(0, since),
                     running_ms: run.map(|run| since(run.started_at)),
-                    tenant: run.map(|run| Arc::clone(&run.tenant)),
-                    correlation_id: run.and_then(|run| run.correlation_id),
+                    tenant: run.map(|run| Arc::clone(&run.signal.tenant)),
+                    correlation_id: run.and_then(|run| run.signal.correlation_id),
                     requests: state.lifecycle.requests(id),
                     memory: slot.map_or(MemoryInUse::Unreadable, |slot| slot.handle.memory()),
                 }

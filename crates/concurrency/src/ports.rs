@@ -2,6 +2,7 @@
 
 use crate::error::{AcquireError, SpawnError};
 use crate::lifecycle::WorkerId;
+use crate::session_mutex::HeldLock;
 use crate::work::{Assignment, RunId};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -125,7 +126,15 @@ pub trait SessionLocks: Send + Sync + fmt::Debug {
 /// A held session lock. Dropping it releases the lock, unless its time to live has passed and somebody else holds it.
 pub struct SessionGuard {
     token: u64,
-    release: Option<Box<dyn FnOnce(u64) -> bool + Send + Sync>>,
+    /// `None` once it is released.
+    release: Option<Release>,
+}
+
+enum Release {
+    /// By whoever made the guard.
+    By(Box<dyn FnOnce(u64) -> bool + Send + Sync>),
+    /// By this process's own locks, whose guards need no memory of their own.
+    Process(HeldLock),
 }
 
 // === impl WorkerLink ===
@@ -204,7 +213,14 @@ impl SessionGuard {
     pub fn new(token: u64, release: impl FnOnce(u64) -> bool + Send + Sync + 'static) -> Self {
         Self {
             token,
-            release: Some(Box::new(release)),
+            release: Some(Release::By(Box::new(release))),
+        }
+    }
+
+    pub(crate) fn of_process(token: u64, held: HeldLock) -> Self {
+        Self {
+            token,
+            release: Some(Release::Process(held)),
         }
     }
 
@@ -219,7 +235,11 @@ impl SessionGuard {
     }
 
     fn let_go(&mut self) -> bool {
-        self.release.take().is_some_and(|release| release(self.token))
+        match self.release.take() {
+            Some(Release::Process(held)) => held.release(self.token),
+            Some(Release::By(release)) => release(self.token),
+            None => false,
+        }
     }
 }
 

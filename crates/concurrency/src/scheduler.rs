@@ -17,22 +17,22 @@
 
 mod entries;
 mod lane;
-mod list;
+mod moves;
+
 mod slab;
 mod time_index;
 
 use self::entries::Entries;
 use self::lane::{Key, Lanes};
-use self::list::{End, List, NONE};
-use self::slab::{Index, Name, Slab};
+use self::slab::{Index, Slab};
 use self::time_index::TimeIndex;
 use crate::error::QueueFullError;
+use crate::list::{End, List, NONE};
 use crate::priority::Priority;
 use crate::work::Submission;
 use openclaw_core::Monotonic;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A queue that decides who is served next.
@@ -79,8 +79,8 @@ pub struct PriorityScheduler<R> {
 /// Names a waiting entry. Stale ones name nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntryId {
-    slot: u32,
-    sequence: u64,
+    pub(crate) slot: u32,
+    pub(crate) sequence: u64,
 }
 
 /// An entry that left the queue.
@@ -133,7 +133,7 @@ impl<R> PriorityScheduler<R> {
     /// acceptance is served next, at most every second time.
     pub fn new(limit: usize, starvation_limit: Duration) -> Self {
         Self {
-            // Slots are numbered with 32 bits.
+            // Slots are numbered with 32 bits, and the last two numbers are none.
             limit: limit.min(NONE as usize - 1),
             starvation_limit,
             entries: Entries::new(),
@@ -167,6 +167,38 @@ impl<R> PriorityScheduler<R> {
         }
         self.last_sequence = self.last_sequence.saturating_add(1);
         Ok(self.insert(submission, self.last_sequence, End::Back))
+    }
+
+    /// Lets an entry through that would be served at once: as [`PriorityScheduler::enqueue`] followed by
+    /// [`PriorityScheduler::dequeue`], without a place in any line.
+    ///
+    /// # Errors
+    ///
+    /// When another could be served before it, its deadline has passed, its key is taken or the queue is full; nothing
+    /// has changed and the submission is given back.
+    pub fn pass(&mut self, submission: Submission<R>, now: Monotonic) -> Result<Scheduled<R>, Submission<R>> {
+        let expired = submission.deadline.is_some_and(|deadline| deadline <= now);
+        if self.has_ready() || expired || self.len >= self.limit {
+            return Err(submission);
+        }
+        if let Some(name) = &submission.exclusive {
+            let hash = self.hasher.hash_one(&**name);
+            // Known keys run: with nothing ready, whoever waits for one waits for its run to end.
+            if self.keys_by_name.find(hash, name, &self.keys).is_some() {
+                return Err(submission);
+            }
+            let key = self.key(hash, name);
+            self.keys.get_mut(key).running = true;
+        }
+        self.last_sequence = self.last_sequence.saturating_add(1);
+        let age = self.ages.bucket(submission.accepted_at.since_origin());
+        self.served_by_age = !self.served_by_age && self.is_starved(age, now);
+        self.starved_served += u64::from(self.served_by_age);
+        let id = EntryId {
+            slot: NONE,
+            sequence: self.last_sequence,
+        };
+        Ok(Scheduled { id, submission })
     }
 
     /// Puts an entry back that was just taken out, before everything of its tenant and its tenant before the others.
@@ -364,170 +396,14 @@ impl<R> PriorityScheduler<R> {
     /// tenant's order is kept even where times of acceptance contradict it.
     fn starved_lane(&self, now: Monotonic) -> Option<u32> {
         let (bucket, slot) = self.ages.first()?;
+        self.is_starved(bucket, now)
+            .then(|| self.entries.place(slot).lane)
+    }
+
+    /// Whether all of an age have waited too long.
+    fn is_starved(&self, bucket: u64, now: Monotonic) -> bool {
         let youngest = Monotonic::from_origin(self.ages.end_of(bucket));
-        let starved = youngest <= now && now.saturating_since(youngest) >= self.starvation_limit;
-        starved.then(|| self.entries.place(slot).lane)
-    }
-
-    fn insert(&mut self, submission: Submission<R>, sequence: u64, end: End) -> EntryId {
-        let priority = submission.priority;
-        let deadline = submission.deadline;
-        let age = self.ages.bucket(submission.accepted_at.since_origin());
-        let tenant = Name {
-            hash: self.hasher.hash_one(&*submission.tenant),
-            text: Arc::clone(&submission.tenant),
-        };
-        let key = submission.exclusive.as_ref().map_or(NONE, |key| {
-            // Where a tenant's work is its own key, as it often is, one hash serves both.
-            let hash = if Arc::ptr_eq(key, &tenant.text) {
-                tenant.hash
-            } else {
-                self.hasher.hash_one(&**key)
-            };
-            self.key(hash, key)
-        });
-        let slot = self.entries.insert(submission, sequence, age, key);
-        self.len += 1;
-        self.waiting[priority as usize] += 1;
-        if let Some(deadline) = deadline {
-            let bucket = self.deadline_bucket(deadline);
-            self.deadlines
-                .insert(&mut self.entries.deadlines, slot, bucket, End::Back);
-        }
-        let ready = key == NONE || {
-            let key = self.keys.get_mut(key);
-            key.waiting.push(&mut self.entries.keys, slot, end);
-            !key.running && key.waiting.head == slot
-        };
-        if ready {
-            self.enter_lane(slot, priority, tenant, end);
-        }
-        EntryId { slot, sequence }
-    }
-
-    /// The number of a key, which is remembered from now on.
-    fn key(&mut self, hash: u64, name: &Arc<str>) -> u32 {
-        if let Some(known) = self.keys_by_name.find(hash, name, &self.keys) {
-            return known;
-        }
-        let name = Name {
-            hash,
-            text: Arc::clone(name),
-        };
-        let number = self.keys.insert(Key::new(name));
-        self.keys_by_name.insert(number, &self.keys);
-        number
-    }
-
-    fn find_key(&self, name: &str) -> Option<u32> {
-        self.keys_by_name
-            .find(self.hasher.hash_one(name), name, &self.keys)
-    }
-
-    fn forget_key(&mut self, number: u32) {
-        self.keys_by_name.remove(number, &self.keys);
-        self.keys.remove(number);
-    }
-
-    /// Makes an entry that waited for its key one that can be served.
-    fn enter_rotation(&mut self, slot: u32) {
-        let Some(submission) = self.entries.submission(slot) else {
-            return;
-        };
-        let priority = submission.priority;
-        let tenant = Name {
-            hash: self.hasher.hash_one(&*submission.tenant),
-            text: Arc::clone(&submission.tenant),
-        };
-        self.enter_lane(slot, priority, tenant, End::Back);
-    }
-
-    /// Makes an entry one that can be served: at its place among its tenant's entries, its tenant in the rotation.
-    fn enter_lane(&mut self, slot: u32, priority: Priority, tenant: Name, end: End) {
-        let rotation = &mut self.rotations[priority as usize];
-        let number = match self.lanes.find(priority, &tenant) {
-            Some(number) => {
-                if end == End::Front {
-                    rotation.unlink(&mut self.lanes, number);
-                    rotation.push(&mut self.lanes, number, End::Front);
-                }
-                number
-            }
-            None => {
-                let number = self.lanes.open(priority, tenant);
-                rotation.push(&mut self.lanes, number, end);
-                number
-            }
-        };
-        self.lanes.get_mut(number).add(&mut self.entries, slot);
-        let place = self.entries.place_mut(slot);
-        place.lane = number;
-        let bucket = place.age;
-        self.ages.insert(&mut self.entries.ages, slot, bucket, end);
-    }
-
-    /// The reverse. Says which lane it left, if that is still there.
-    fn leave_rotation(&mut self, slot: u32) -> Option<u32> {
-        let place = self.entries.place_mut(slot);
-        let number = std::mem::replace(&mut place.lane, NONE);
-        let bucket = place.age;
-        self.ages.remove(&mut self.entries.ages, slot, bucket);
-        let lane = self.lanes.get_mut(number);
-        lane.take_out(&mut self.entries, slot);
-        if !lane.is_empty() {
-            return Some(number);
-        }
-        self.rotations[lane.priority as usize].unlink(&mut self.lanes, number);
-        self.lanes.close(number);
-        None
-    }
-
-    /// Takes an entry that is not in the rotation out of everything else. Its key's next moves up.
-    fn take_out(&mut self, id: EntryId) -> Option<Scheduled<R>> {
-        let key = self.entries.place(id.slot).key;
-        let submission = self.entries.take(id.slot)?;
-        self.len -= 1;
-        self.waiting[submission.priority as usize] -= 1;
-        if let Some(deadline) = submission.deadline {
-            let bucket = self.deadline_bucket(deadline);
-            self.deadlines
-                .remove(&mut self.entries.deadlines, id.slot, bucket);
-        }
-        if key != NONE {
-            let own = self.keys.get_mut(key);
-            own.waiting.unlink(&mut self.entries.keys, id.slot);
-            let next = own.waiting.head;
-            if !own.running {
-                if next == NONE {
-                    self.forget_key(key);
-                } else if self.entries.place(next).lane == NONE {
-                    self.enter_rotation(next);
-                }
-            }
-        }
-        self.let_go_of_memory();
-        Some(Scheduled { id, submission })
-    }
-
-    /// A deadline is due from the first whole millisecond on that is not before it.
-    fn deadline_bucket(&self, deadline: Monotonic) -> u64 {
-        let just_before = deadline.since_origin().saturating_sub(Duration::from_nanos(1));
-        self.deadlines.bucket(just_before)
-    }
-
-    /// After a flood the queue shrinks back; small ones keep what they have.
-    fn let_go_of_memory(&mut self) {
-        if self.len > 0 {
-            return;
-        }
-        if self.entries.capacity() > KEPT {
-            self.entries = Entries::new();
-            self.lanes.shrink(KEPT);
-        }
-        if self.keys_by_name.len() == 0 && self.keys.high_water() > KEPT {
-            self.keys = Slab::default();
-            self.keys_by_name.shrink_to(KEPT, &self.keys);
-        }
+        youngest <= now && now.saturating_since(youngest) >= self.starvation_limit
     }
 }
 
@@ -551,6 +427,7 @@ impl<R> fmt::Debug for Rejected<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn the_memory_of_a_flood_is_given_back_and_that_of_a_trickle_kept() {

@@ -3,11 +3,11 @@
 use crate::lifecycle::WorkerId;
 use crate::priority::Priority;
 use crate::scheduler::EntryId;
-use crate::sync::{Mutex, between};
+use crate::sync::between;
 use openclaw_core::{CorrelationId, Monotonic};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// A request on its way in.
@@ -47,7 +47,6 @@ pub struct Assignment<R> {
 pub struct WorkContext {
     worker: WorkerId,
     run: RunId,
-    correlation_id: Option<CorrelationId>,
     deadline: Monotonic,
     signal: Arc<Signal>,
 }
@@ -57,8 +56,9 @@ pub struct WorkContext {
 pub(crate) struct Signal {
     /// The request's number in its pool.
     pub(crate) number: u64,
-    /// Where it stands. Written under the pool's lock only.
-    pub(crate) place: Mutex<Place>,
+    pub(crate) tenant: Arc<str>,
+    pub(crate) correlation_id: Option<CorrelationId>,
+    pub(crate) place: StandsAt,
     cancelled: AtomicBool,
     failed: AtomicBool,
     changed: Notify,
@@ -71,6 +71,13 @@ pub(crate) enum Place {
     Running,
     /// Or not yet queued.
     Nowhere,
+}
+
+/// A place that is read and written under the pool's lock only, whose holder the atomics need not order again.
+#[derive(Debug)]
+pub(crate) struct StandsAt {
+    slot: AtomicU32,
+    sequence: AtomicU64,
 }
 
 // === impl Submission ===
@@ -114,17 +121,10 @@ impl fmt::Display for RunId {
 // === impl WorkContext ===
 
 impl WorkContext {
-    pub(crate) fn new(
-        worker: WorkerId,
-        run: RunId,
-        correlation_id: Option<CorrelationId>,
-        deadline: Monotonic,
-        signal: Arc<Signal>,
-    ) -> Self {
+    pub(crate) fn new(worker: WorkerId, run: RunId, deadline: Monotonic, signal: Arc<Signal>) -> Self {
         Self {
             worker,
             run,
-            correlation_id,
             deadline,
             signal,
         }
@@ -142,7 +142,12 @@ impl WorkContext {
 
     /// Which message the request belongs to.
     pub fn correlation_id(&self) -> Option<CorrelationId> {
-        self.correlation_id
+        self.signal.correlation_id
+    }
+
+    /// The request this is about.
+    pub(crate) fn signal(&self) -> &Signal {
+        &self.signal
     }
 
     /// When the worker is killed if it has not ended.
@@ -169,10 +174,12 @@ impl WorkContext {
 // === impl Signal ===
 
 impl Signal {
-    pub(crate) fn new(number: u64) -> Self {
+    pub(crate) fn new(number: u64, tenant: Arc<str>, correlation_id: Option<CorrelationId>) -> Self {
         Self {
             number,
-            place: Mutex::new(Place::Nowhere),
+            tenant,
+            correlation_id,
+            place: StandsAt::nowhere(),
             cancelled: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             changed: Notify::new(),
@@ -202,6 +209,44 @@ impl Signal {
                 return;
             }
             changed.await;
+        }
+    }
+}
+
+// === impl StandsAt ===
+
+impl StandsAt {
+    /// Slots of the queue are numbered below these.
+    const NOWHERE: u32 = u32::MAX;
+    const RUNNING: u32 = u32::MAX - 1;
+
+    fn nowhere() -> Self {
+        Self {
+            slot: AtomicU32::new(Self::NOWHERE),
+            sequence: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn set(&self, place: Place) {
+        let slot = match place {
+            Place::Nowhere => Self::NOWHERE,
+            Place::Running => Self::RUNNING,
+            Place::Queued(id) => {
+                self.sequence.store(id.sequence, Ordering::Relaxed);
+                id.slot
+            }
+        };
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Place {
+        match self.slot.load(Ordering::Relaxed) {
+            Self::NOWHERE => Place::Nowhere,
+            Self::RUNNING => Place::Running,
+            slot => Place::Queued(EntryId {
+                slot,
+                sequence: self.sequence.load(Ordering::Relaxed),
+            }),
         }
     }
 }

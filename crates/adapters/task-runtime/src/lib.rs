@@ -40,6 +40,7 @@
 
 #![forbid(unsafe_code)]
 
+mod letters;
 mod runtime;
 mod threads;
 mod worker;

@@ -3,6 +3,7 @@
 //! A worker that is handed a request while no thread of its generation can be counted on is given a new seat, on
 //! threads that can: it has no request yet, so that nothing of it is lost but an empty task.
 
+use crate::letters::{Letters, Slot, letter_box};
 use crate::threads::{Crew, Threads};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
@@ -13,13 +14,12 @@ use openclaw_core::Clock;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 /// The pool's end of a worker.
@@ -31,8 +31,8 @@ pub(crate) struct TaskHandle<R> {
 
 /// A worker's task as it stands on some generation of threads.
 struct Seat<R> {
-    /// Holds one request at most, since the pool hands over one at a time. Closed when the worker is to end.
-    letters: Option<mpsc::Sender<Assignment<R>>>,
+    /// Closed when the worker is to end.
+    letters: Option<Slot<Assignment<R>>>,
     abort: AbortHandle,
     presence: Arc<Presence>,
 }
@@ -126,7 +126,7 @@ impl<R: Send + 'static> TaskHandle<R> {
             old.abort.abort();
         }
         let letters = seat.letters.as_ref().ok_or(WorkerExit::Ended)?;
-        letters.try_send(assignment).map_err(|_| WorkerExit::Ended)
+        letters.put(assignment).map_err(|_| WorkerExit::Ended)
     }
 }
 
@@ -171,14 +171,14 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     fn seat(&self) -> Result<Seat<R>, SpawnError> {
-        let (letters, letter_box) = mpsc::channel(1);
+        let (slot, letters) = letter_box();
         let mut presence = None;
         let (now, patience) = (self.clock.monotonic(), self.link.heartbeat_interval());
         let abort = self.threads.spawn(now, patience, |crew| {
             let own = Arc::new(Presence::new(crew, Arc::clone(&self.clock)));
             presence = Some(Arc::clone(&own));
             let task = work(
-                letter_box,
+                letters,
                 Arc::clone(&self.handler),
                 self.link.clone(),
                 Arc::clone(&self.clock),
@@ -189,7 +189,7 @@ where
             .filter(|presence| presence.born())
             .ok_or_else(|| SpawnError::new("the runtime has ended"))?;
         Ok(Seat {
-            letters: Some(letters),
+            letters: Some(slot),
             abort,
             presence,
         })
@@ -342,7 +342,7 @@ impl<T> Drop for Watched<T> {
 /// The life of a worker: one request after the other until the letter box is closed. Ends with the first panic, which
 /// may have left anything behind.
 async fn work<R, T, H, F>(
-    mut letters: mpsc::Receiver<Assignment<R>>,
+    mut letters: Letters<Assignment<R>>,
     handler: Arc<H>,
     link: WorkerLink<T>,
     clock: Arc<dyn Clock>,
@@ -356,7 +356,7 @@ where
     // One timer serves many requests: setting one for each would cost more than most hand-overs, and a beat that
     // comes early does no harm.
     let mut beat = None;
-    while let Some(Assignment { request, context }) = letters.recv().await {
+    while let Some(Assignment { request, context }) = next(&mut letters).await {
         let run = context.run();
         let handler = Arc::clone(&handler);
         let answer = async move { handler(request, context).await };
@@ -368,11 +368,25 @@ where
                 return WorkerExit::Crashed { reason };
             }
         }
-        // Ending a request may have woken another worker, and the one woken last waits for this very thread where no
-        // other can take it. A next handler that blocked would hold it up.
-        tokio::task::yield_now().await;
     }
     WorkerExit::Ended
+}
+
+/// The next letter, after a turn of the thread's other tasks.
+///
+/// Ending a request may have woken another worker, and the one woken last waits for this very thread where no other
+/// can take it. A next handler that blocked would hold it up.
+async fn next<L>(letters: &mut Letters<L>) -> Option<L> {
+    let mut first = true;
+    let (letter, at_once) = poll_fn(|context| {
+        let at_once = std::mem::take(&mut first);
+        letters.poll_next(context).map(|letter| (letter, at_once))
+    })
+    .await;
+    if at_once && letter.is_some() {
+        tokio::task::yield_now().await;
+    }
+    letter
 }
 
 /// Drops what a panic carried. That is the handler's code again, and may panic in its turn.

@@ -348,11 +348,10 @@ fn a_shutdown_ends_and_answers_everybody() {
 #[test]
 fn a_handler_always_hears_of_its_cancellation() {
     explore(|| {
-        let signal = Arc::new(crate::work::Signal::new(1));
+        let signal = Arc::new(crate::work::Signal::new(1, "tenant".into(), None));
         let context = crate::work::WorkContext::new(
             WorkerId::new(1),
             crate::work::RunId(1),
-            None,
             Monotonic::ZERO,
             Arc::clone(&signal),
         );

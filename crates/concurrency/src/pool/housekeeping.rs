@@ -3,10 +3,10 @@
 //! Nothing on the way of a request waits for it. It runs where no worker can keep it from running, wakes when the
 //! next thing is due and at least once a second.
 
-use super::effect::Notice;
+use super::effect::{Notice, millis};
 use super::shared::Shared;
 use super::state::{Calm, Phase};
-use super::step::{Step, millis};
+use super::step::Step;
 use crate::event::BackpressureReleased;
 use crate::lifecycle::{RecycleReason, WorkerId, WorkerState};
 use crate::ports::MemoryInUse;

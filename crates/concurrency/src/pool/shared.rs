@@ -1,15 +1,16 @@
 //! The pool behind its handles: one lock, and what happens once it is released.
 
-use super::effect::Effect;
-use super::state::{Job, Phase, State};
+use super::effect::Effects;
+use super::state::{Job, State};
 use super::step::Step;
 use super::ticket::{Canceller, Cancels, Ticket};
 use crate::config::ConcurrencyConfig;
+use crate::error::Refusal;
 use crate::event::RequestQueued;
 use crate::latency::LatencyWindow;
 use crate::lifecycle::WorkerId;
 use crate::ports::{WorkerExit, WorkerReports, WorkerRuntime};
-use crate::sync::{Mutex, between};
+use crate::sync::Mutex;
 use crate::work::{RunId, Signal, Submission};
 use openclaw_core::{Clock, EventContext, Monotonic};
 use std::any::Any;
@@ -38,8 +39,8 @@ pub(super) struct Shared<R, T> {
 impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
     /// Does one step under the lock, then what it left to be done.
     pub(super) fn step<O>(self: &Arc<Self>, step: impl FnOnce(&mut Step<'_, R, T>) -> O) -> O {
-        let mut effects = Vec::new();
-        let (outcome, admits, drained, nudge) = {
+        let mut effects = Effects::new();
+        let (outcome, tell) = {
             let mut state = self.state.lock();
             let mut current = Step {
                 pool: self,
@@ -49,37 +50,19 @@ impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
                 effects: &mut effects,
             };
             let outcome = step(&mut current);
-            let admits = current.watch_pressure();
-            let drained = state.phase != Phase::Open && state.is_drained();
-            let nudge = state.house.next_round.is_none_or(|next| {
-                state
-                    .scheduler
-                    .next_deadline()
-                    .is_some_and(|deadline| deadline < next)
-            });
-            (outcome, admits, drained, nudge)
+            (outcome, current.conclude())
         };
-        let mut kills = 0;
-        for effect in effects {
-            kills += usize::from(matches!(effect, Effect::Kill(_)));
-            between();
-            // What a handler, a waker or a drop throws is its own affair: the other requests of this step must not be
-            // left without their worker or their answer.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| effect.carry_out(self))) {
-                tracing::error!("code outside the pool panicked while the pool called it");
-                discard(panic);
-            }
-        }
+        let kills = effects.carry_out(self);
         if kills > 0 {
             self.replace(kills);
         }
-        if admits {
+        if tell.admissible {
             self.admissible.notify_waiters();
         }
-        if drained {
+        if tell.drained {
             self.drained.notify_waiters();
         }
-        if nudge {
+        if tell.nudge {
             self.nudge.notify_one();
         }
         outcome
@@ -88,6 +71,17 @@ impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
     /// Not part of [`Shared::step`], whose type parameters would nest without end.
     fn replace(self: &Arc<Self>, kills: usize) {
         self.step(move |step| step.replace(kills));
+    }
+
+    /// Takes a place. On a refusal, says the level as well.
+    pub(super) fn reserve(self: &Arc<Self>) -> Result<(), (Refusal, f64)> {
+        if self.state.lock().reserve_in_passing(&self.config) {
+            return Ok(());
+        }
+        self.step(|step| {
+            let level = step.load().level();
+            step.reserve().map_err(|refusal| (refusal, level))
+        })
     }
 
     pub(super) fn give_back(self: &Arc<Self>) {
@@ -100,7 +94,11 @@ impl<R: Send + 'static, T: Send + 'static> Shared<R, T> {
             .last_request
             .fetch_add(1, Ordering::Relaxed)
             .saturating_add(1);
-        let signal = Arc::new(Signal::new(number));
+        let signal = Arc::new(Signal::new(
+            number,
+            Arc::clone(&submission.tenant),
+            submission.correlation_id,
+        ));
         // Before it is queued, so that nobody hears of its start first.
         self.events.publish(submission.correlation_id, || RequestQueued {
             request_id: number,

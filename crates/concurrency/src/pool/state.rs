@@ -1,13 +1,13 @@
 //! What the pool knows, under its one lock.
 
+use crate::by_worker::ByWorker;
 use crate::error::RequestError;
 use crate::lifecycle::{WorkerId, WorkerLifecycle};
 use crate::metrics::PoolTotals;
 use crate::ports::WorkerHandle;
 use crate::scheduler::PriorityScheduler;
 use crate::work::{RunId, Signal};
-use openclaw_core::{CorrelationId, Monotonic};
-use std::collections::HashMap;
+use openclaw_core::Monotonic;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ pub(super) struct State<R, T> {
     pub(super) scheduler: PriorityScheduler<Job<R, T>>,
     pub(super) lifecycle: WorkerLifecycle,
     /// One per worker in the lifecycle's book.
-    pub(super) slots: HashMap<WorkerId, Slot<R, T>>,
+    pub(super) slots: ByWorker<Slot<R, T>>,
     /// Exactly the idle workers; the one that was busy last is on top.
     pub(super) idle: Vec<WorkerId>,
     /// Places taken by admissions that have not submitted yet.
@@ -32,6 +32,8 @@ pub(super) struct State<R, T> {
     /// Time one request takes on a worker, smoothed; in seconds.
     pub(super) service_seconds: Option<f64>,
     pub(super) pressure: Pressure,
+    /// Whether a request would have been taken after the last step. Whoever waits for that is told when it begins.
+    pub(super) admits: bool,
     pub(super) calm: Option<Calm>,
     pub(super) spawn_backoff: Backoff,
     /// Kills decided and not yet carried out. No worker is started meanwhile: the runtime must know that a thread is
@@ -59,9 +61,7 @@ pub(super) struct Run<T> {
     pub(super) id: RunId,
     pub(super) signal: Arc<Signal>,
     pub(super) answer: oneshot::Sender<Result<T, RequestError>>,
-    pub(super) tenant: Arc<str>,
     pub(super) exclusive: Option<Arc<str>>,
-    pub(super) correlation_id: Option<CorrelationId>,
     pub(super) queued_at: Monotonic,
     pub(super) started_at: Monotonic,
     pub(super) deadline: Monotonic,
@@ -113,7 +113,7 @@ impl<R, T> State<R, T> {
         Self {
             scheduler,
             lifecycle: WorkerLifecycle::new(),
-            slots: HashMap::new(),
+            slots: ByWorker::default(),
             idle: Vec::new(),
             reserved: 0,
             paused: false,
@@ -125,6 +125,7 @@ impl<R, T> State<R, T> {
             ended_in_shutdown: 0,
             service_seconds: None,
             pressure: Pressure::default(),
+            admits: true,
             calm: None,
             spawn_backoff: Backoff::default(),
             kills_pending: 0,

@@ -72,7 +72,7 @@ impl<R: Send + 'static, T: Send + 'static> Step<'_, R, T> {
             .find_map(|queued| Some((queued.id, choose(Waiting::of(&queued))?)))?;
         let entry = self.state.scheduler.remove(id)?;
         let job = entry.submission.request;
-        *job.signal.place.lock() = Place::Nowhere;
+        job.signal.place.set(Place::Nowhere);
         self.unserved(job, RequestError::Dropped);
         // The next of its key may have moved up.
         self.dispatch();

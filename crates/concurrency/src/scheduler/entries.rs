@@ -5,7 +5,7 @@
 //! written when it comes and read when it goes.
 
 use super::EntryId;
-use super::list::{Link, Linked, NONE};
+use crate::list::{Link, Linked, NONE};
 use crate::work::Submission;
 
 pub(super) struct Entries<R> {

@@ -2,8 +2,8 @@
 
 use super::PRIORITIES;
 use super::entries::Entries;
-use super::list::{Link, Linked, List, NONE};
 use super::slab::{Index, Name, Named, Slab};
+use crate::list::{Link, Linked, List, NONE};
 use crate::priority::Priority;
 
 /// One tenant's entries of one priority that can be served, in the order they came. Never empty while in use.

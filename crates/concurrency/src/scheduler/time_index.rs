@@ -1,7 +1,7 @@
 //! Slots by a point in time, in buckets: the cost grows with the logarithm of the number of distinct buckets, not
 //! with the number of slots.
 
-use super::list::{End, Linked, List};
+use crate::list::{End, Linked, List};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

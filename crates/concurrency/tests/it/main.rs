@@ -9,6 +9,7 @@ mod manual;
 mod pool;
 mod pool_model;
 mod scheduler;
+mod scheduler_model;
 mod session_mutex;
 mod starvation;
 mod support;

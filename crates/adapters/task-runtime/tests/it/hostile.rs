@@ -287,8 +287,11 @@ fn a_handler_whose_drop_panics_is_killed_as_any_other() {
     stage.pool.kill(worker).expect("it is busy");
     assert_eq!(code(block_on(ticket)), "WORKER_KILLED");
     stage.serves(1);
-    // The same for one declared stuck: the pool hears that it is gone.
-    assert_eq!(stage.pool.totals().abandoned, 0);
+    // The same for one declared stuck: the pool hears that it is gone. It may have been killed before it had left its
+    // thread, which is then given back as it does.
+    while stage.pool.totals().abandoned > 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

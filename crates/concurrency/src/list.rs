@@ -1,36 +1,36 @@
 //! Doubly linked lists over slots of a slab: every operation is a few writes, whatever the length.
 
 /// No slot.
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// A slot's neighbours in one list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
-    pub(super) prev: u32,
-    pub(super) next: u32,
+pub(crate) struct Link {
+    pub(crate) prev: u32,
+    pub(crate) next: u32,
 }
 
 /// The ends of a list.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct List {
-    pub(super) head: u32,
-    pub(super) tail: u32,
+pub(crate) struct List {
+    pub(crate) head: u32,
+    pub(crate) tail: u32,
 }
 
 /// Where the links of one kind of list are kept.
-pub(super) trait Linked {
+pub(crate) trait Linked {
     fn link(&mut self, slot: u32) -> &mut Link;
 }
 
 /// Which end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Front,
     Back,
 }
 
 impl Link {
-    pub(super) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         prev: NONE,
         next: NONE,
     };
@@ -45,16 +45,16 @@ impl Linked for Vec<Link> {
 }
 
 impl List {
-    pub(super) const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         head: NONE,
         tail: NONE,
     };
 
-    pub(super) fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.head == NONE
     }
 
-    pub(super) fn push(&mut self, store: &mut impl Linked, slot: u32, end: End) {
+    pub(crate) fn push(&mut self, store: &mut impl Linked, slot: u32, end: End) {
         match end {
             End::Front => self.insert_before(store, slot, self.head),
             End::Back => self.insert_before(store, slot, NONE),
@@ -62,7 +62,7 @@ impl List {
     }
 
     /// Puts `slot` before `before`; at the back when that is [`NONE`].
-    pub(super) fn insert_before(&mut self, store: &mut impl Linked, slot: u32, before: u32) {
+    pub(crate) fn insert_before(&mut self, store: &mut impl Linked, slot: u32, before: u32) {
         let prev = if before == NONE {
             self.tail
         } else {
@@ -82,7 +82,7 @@ impl List {
     }
 
     /// Takes `slot`, which must be in this list, out of it.
-    pub(super) fn unlink(&mut self, store: &mut impl Linked, slot: u32) {
+    pub(crate) fn unlink(&mut self, store: &mut impl Linked, slot: u32) {
         let Link { prev, next } = std::mem::replace(store.link(slot), Link::NONE);
         if prev == NONE {
             self.head = next;
