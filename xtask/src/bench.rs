@@ -4,6 +4,7 @@
 //! targets before the next one begins, and costs are processor time per request. Where `taskset` exists and there are
 //! two processors, mock and load generator share the first and the target has the second.
 
+mod building;
 mod figures;
 mod functions;
 mod instructions;
@@ -37,9 +38,12 @@ pub(crate) struct Options {
     /// How often measurements are repeated; the figure is the median round.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// A million sessions instead of a hundred thousand: a quarter of an hour more.
+    /// A million sessions beside ten and a hundred thousand: a quarter of an hour more.
     #[arg(long)]
     long: bool,
+    /// Measures too what it costs to build, in a target directory of its own: minutes of both processors.
+    #[arg(long)]
+    build: bool,
     /// The profile programs are built with; `fast` builds sooner and runs a little slower.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -92,6 +96,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         functions::table(&figures, counts.as_ref())
     };
     println!("{functions}");
+    let building = if options.build {
+        building::table(&building::measure(root, plan.rounds)?)
+    } else {
+        "Not measured in this run.\n".to_owned()
+    };
+    println!("{building}");
     if options.no_server {
         println!("docs/benchmarks.md is unchanged: the server was not measured");
         return Ok(());
@@ -107,10 +117,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     if options.long {
         command += " --long";
     }
+    if options.build {
+        command += " --build";
+    }
     if options.no_functions {
         command += " --no-functions";
     }
-    std::fs::write(&path, report::page(root, &command, &table, &functions))?;
+    std::fs::write(&path, report::page(root, &command, &table, &functions, &building))?;
     println!("written: docs/benchmarks.md");
     Ok(())
 }

@@ -22,6 +22,7 @@ mod failure;
 pub mod fuzzing;
 mod health_cli;
 mod help;
+mod housekeeping;
 mod http;
 mod intake;
 mod keep;

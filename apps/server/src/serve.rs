@@ -11,6 +11,7 @@ use crate::config::{
 };
 use crate::data_dir::{self, DataDir, KeySource, OperatorKey};
 use crate::failure::Failure;
+use crate::housekeeping;
 use crate::http;
 use crate::intake;
 use crate::observer;
@@ -234,6 +235,7 @@ async fn serve(
         kill.clone(),
     ));
     let intake = intake::start(&built, server.public_url.as_deref());
+    let _housekeeping = housekeeping::start(&built.app);
     tracing::info!(%address, storage = built.storage, entries = resumed.entries, expired = resumed.expired, parts = resumed.parts, "ready");
     say_ready(args, loaded, &built, data_dir, admin, api_key, address, began);
 

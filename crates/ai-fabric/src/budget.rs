@@ -187,7 +187,18 @@ impl TokenBudget {
             },
             None => Account::default(),
         };
+        let fresh = Account {
+            in_use: true,
+            ..fresh
+        };
         accounts.by_name.insert(Arc::from(account), fresh);
+    }
+
+    /// Forgets accounts that were not used since the last call and have nothing under way or to be stored, and gives
+    /// back the room they took. They are primed again when they are used. Called every so often, an account is kept
+    /// for one to two of these times after its last use.
+    pub fn forget_idle(&self) {
+        self.shared.accounts.lock().forget_idle();
     }
 
     /// Sets tokens aside: the input estimate and the output that is allowed, which is the least of what is asked,
@@ -353,6 +364,11 @@ impl TokenBudget {
     /// How many accounts are in memory.
     pub fn loaded_accounts(&self) -> usize {
         self.shared.accounts.lock().by_name.len()
+    }
+
+    /// For how many accounts there is room without asking for more memory.
+    pub fn capacity(&self) -> usize {
+        self.shared.accounts.lock().by_name.capacity()
     }
 }
 

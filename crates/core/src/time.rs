@@ -10,9 +10,12 @@ use std::time::Duration;
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
-/// A point on the monotonic clock, as the time since an origin of the clock's own. It never goes back.
+/// A point on the monotonic clock, in nanoseconds since an origin of the clock's own. It never goes back.
+///
+/// One whole number, because limiters and schedulers compare points many times for each message. It reaches 584 years;
+/// what lies beyond is taken as its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Monotonic(Duration);
+pub struct Monotonic(u64);
 
 // === impl Timestamp ===
 
@@ -95,21 +98,31 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 impl Monotonic {
     /// The origin of every monotonic clock.
-    pub const ZERO: Self = Self(Duration::ZERO);
+    pub const ZERO: Self = Self(0);
 
     /// This long after the origin.
     pub const fn from_origin(since: Duration) -> Self {
-        Self(since)
+        Self(nanos(since))
+    }
+
+    /// So many nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
     }
 
     /// How long after the origin.
     pub const fn since_origin(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+
+    /// How many nanoseconds after the origin.
+    pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
     /// The time from `earlier` to this; zero when `earlier` is later.
-    pub fn saturating_since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -117,7 +130,7 @@ impl Add<Duration> for Monotonic {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
+        Self(self.0.saturating_add(nanos(duration)))
     }
 }
 
@@ -125,8 +138,14 @@ impl Sub<Duration> for Monotonic {
     type Output = Self;
 
     fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(duration))
+        Self(self.0.saturating_sub(nanos(duration)))
     }
+}
+
+/// The duration in nanoseconds; the largest number when it is longer.
+const fn nanos(duration: Duration) -> u64 {
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos() as u64)
 }
 
 #[cfg(test)]
@@ -145,6 +164,24 @@ mod tests {
         for (millis, expected) in cases {
             assert_eq!(Timestamp::from_millis(millis).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_monotonic_point_keeps_every_nanosecond_and_ends_where_its_number_does() {
+        let point = Monotonic::from_origin(Duration::new(3, 7));
+        assert_eq!(point.as_nanos(), 3_000_000_007);
+        assert_eq!(point, Monotonic::from_nanos(3_000_000_007));
+        assert_eq!(point.since_origin(), Duration::new(3, 7));
+        let end = Monotonic::from_nanos(u64::MAX);
+        assert_eq!(Monotonic::from_origin(Duration::MAX), end);
+        assert_eq!((point + Duration::MAX, end + Duration::from_nanos(1)), (end, end));
+        assert_eq!(point - Duration::MAX, Monotonic::ZERO);
+        assert_eq!((point - Duration::from_secs(3)).as_nanos(), 7);
+        assert_eq!(Monotonic::ZERO.saturating_since(point), Duration::ZERO);
+        assert_eq!(
+            end.saturating_since(point),
+            Duration::from_nanos(u64::MAX - 3_000_000_007)
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod taking_out;
 
 pub(crate) use self::taking_out::{Dropped, ToDrop};
 
+use crate::housekeeping::{Held, shrink};
 use crate::job::{Job, JobEnd, TurnJob};
 use crate::ports::{EntryId, OpenEntry, Outcome};
 use crate::queue::QueueId;
@@ -118,6 +119,19 @@ impl Admission {
 
     pub(crate) fn open_entries(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Tenants with a turn under way, and tenants with messages that wait.
+    pub(crate) fn held(&self) -> (Held, Held) {
+        let room = self.room.lock();
+        (Held::of(&room.running), Held::of(&room.waiting))
+    }
+
+    /// Gives back the room of tenants that are gone.
+    pub(crate) fn shrink(&self) {
+        let mut room = self.room.lock();
+        shrink(&mut room.running);
+        shrink(&mut room.waiting);
     }
 
     pub(crate) fn waiting_entries(&self) -> usize {

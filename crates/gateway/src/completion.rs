@@ -352,23 +352,23 @@ impl CompletionRunner {
             return Ok(());
         };
         let before = request.chat.messages[last].joined_text();
-        let context = HookContext::OnMessageReceived {
+        let mut context = HookContext::OnMessageReceived {
             tenant: request.tenant.clone(),
             text: before.clone(),
             language: request.language,
             attachments: 0,
         };
-        let outcome = self
+        let cancelled = self
             .services
             .hooks
             .dispatch(
                 HookName::OnMessageReceived,
-                context,
+                &mut context,
                 request.tier,
                 Some(request.correlation_id),
             )
             .await;
-        match (outcome.cancelled, outcome.context) {
+        match (cancelled, context) {
             (Some(reason), _) => Err(Refusal::CancelledByPlugin {
                 plugin: reason.plugin,
                 text: reason.text,
@@ -388,17 +388,17 @@ impl CompletionRunner {
         correlation_id: CorrelationId,
         text: String,
     ) -> Result<String, Refusal> {
-        let context = HookContext::OnBeforeSend {
+        let mut context = HookContext::OnBeforeSend {
             tenant: tenant.clone(),
             text,
             is_final: true,
         };
-        let outcome = self
+        let cancelled = self
             .services
             .hooks
-            .dispatch(HookName::OnBeforeSend, context, tier, Some(correlation_id))
+            .dispatch(HookName::OnBeforeSend, &mut context, tier, Some(correlation_id))
             .await;
-        match (outcome.cancelled, outcome.context) {
+        match (cancelled, context) {
             (Some(reason), _) => Err(Refusal::CancelledByPlugin {
                 plugin: reason.plugin,
                 text: reason.text,

@@ -202,7 +202,12 @@ impl Services {
     ) {
         if self.hooks.has(hook) {
             self.hooks
-                .dispatch(hook, context(), entry.tenant.tier, Some(entry.correlation_id))
+                .dispatch(
+                    hook,
+                    &mut context(),
+                    entry.tenant.tier,
+                    Some(entry.correlation_id),
+                )
                 .await;
         }
     }

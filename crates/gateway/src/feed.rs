@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
+use crate::housekeeping::shrink;
 use crate::ports::EntryId;
 
 /// How many events a chat's ring holds.
@@ -358,12 +359,20 @@ impl ChatFeeds {
         }
     }
 
-    /// Forgets chats that nobody reads and in which nothing happened for the resume window. Call it now and then.
+    /// Forgets chats that nobody reads and in which nothing happened for the resume window, and gives back the room
+    /// they took. Call it now and then.
     pub fn sweep(&self) {
         let now = self.clock.monotonic();
-        self.feeds.lock().retain(|_, feed| {
+        let mut feeds = self.feeds.lock();
+        feeds.retain(|_, feed| {
             Arc::strong_count(feed) > 1 || now.saturating_since(feed.ring.lock().touched) < self.resume_window
         });
+        shrink(&mut feeds);
+    }
+
+    /// For how many chats there is room without asking for more memory.
+    pub fn capacity(&self) -> usize {
+        self.feeds.lock().capacity()
     }
 
     /// How many chats are held.

@@ -26,6 +26,7 @@ mod ending;
 pub mod error;
 pub mod feed;
 pub mod gateway;
+pub mod housekeeping;
 mod job;
 pub mod ledger;
 pub mod outbox;

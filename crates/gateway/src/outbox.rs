@@ -4,6 +4,7 @@
 //! waits for its retry holds back later parts of its chat and of no other. A part is in the store until it is
 //! delivered or given up, so a crash at any point repeats at most the delivery that was under way.
 
+use crate::housekeeping::{Held, shrink};
 use crate::ports::{Delivery, NewOutboxPart, OutboxId, OutboxPart, StoreError, TurnStore};
 use openclaw_core::{BotId, Clock, CorrelationId, MessageId, Platform, Random, TenantId};
 use openclaw_messenger::{DeliveryErrorKind, DispatchError, MessageDispatcher, Urgency};
@@ -147,6 +148,16 @@ impl Outbox {
                 outcome.await.ok();
             }
         }
+    }
+
+    /// Chats with something to be delivered.
+    pub(crate) fn held(&self) -> Held {
+        Held::of(&self.lanes.lock().by_chat)
+    }
+
+    /// Gives back the room of lanes that are gone.
+    pub(crate) fn shrink(&self) {
+        shrink(&mut self.lanes.lock().by_chat);
     }
 
     /// Whether something waits to be delivered to the chat; a turn then shows nothing new in it.
@@ -403,7 +414,7 @@ impl Outbox {
 
     async fn after_send(&self, part: &OutboxPart, id: &MessageId) {
         if self.hooks.has(HookName::OnAfterSend) {
-            let context = HookContext::OnAfterSend {
+            let mut context = HookContext::OnAfterSend {
                 tenant: part.tenant.clone(),
                 text: part.part.message.text.clone(),
                 message_id: id.clone(),
@@ -411,7 +422,7 @@ impl Outbox {
             self.hooks
                 .dispatch(
                     HookName::OnAfterSend,
-                    context,
+                    &mut context,
                     part.tier,
                     Some(part.correlation_id),
                 )

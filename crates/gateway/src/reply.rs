@@ -254,21 +254,21 @@ async fn before_send(
     if !services.hooks.has(HookName::OnBeforeSend) {
         return Ok(text);
     }
-    let context = HookContext::OnBeforeSend {
+    let mut context = HookContext::OnBeforeSend {
         tenant: address.tenant.clone(),
         text,
         is_final,
     };
-    let outcome = services
+    let cancelled = services
         .hooks
         .dispatch(
             HookName::OnBeforeSend,
-            context,
+            &mut context,
             address.tier,
             Some(address.correlation_id),
         )
         .await;
-    match (outcome.cancelled, outcome.context) {
+    match (cancelled, context) {
         (Some(reason), _) => Err(reason),
         (None, HookContext::OnBeforeSend { text, .. }) => Ok(text),
         // A dispatcher gives back the kind of context it was given.

@@ -349,28 +349,28 @@ impl TurnRunner {
         if !services.hooks.has(HookName::OnMessageReceived) {
             return Ok(());
         }
-        let context = HookContext::OnMessageReceived {
+        let mut context = HookContext::OnMessageReceived {
             tenant: entry.tenant.tenant_id.clone(),
             text: entry.message.text.clone(),
             language: entry.message.language(),
             attachments: entry.message.attachments.len(),
         };
-        let outcome = services
+        let cancelled = services
             .hooks
             .dispatch(
                 HookName::OnMessageReceived,
-                context,
+                &mut context,
                 entry.tenant.tier,
                 Some(entry.correlation_id),
             )
             .await;
-        if let Some(reason) = outcome.cancelled {
+        if let Some(reason) = cancelled {
             return Err(Refusal::CancelledByPlugin {
                 plugin: reason.plugin,
                 text: reason.text,
             });
         }
-        let HookContext::OnMessageReceived { text, .. } = outcome.context else {
+        let HookContext::OnMessageReceived { text, .. } = context else {
             return Ok(());
         };
         if text == entry.message.text {

@@ -2,16 +2,42 @@
 //! beside one bucket and many, the same decision of `governor`.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use futures::future::BoxFuture;
 use governor::clock::FakeRelativeClock;
 use governor::{Quota, RateLimiter as Governor};
-use openclaw_core::testing::ManualClock;
-use openclaw_core::{Clock, Monotonic};
+use openclaw_core::{Clock, Monotonic, Timestamp};
 use openclaw_messenger::pacer::{Pacer, PacerLimits, Passing};
 use openclaw_messenger::{RateLimit, RateLimiter, TokenBucket};
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// A clock that costs what the peer's does: one atomic number.
+#[derive(Debug, Default)]
+struct Stepped(AtomicU64);
+
+impl Stepped {
+    fn advance(&self, by: Duration) {
+        let nanos = Monotonic::from_origin(by).as_nanos();
+        self.0.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Stepped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(0)
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    fn sleep_until(&self, _deadline: Monotonic) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
 
 fn buckets(criterion: &mut Criterion) {
     let limit = RateLimit::per_second(100, 100);
@@ -35,7 +61,7 @@ fn buckets(criterion: &mut Criterion) {
 
     for count in [1_000, 10_000, 100_000] {
         let keys: Vec<String> = (0..count).map(|key| format!("visitor-{key}")).collect();
-        let clock = ManualClock::new();
+        let clock = Arc::new(Stepped::default());
         let limiter = RateLimiter::new(limit, 200_000, Arc::clone(&clock) as Arc<dyn Clock>);
         for key in &keys {
             black_box(limiter.acquire(key).is_ok());
@@ -63,7 +89,7 @@ fn buckets(criterion: &mut Criterion) {
     }
 
     criterion.bench_function("pacer/pass_1000_chats", |bencher| {
-        let clock = ManualClock::new();
+        let clock = Arc::new(Stepped::default());
         let limits = PacerLimits {
             chat: limit,
             bot: Some(RateLimit::per_second(100_000, 100_000)),

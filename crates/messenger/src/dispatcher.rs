@@ -103,6 +103,20 @@ impl MessageDispatcher {
         }
     }
 
+    /// Forgets chats that are at rest: their buckets are full again and nothing waits for them. Call it now and then.
+    pub fn forget_idle(&self) {
+        for bot in self.bots.values() {
+            bot.pacer.forget_idle();
+        }
+    }
+
+    /// How many chats are remembered on all platforms, and for how many there is room.
+    pub fn remembered_chats(&self) -> (usize, usize) {
+        self.bots.values().fold((0, 0), |(chats, room), bot| {
+            (chats + bot.pacer.chats(), room + bot.pacer.capacity())
+        })
+    }
+
     /// Sends a message and returns the platform's id of it. Publishes `messenger.message.sent`, or
     /// `messenger.message.delivery_failed` when the platform or the way to it failed.
     pub async fn send(

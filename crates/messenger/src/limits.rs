@@ -1,13 +1,13 @@
 //! How fast we may speak: the manual's table, and how it is divided and checked.
 
-use openclaw_core::{Platform, ValidationError, Violation};
+use openclaw_core::{Monotonic, Platform, ValidationError, Violation};
 use std::time::Duration;
 
 /// A token bucket's size and speed. Both at least the smallest that lets anything through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// The time in which one token comes back; at least 1 ns.
-    interval: Duration,
+    /// The time in which one token comes back, in nanoseconds; at least 1.
+    interval_nanos: u64,
     /// How many tokens a full bucket holds; at least 1.
     burst: u32,
 }
@@ -58,7 +58,8 @@ impl RateLimit {
     /// One per `interval`, so many at once. Zeros are taken as the smallest values.
     pub fn every(interval: Duration, burst: u32) -> Self {
         Self {
-            interval: interval.max(Duration::from_nanos(1)),
+            // An interval of more than 584 years is taken as that.
+            interval_nanos: Monotonic::from_origin(interval).as_nanos().max(1),
             burst: burst.max(1),
         }
     }
@@ -93,7 +94,7 @@ impl RateLimit {
 
     /// The time in which one token comes back.
     pub fn interval(self) -> Duration {
-        self.interval
+        Duration::from_nanos(self.interval_nanos)
     }
 
     /// How many tokens a full bucket holds.
@@ -105,12 +106,17 @@ impl RateLimit {
     #[must_use]
     pub fn divided_by(self, instances: u32) -> Self {
         let instances = instances.max(1);
-        Self::every(self.interval.saturating_mul(instances), self.burst / instances)
+        Self::every(self.interval().saturating_mul(instances), self.burst / instances)
     }
 
     /// How long an empty bucket takes to be full.
     pub(crate) fn fill_time(self) -> Duration {
-        self.interval.saturating_mul(self.burst)
+        Duration::from_nanos(self.nanos_of(self.burst))
+    }
+
+    /// How long so many tokens take to come back, in nanoseconds.
+    pub(crate) fn nanos_of(self, tokens: u32) -> u64 {
+        self.interval_nanos.saturating_mul(u64::from(tokens))
     }
 }
 

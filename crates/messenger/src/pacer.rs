@@ -25,6 +25,8 @@ const STRIKES_FOR_ALL: usize = 3;
 const STRIKE_WINDOW: Duration = Duration::from_secs(10);
 /// How many 429s are remembered; the oldest is forgotten.
 const MAX_STRIKES: usize = 32;
+/// Room for so many chats is kept, however few there are.
+const KEPT_ROOM: usize = 512;
 
 /// The limits of a pacer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,9 +180,26 @@ impl Pacer {
         self.state.lock().set_limits(limits);
     }
 
+    /// Forgets chats whose buckets are full again and that nobody waits for, and gives back the room they took. Call it
+    /// now and then: without new chats nothing else does.
+    pub fn forget_idle(&self) {
+        let now = self.clock.monotonic();
+        let mut state = self.state.lock();
+        state.sweep(now);
+        let room = |len: usize| len.saturating_mul(2).max(KEPT_ROOM);
+        let (lanes, line) = (room(state.lanes.len()), room(state.line.len()));
+        state.lanes.shrink_to(lanes);
+        state.line.shrink_to(line);
+    }
+
     /// How many chats are remembered.
     pub fn chats(&self) -> usize {
         self.state.lock().lanes.len()
+    }
+
+    /// For how many chats there is room without asking for more memory.
+    pub fn capacity(&self) -> usize {
+        self.state.lock().lanes.capacity()
     }
 
     /// How many wait in the lines of all chats, those in flight included.
@@ -444,15 +463,19 @@ impl State {
         let len = self.lanes.len();
         let at_bound = len >= self.limits.max_chats;
         if len >= self.sweep_at_len || (at_bound && now.saturating_since(self.swept_at) >= SWEEP_EVERY) {
-            self.lanes.retain(|_, lane| !lane.is_idle(now));
-            self.swept_at = now;
-            self.sweep_at_len = self.lanes.len().saturating_mul(2).max(1_024);
+            self.sweep(now);
         }
         if self.lanes.len() < self.limits.max_chats {
             Ok(())
         } else {
             Err(NoTurn::Full(self.lanes.len()))
         }
+    }
+
+    fn sweep(&mut self, now: Monotonic) {
+        self.lanes.retain(|_, lane| !lane.is_idle(now));
+        self.swept_at = now;
+        self.sweep_at_len = self.lanes.len().saturating_mul(2).max(1_024);
     }
 }
 

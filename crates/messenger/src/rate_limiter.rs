@@ -2,22 +2,27 @@
 
 use crate::error::RateLimitError;
 use crate::limits::RateLimit;
-use crate::token_bucket::TokenBucket;
+use crate::token_bucket::Level;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use openclaw_core::{Clock, Monotonic};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often idle buckets are looked for at most, while the limiter is at its bound.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Room for so many keys is kept, however few there are.
+const KEPT_ROOM: usize = 1_024;
 
 /// One bucket per key, all of the same size.
 ///
 /// A bucket that is full again is as good as a new one and is forgotten. At the bound — that many keys active at
 /// once — keys that are not known share one bucket, so that a flood of invented keys costs strangers their speed and
 /// neither memory nor the speed of those who were here before.
+///
+/// A decision reads the time once, then takes one short lock for one lookup; of a key that is known nothing is
+/// allocated.
 pub struct RateLimiter {
     clock: Arc<dyn Clock>,
     max_keys: usize,
@@ -27,8 +32,10 @@ pub struct RateLimiter {
 
 struct State {
     limit: RateLimit,
-    buckets: HashMap<Arc<str>, TokenBucket>,
-    strangers: TokenBucket,
+    /// Two numbers per key, so that many of them lie close together. The hash is quick and its seed is the process's
+    /// own: nobody outside sees a hash from which to find keys that share one.
+    buckets: HashMap<Box<str>, Level, DefaultHashBuilder>,
+    strangers: Level,
     sweep_at_len: usize,
     swept_at: Monotonic,
 }
@@ -43,9 +50,9 @@ impl RateLimiter {
             max_keys: max_keys.max(1),
             state: Mutex::new(State {
                 limit,
-                buckets: HashMap::new(),
-                strangers: TokenBucket::new(limit),
-                sweep_at_len: 1_024,
+                buckets: HashMap::default(),
+                strangers: Level::default(),
+                sweep_at_len: KEPT_ROOM,
                 swept_at: Monotonic::ZERO,
             }),
         }
@@ -54,15 +61,20 @@ impl RateLimiter {
     /// Takes a token of the key's bucket, or says exactly when there will be one. Check and acquire are one step.
     pub fn acquire(&self, key: &str) -> Result<(), RateLimitError> {
         let now = self.clock.monotonic();
-        self.state
-            .lock()
-            .with(key, self.max_keys, now, |bucket| bucket.acquire(now))
+        let mut state = self.state.lock();
+        let limit = state.limit;
+        if let Some(level) = state.buckets.get_mut(key) {
+            return level.acquire(limit, now);
+        }
+        state.newcomer(key, self.max_keys, now).acquire(limit, now)
     }
 
     /// Gives a token back that was taken and not used.
     pub fn refund(&self, key: &str) {
-        if let Some(bucket) = self.state.lock().buckets.get_mut(key) {
-            bucket.refund();
+        let mut state = self.state.lock();
+        let limit = state.limit;
+        if let Some(level) = state.buckets.get_mut(key) {
+            level.refund(limit);
         }
     }
 
@@ -70,9 +82,12 @@ impl RateLimiter {
     pub fn penalise(&self, key: &str, duration: Duration) {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
-        // Strangers are not punished for one of them.
-        if state.make_room(self.max_keys, now) || state.buckets.contains_key(key) {
-            state.with(key, self.max_keys, now, |bucket| bucket.penalise(now + duration));
+        let (limit, until) = (state.limit, now + duration);
+        if let Some(level) = state.buckets.get_mut(key) {
+            level.penalise(limit, until);
+        } else if state.make_room(self.max_keys, now) {
+            // At the bound nobody is punished: strangers share a bucket.
+            state.newcomer(key, self.max_keys, now).penalise(limit, until);
         }
     }
 
@@ -80,20 +95,35 @@ impl RateLimiter {
     pub fn remaining(&self, key: &str) -> u32 {
         let now = self.clock.monotonic();
         let state = self.state.lock();
+        let limit = state.limit;
         state
             .buckets
             .get(key)
-            .map_or(state.limit.burst(), |bucket| bucket.available(now))
+            .map_or(limit.burst(), |level| level.available(limit, now))
     }
 
     /// Changes the limit of all keys; what they took stays taken.
     pub fn set_limit(&self, limit: RateLimit) {
         let mut state = self.state.lock();
+        let state = &mut *state;
         state.limit = limit;
-        state.strangers.set_limit(limit);
-        for bucket in state.buckets.values_mut() {
-            bucket.set_limit(limit);
+        for level in state
+            .buckets
+            .values_mut()
+            .chain(std::iter::once(&mut state.strangers))
+        {
+            level.keep_penalty(limit);
         }
+    }
+
+    /// Forgets buckets that are full again and gives back the room they took. Call it now and then: without new keys
+    /// nothing else does.
+    pub fn forget_idle(&self) {
+        let now = self.clock.monotonic();
+        let mut state = self.state.lock();
+        state.sweep(now);
+        let room = state.buckets.len().saturating_mul(2).max(KEPT_ROOM);
+        state.buckets.shrink_to(room);
     }
 
     /// How many buckets are remembered.
@@ -104,6 +134,11 @@ impl RateLimiter {
     /// Whether no bucket is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// For how many buckets there is room without asking for more memory.
+    pub fn capacity(&self) -> usize {
+        self.state.lock().buckets.capacity()
     }
 }
 
@@ -121,23 +156,12 @@ impl fmt::Debug for RateLimiter {
 // === impl State ===
 
 impl State {
-    fn with<R>(
-        &mut self,
-        key: &str,
-        max_keys: usize,
-        now: Monotonic,
-        act: impl FnOnce(&mut TokenBucket) -> R,
-    ) -> R {
-        if let Some(bucket) = self.buckets.get_mut(key) {
-            return act(bucket);
-        }
+    /// The bucket of a key that is not known: a new one where there is room, else the strangers'.
+    fn newcomer(&mut self, key: &str, max_keys: usize, now: Monotonic) -> &mut Level {
         if !self.make_room(max_keys, now) {
-            return act(&mut self.strangers);
+            return &mut self.strangers;
         }
-        act(self
-            .buckets
-            .entry(Arc::from(key))
-            .or_insert(TokenBucket::new(self.limit)))
+        self.buckets.entry(Box::from(key)).or_default()
     }
 
     /// Forgets idle buckets when it is time. Whether one more fits.
@@ -146,12 +170,16 @@ impl State {
         let at_bound = len >= max_keys;
         let due = now.saturating_since(self.swept_at) >= SWEEP_EVERY.min(self.limit.fill_time());
         if (at_bound && due) || len >= self.sweep_at_len {
-            self.buckets.retain(|_, bucket| !bucket.is_full(now));
-            self.swept_at = now;
-            // Doubling keeps the cost of sweeping constant per new key.
-            self.sweep_at_len = self.buckets.len().saturating_mul(2).max(1_024);
+            self.sweep(now);
         }
         self.buckets.len() < max_keys
+    }
+
+    fn sweep(&mut self, now: Monotonic) {
+        self.buckets.retain(|_, level| !level.is_full(now));
+        self.swept_at = now;
+        // Doubling keeps the cost of sweeping constant per new key.
+        self.sweep_at_len = self.buckets.len().saturating_mul(2).max(KEPT_ROOM);
     }
 }
 
@@ -192,6 +220,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_idle_leaves_neither_buckets_nor_room() {
+        let clock = ManualClock::new();
+        let limiter = RateLimiter::new(RateLimit::per_second(1, 2), 100_000, clock.clone());
+        for key in 0..50_000 {
+            assert!(limiter.acquire(&key.to_string()).is_ok());
+        }
+        limiter.penalise("7", Duration::from_secs(60));
+        limiter.forget_idle();
+        assert_eq!(limiter.len(), 50_000, "none is full yet");
+        clock.advance(Duration::from_secs(1));
+        limiter.forget_idle();
+        assert_eq!(limiter.len(), 1, "a penalty is not forgotten");
+        assert!(limiter.capacity() <= 4 * KEPT_ROOM, "{}", limiter.capacity());
+        assert_eq!(limiter.acquire("7").map_err(|e| e.retry_after_ms()), Err(59_000));
+    }
+
+    #[test]
+    fn another_limit_keeps_what_was_taken_and_what_is_barred() {
+        let clock = ManualClock::new();
+        let limiter = RateLimiter::new(RateLimit::per_second(1, 2), 10, clock.clone());
+        assert!(limiter.acquire("a").is_ok());
+        limiter.penalise("b", Duration::from_secs(5));
+        limiter.set_limit(RateLimit::per_second(1, 4));
+        assert_eq!(limiter.remaining("a"), 3);
+        clock.advance(Duration::from_secs(5));
+        assert_eq!((limiter.remaining("a"), limiter.remaining("b")), (4, 1));
+    }
+
+    #[test]
     fn a_burst_from_many_threads_passes_no_more_than_the_bucket_holds() {
         let limiter = RateLimiter::new(RateLimit::per_second(1, 30), 10, ManualClock::new());
         let passed: usize = std::thread::scope(|scope| {
@@ -201,5 +258,38 @@ mod tests {
             threads.into_iter().map(|t| t.join().unwrap()).sum()
         });
         assert_eq!(passed, 30);
+    }
+
+    #[test]
+    fn threads_and_a_running_clock_get_the_burst_and_the_rate_and_nothing_else() {
+        const BURST: u32 = 30;
+        let clock = ManualClock::new();
+        let limit = RateLimit::every(Duration::from_millis(10), BURST);
+        let limiter = RateLimiter::new(limit, 10, clock.clone());
+        let ask = || {
+            let (mut granted, mut refused) = (0_u64, 0_u64);
+            for _ in 0..5_000 {
+                match limiter.acquire("k") {
+                    Ok(()) => granted += 1,
+                    Err(_) => {
+                        // One token's worth: the bucket never comes near being full, so that none is lost.
+                        clock.advance(limit.interval());
+                        refused += 1;
+                    }
+                }
+            }
+            (granted, refused)
+        };
+        let (mut granted, refused) = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        });
+        while limiter.acquire("k").is_ok() {
+            granted += 1;
+        }
+        assert_eq!(granted, u64::from(BURST) + refused);
     }
 }

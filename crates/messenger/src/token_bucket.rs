@@ -6,15 +6,23 @@
 use crate::error::RateLimitError;
 use crate::limits::RateLimit;
 use openclaw_core::Monotonic;
+use std::time::Duration;
 
 /// A token bucket. Starts full. Looking and taking is one call.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenBucket {
     limit: RateLimit,
-    /// When the bucket is full again. In the past for a full one.
-    full_at: Monotonic,
+    level: Level,
+}
+
+/// What a bucket remembers beside its limit: two numbers. Many buckets of one limit keep only this each. New, it is
+/// full.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Level {
+    /// When the bucket is full again, in nanoseconds of the clock. In the past for a full one.
+    full_at: u64,
     /// The platform's penalty: no token before this moment, and one at it.
-    barred_until: Monotonic,
+    barred_until: u64,
 }
 
 // === impl TokenBucket ===
@@ -24,70 +32,45 @@ impl TokenBucket {
     pub fn new(limit: RateLimit) -> Self {
         Self {
             limit,
-            full_at: Monotonic::ZERO,
-            barred_until: Monotonic::ZERO,
+            level: Level::default(),
         }
     }
 
     /// Takes a token, or says exactly when there will be one.
     pub fn acquire(&mut self, now: Monotonic) -> Result<(), RateLimitError> {
-        self.acquire_leaving(now, 0)
+        self.level.acquire(self.limit, now)
     }
 
     /// Takes a token if `keep` others stay behind, or says exactly when that will be so.
     pub fn acquire_leaving(&mut self, now: Monotonic, keep: u32) -> Result<(), RateLimitError> {
-        let ready_at = self.ready_at(keep);
-        if ready_at > now {
-            return Err(RateLimitError {
-                retry_after: ready_at.saturating_since(now),
-            });
-        }
-        self.full_at = self.full_at.max(now) + self.limit.interval();
-        Ok(())
+        self.level.acquire_leaving(self.limit, now, keep)
     }
 
     /// When a token could be taken with `keep` others left behind. Beyond the bucket's size it says when that many
     /// tokens will have come back one after another.
     pub fn ready_at(&self, keep: u32) -> Monotonic {
-        let burst = self.limit.burst();
-        let interval = self.limit.interval();
-        let wanted = keep.saturating_add(1);
-        let at = if wanted <= burst {
-            self.full_at - interval.saturating_mul(burst - wanted)
-        } else {
-            self.full_at + interval.saturating_mul(wanted - burst)
-        };
-        at.max(self.barred_until)
+        Monotonic::from_nanos(self.level.ready_at(self.limit, keep))
     }
 
     /// How many tokens could be taken at once.
     pub fn available(&self, now: Monotonic) -> u32 {
-        if self.barred_until > now {
-            return 0;
-        }
-        let debt = self.full_at.saturating_since(now).as_nanos();
-        let missing = debt.div_ceil(self.limit.interval().as_nanos().max(1));
-        self.limit
-            .burst()
-            .saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
+        self.level.available(self.limit, now)
     }
 
     /// Gives a token back that was taken and not used. A penalty is not shortened by it.
     pub fn refund(&mut self) {
-        self.full_at = self.full_at - self.limit.interval();
-        self.keep_penalty();
+        self.level.refund(self.limit);
     }
 
     /// Empties the bucket until `until`; then there is one token, and more at the usual pace.
     pub fn penalise(&mut self, until: Monotonic) {
-        self.barred_until = self.barred_until.max(until);
-        self.keep_penalty();
+        self.level.penalise(self.limit, until);
     }
 
     /// Changes size and speed. What was taken so far stays taken.
     pub fn set_limit(&mut self, limit: RateLimit) {
         self.limit = limit;
-        self.keep_penalty();
+        self.level.keep_penalty(limit);
     }
 
     /// The limit it keeps.
@@ -97,13 +80,69 @@ impl TokenBucket {
 
     /// Whether it is as good as new and may be forgotten.
     pub fn is_full(&self, now: Monotonic) -> bool {
-        self.full_at <= now && self.barred_until <= now
+        self.level.is_full(now)
+    }
+}
+
+// === impl Level ===
+
+impl Level {
+    pub(crate) fn acquire(&mut self, limit: RateLimit, now: Monotonic) -> Result<(), RateLimitError> {
+        self.acquire_leaving(limit, now, 0)
     }
 
-    fn keep_penalty(&mut self) {
-        if self.barred_until > Monotonic::ZERO {
-            let rest = self.limit.interval().saturating_mul(self.limit.burst() - 1);
-            self.full_at = self.full_at.max(self.barred_until + rest);
+    fn acquire_leaving(&mut self, limit: RateLimit, now: Monotonic, keep: u32) -> Result<(), RateLimitError> {
+        let (ready_at, now) = (self.ready_at(limit, keep), now.as_nanos());
+        if ready_at > now {
+            return Err(RateLimitError {
+                retry_after: Duration::from_nanos(ready_at - now),
+            });
+        }
+        self.full_at = self.full_at.max(now).saturating_add(limit.nanos_of(1));
+        Ok(())
+    }
+
+    fn ready_at(&self, limit: RateLimit, keep: u32) -> u64 {
+        let burst = limit.burst();
+        let wanted = keep.saturating_add(1);
+        let at = if wanted <= burst {
+            self.full_at.saturating_sub(limit.nanos_of(burst - wanted))
+        } else {
+            self.full_at.saturating_add(limit.nanos_of(wanted - burst))
+        };
+        at.max(self.barred_until)
+    }
+
+    pub(crate) fn available(&self, limit: RateLimit, now: Monotonic) -> u32 {
+        let now = now.as_nanos();
+        if self.barred_until > now {
+            return 0;
+        }
+        let missing = self.full_at.saturating_sub(now).div_ceil(limit.nanos_of(1));
+        limit
+            .burst()
+            .saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn refund(&mut self, limit: RateLimit) {
+        self.full_at = self.full_at.saturating_sub(limit.nanos_of(1));
+        self.keep_penalty(limit);
+    }
+
+    pub(crate) fn penalise(&mut self, limit: RateLimit, until: Monotonic) {
+        self.barred_until = self.barred_until.max(until.as_nanos());
+        self.keep_penalty(limit);
+    }
+
+    pub(crate) fn is_full(&self, now: Monotonic) -> bool {
+        self.full_at.max(self.barred_until) <= now.as_nanos()
+    }
+
+    /// At the end of a penalty there is one token and no more, whatever else happens to the level or the limit.
+    pub(crate) fn keep_penalty(&mut self, limit: RateLimit) {
+        if self.barred_until > 0 {
+            let rest = limit.nanos_of(limit.burst() - 1);
+            self.full_at = self.full_at.max(self.barred_until.saturating_add(rest));
         }
     }
 }

@@ -6,8 +6,8 @@ use futures::FutureExt;
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{AccessTier, Clock, EventBus, EventContext, InProcessEventBus, PluginId};
 use openclaw_plugins::{
-    HookContext, HookDispatcher, HookError, HookHandler, HookName, HookOutcome, HookResult, PluginManifest,
-    PluginPackage, PluginPermission, PluginRegistry, PluginSetup,
+    HookContext, HookDispatcher, HookError, HookHandler, HookName, HookResult, PluginManifest, PluginPackage,
+    PluginPermission, PluginRegistry, PluginSetup,
 };
 use semver::Version;
 use std::hint::black_box;
@@ -42,27 +42,19 @@ fn dispatch(criterion: &mut Criterion) {
     group.bench_function("no plugin, has", |bencher| {
         bencher.iter(|| black_box(&hooks).has(black_box(HookName::OnBeforeSend)));
     });
-    group.bench_function("the context handed in and out, no dispatcher", |bencher| {
-        let mut kept = Some(context());
-        bencher.iter(|| {
-            let context = kept.take().unwrap_or_else(context);
-            let outcome = std::future::ready(HookOutcome {
-                context: black_box(context),
-                cancelled: None,
-            });
-            kept = outcome.now_or_never().map(|outcome| black_box(outcome).context);
-        });
-    });
     let mut measure = |name: &str| {
-        // The context goes in and comes out, so that one serves all rounds.
-        let mut kept = Some(context());
+        let mut context = context();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let context = kept.take().unwrap_or_else(context);
-                let outcome = hooks
-                    .dispatch(HookName::OnBeforeSend, black_box(context), AccessTier::Free, None)
+                let stopped = hooks
+                    .dispatch(
+                        HookName::OnBeforeSend,
+                        black_box(&mut context),
+                        AccessTier::Free,
+                        None,
+                    )
                     .now_or_never();
-                kept = outcome.map(|outcome| black_box(outcome).context);
+                black_box(stopped)
             });
         });
     };

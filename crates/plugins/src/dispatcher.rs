@@ -3,7 +3,7 @@
 use crate::error::HookError;
 use crate::event::{HookExecuted, HookExecution};
 use crate::guarded::{Interrupted, guarded};
-use crate::hook::{CancelReason, HookContext, HookData, HookName, HookOutcome, HookResult};
+use crate::hook::{CancelReason, HookContext, HookData, HookName, HookResult};
 use crate::limits::HookLimits;
 use crate::registry::PluginRegistry;
 use crate::table::{Activation, HookTable};
@@ -71,23 +71,23 @@ impl HookDispatcher {
     /// Runs the hooks of `hook`, which must be `context.hook()`; should they differ, the context decides, because a
     /// plugin that was not asked could be one that hides what must not be seen.
     ///
+    /// The context is left as the plugins made it. `Some` when one of them stopped the operation; never for hooks after
+    /// which there is nothing left to stop (see [`HookName::can_cancel`]).
+    ///
     /// When nobody has the hook this costs one atomic load. Dropping the future drops the call that is running; what
-    /// the plugins before it changed is lost with the context.
+    /// the plugins before it changed stands in the context, which is then half done and of no use.
     pub async fn dispatch(
         &self,
         hook: HookName,
-        context: HookContext,
+        context: &mut HookContext,
         tenant_tier: AccessTier,
         correlation_id: Option<CorrelationId>,
-    ) -> HookOutcome {
+    ) -> Option<CancelReason> {
         if hook != context.hook() {
             tracing::error!(asked = %hook, context = %context.hook(), "hook and context do not belong together");
         }
         if !self.has(context.hook()) {
-            return HookOutcome {
-                context,
-                cancelled: None,
-            };
+            return None;
         }
         let table = self.registry.table();
         // Boxed, so that the future of a dispatch that asks nobody is small.
@@ -97,19 +97,18 @@ impl HookDispatcher {
     async fn run(
         &self,
         table: &HookTable,
-        mut context: HookContext,
+        context: &mut HookContext,
         tenant_tier: AccessTier,
         correlation_id: Option<CorrelationId>,
-    ) -> HookOutcome {
+    ) -> Option<CancelReason> {
         let hook = context.hook();
-        let mut cancelled = None;
         for bound in table.of(hook) {
             let activation = &bound.activation;
             if !tenant_tier.is_at_least(activation.required_tier) || !activation.is_enabled() {
                 continue;
             }
             let started = self.clock.monotonic();
-            let answer = self.ask(activation, &context).await;
+            let answer = self.ask(activation, context).await;
             let took = self.clock.monotonic().saturating_since(started);
             let executed = |outcome, ignored| {
                 self.publish(activation, hook, took, outcome, ignored, correlation_id);
@@ -131,13 +130,10 @@ impl HookDispatcher {
                 }) => {
                     activation.note_success();
                     executed(HookExecution::Cancelled, Vec::new());
-                    if hook.can_cancel() {
-                        cancelled = Some(CancelReason {
-                            plugin: activation.plugin.clone(),
-                            text: cancel.into_text(),
-                        });
-                    }
-                    break;
+                    return hook.can_cancel().then(|| CancelReason {
+                        plugin: activation.plugin.clone(),
+                        text: cancel.into_text(),
+                    });
                 }
                 Ok(HookResult {
                     modified,
@@ -157,7 +153,7 @@ impl HookDispatcher {
                 }
             }
         }
-        HookOutcome { context, cancelled }
+        None
     }
 
     /// Calls one plugin and turns every way of not answering into an error.
@@ -211,10 +207,10 @@ impl PinnedHooks {
     /// Runs the hooks as [`HookDispatcher::dispatch`] does, of the versions that were active when the turn began.
     pub async fn dispatch(
         &self,
-        context: HookContext,
+        context: &mut HookContext,
         tenant_tier: AccessTier,
         correlation_id: Option<CorrelationId>,
-    ) -> HookOutcome {
+    ) -> Option<CancelReason> {
         self.dispatcher
             .run(&self.table, context, tenant_tier, correlation_id)
             .await

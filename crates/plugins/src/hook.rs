@@ -164,16 +164,6 @@ pub struct Cancel {
     pub reason: Option<String>,
 }
 
-/// What a dispatch leaves.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HookOutcome {
-    /// The context as the hooks left it.
-    pub context: HookContext,
-    /// Set when a plugin stopped the operation. Never set for hooks after which there is nothing left to stop
-    /// (see [`HookName::can_cancel`]).
-    pub cancelled: Option<CancelReason>,
-}
-
 /// Who stopped an operation, and their words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelReason {

@@ -39,15 +39,15 @@
 //! registry.install(&plugin, setup)?;
 //! registry.activate(&plugin, Arc::new(Redactor))?;
 //!
-//! let context = HookContext::OnMessageReceived {
+//! let mut context = HookContext::OnMessageReceived {
 //!     tenant: "telegram:42:42".parse()?,
 //!     text: "my secret".into(),
 //!     language: Language::En,
 //!     attachments: 0,
 //! };
-//! let outcome = hooks.dispatch(HookName::OnMessageReceived, context, AccessTier::Free, None).await;
-//! assert_eq!(outcome.context.text(), Some("my ******"));
-//! assert!(outcome.cancelled.is_none());
+//! let stopped = hooks.dispatch(HookName::OnMessageReceived, &mut context, AccessTier::Free, None).await;
+//! assert_eq!(context.text(), Some("my ******"));
+//! assert!(stopped.is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # }).unwrap();
 //! ```
@@ -99,9 +99,7 @@ pub use event::{
     HookExecuted, HookExecution, PluginActivated, PluginDisabled, PluginFailed, PluginInstalled,
     PluginRegistered,
 };
-pub use hook::{
-    Cancel, CancelReason, HookContext, HookData, HookName, HookOutcome, HookResult, SessionEndReason,
-};
+pub use hook::{Cancel, CancelReason, HookContext, HookData, HookName, HookResult, SessionEndReason};
 pub use instance::{Configuration, PluginInstance, PluginPackage, PluginSetup};
 pub use lifecycle::PluginLifecycle;
 pub use limits::HookLimits;

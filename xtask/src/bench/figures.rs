@@ -25,14 +25,14 @@ pub(super) enum What {
     AcknowledgeCpu,
     /// Seconds until all native chats that were written to at once have their answers.
     Chats,
-    /// Start to ready with many tenants stored.
-    StartWithTenants,
-    /// With many event streams open.
-    StreamsMemory,
-    /// After many sessions and a rest.
-    SessionsMemory,
+    /// Start to ready with so many tenants stored.
+    StartWithTenants(u32),
+    /// With so many event streams open.
+    StreamsMemory(u32),
+    /// After so many sessions and a rest.
+    SessionsMemory(u32),
     /// The same, divided by what it was before them.
-    SessionsGrowth,
+    SessionsGrowth(u32),
     Failed,
 }
 

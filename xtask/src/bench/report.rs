@@ -158,35 +158,39 @@ fn rows(measured: &Measured) -> Vec<Row> {
     let Some(sizes) = measured.sizes else {
         return rows;
     };
-    rows.extend([
+    rows.extend(sizes.tenants.map(|count| {
         row(
-            &format!("start to ready, {} tenants stored, ms", grouped(sizes.tenants)),
-            What::StartWithTenants,
+            &format!("start to ready, {} tenants stored, ms", grouped(count)),
+            What::StartWithTenants(count),
             0,
             Bar::AtMost(200.0),
-        ),
+        )
+    }));
+    rows.extend(sizes.streams.map(|count| {
         row(
-            &format!("resident memory, {} open streams, MiB", grouped(sizes.streams)),
-            What::StreamsMemory,
+            &format!("resident memory, {} open streams, MiB", grouped(count)),
+            What::StreamsMemory(count),
             1,
             Bar::AtMost(300.0),
-        ),
-        row(
-            &format!(
-                "resident memory after {} sessions and a rest, MiB",
-                grouped(sizes.sessions)
+        )
+    }));
+    for &count in sizes.sessions {
+        let sessions = grouped(count);
+        rows.extend([
+            row(
+                &format!("resident memory after {sessions} sessions and a rest, MiB"),
+                What::SessionsMemory(count),
+                1,
+                Bar::None,
             ),
-            What::SessionsMemory,
-            1,
-            Bar::None,
-        ),
-        row(
-            "the same, divided by what it was before them",
-            What::SessionsGrowth,
-            2,
-            Bar::AtMost(1.1),
-        ),
-    ]);
+            row(
+                "the same, divided by what it was before them",
+                What::SessionsGrowth(count),
+                2,
+                Bar::AtMost(1.1),
+            ),
+        ]);
+    }
     rows
 }
 
@@ -232,7 +236,7 @@ impl Bar {
 }
 
 /// The page with all tables, its date, commit, machine and command.
-pub(super) fn page(root: &Path, used: &str, table: &str, functions: &str) -> String {
+pub(super) fn page(root: &Path, used: &str, table: &str, functions: &str, building: &str) -> String {
     let ask =
         |command: &mut Command| toolbox::output(command).unwrap_or_else(|_unknown| "unknown".to_owned());
     let date = ask(Command::new("date").args(["-u", "+%Y-%m-%d"]));
@@ -251,7 +255,8 @@ pub(super) fn page(root: &Path, used: &str, table: &str, functions: &str) -> Str
          compare columns, not dates. Mock and load generator share one processor, the target has another. A figure is\n\
          the median of its rounds, with the smallest and the largest after it.\n\n\
          ## The server\n\n{table}\n## Functions\n\nCriterion's medians; instructions of one operation, counted by valgrind. What has `peer` or another project's\n\
-         name in it is what a user would take instead, measured in the same run.\n\n{functions}",
+         name in it is what a user would take instead, measured in the same run.\n\n{functions}\n\
+         ## Building\n\nA copy of the sources, nothing found ready, no network; the check is the middle one of several.\n\n{building}",
         model.unwrap_or("unknown")
     )
 }

@@ -7,29 +7,30 @@ use super::run::{Plan, Scratch, server_command};
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// How many of each.
+/// How many of each, in rising order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    pub(super) tenants: u32,
-    pub(super) streams: u32,
-    pub(super) sessions: u32,
+    pub(super) tenants: [u32; 2],
+    pub(super) streams: [u32; 3],
+    pub(super) sessions: &'static [u32],
 }
 
 impl Sizes {
-    /// What the bars are about, but for the sessions: a million of them take a quarter of an hour.
+    /// What the bars are about, but for a million sessions: they take a quarter of an hour. The third size of tenants,
+    /// none, is measured with the server's first start.
     pub(super) const USUAL: Self = Self {
-        tenants: 100_000,
-        streams: 10_000,
-        sessions: 100_000,
+        tenants: [10_000, 100_000],
+        streams: [100, 1_000, 10_000],
+        sessions: &[10_000, 100_000],
     };
     pub(super) const LONG: Self = Self {
-        sessions: 1_000_000,
+        sessions: &[10_000, 100_000, 1_000_000],
         ..Self::USUAL
     };
     pub(super) const SMOKE: Self = Self {
-        tenants: 100,
-        streams: 50,
-        sessions: 100,
+        tenants: [10, 100],
+        streams: [5, 10, 50],
+        sessions: &[10, 100],
     };
 }
 
@@ -41,36 +42,38 @@ pub(super) fn measure(
     scratch: &Scratch,
     figures: &mut Figures,
 ) -> Result<()> {
-    let rest = format!("--rest={}", if plan.smoke { 0 } else { 10 });
+    // What is idle is forgotten after a minute at the latest; after that the allocator has its time.
+    let rest = |secs: u32| format!("--rest={}", if plan.smoke { 0 } else { secs });
     let run = |mode: &str, count: u32, more: &[&str]| {
         let count = format!("--count={count}");
-        messages::run_program(
-            programs,
-            "scale",
-            mode,
-            &[&[count.as_str(), &rest], more].concat(),
-        )
+        messages::run_program(programs, "scale", mode, &[&[count.as_str()], more].concat())
     };
 
-    let data = scratch.place("tenants")?;
-    let named = data.to_str().context("a path that is no text")?;
-    run("tenants", plan.sizes.tenants, &[&format!("--data={named}")])?;
-    for _round in 0..plan.rounds {
-        let mut command = server_command(programs, &data, upstream)?;
-        let (_running, started) = Running::with_address_file(&mut command, &data)?;
-        figures.add(What::StartWithTenants, started.as_secs_f64() * 1e3);
+    for count in plan.sizes.tenants {
+        let data = scratch.place(&format!("tenants-{count}"))?;
+        let named = data.to_str().context("a path that is no text")?;
+        run("tenants", count, &[&format!("--data={named}")])?;
+        for _round in 0..plan.rounds {
+            let mut command = server_command(programs, &data, upstream)?;
+            let (_running, started) = Running::with_address_file(&mut command, &data)?;
+            figures.add(What::StartWithTenants(count), started.as_secs_f64() * 1e3);
+        }
     }
 
-    let streams = run("streams", plan.sizes.streams, &[])?;
-    figures.add(What::StreamsMemory, streams["resident_mib"].as_f64());
+    for count in plan.sizes.streams {
+        let streams = run("streams", count, &[&rest(10)])?;
+        figures.add(What::StreamsMemory(count), streams["resident_mib"].as_f64());
+    }
 
-    let sessions = run("sessions", plan.sizes.sessions, &[])?;
-    let after = sessions["resident_mib"].as_f64();
-    figures.add(What::SessionsMemory, after);
-    let idle = sessions["idle_mib"].as_f64().filter(|idle| *idle > 0.0);
-    figures.add(
-        What::SessionsGrowth,
-        after.zip(idle).map(|(after, idle)| after / idle),
-    );
+    for &count in plan.sizes.sessions {
+        let sessions = run("sessions", count, &[&rest(90)])?;
+        let after = sessions["resident_mib"].as_f64();
+        figures.add(What::SessionsMemory(count), after);
+        let idle = sessions["idle_mib"].as_f64().filter(|idle| *idle > 0.0);
+        figures.add(
+            What::SessionsGrowth(count),
+            after.zip(idle).map(|(after, idle)| after / idle),
+        );
+    }
     Ok(())
 }

@@ -432,6 +432,14 @@ impl Page {
         )
     }
 
+    /// What stands in the console: warnings and errors of the browser, and what scripts wrote.
+    #[must_use]
+    pub fn console(&self) -> Vec<String> {
+        let mut lines = self.happened("Log.entryAdded", "/entry/text");
+        lines.extend(self.happened("Runtime.consoleAPICalled", "/args/0/value"));
+        lines
+    }
+
     /// What the content security policy of the present document has forbidden.
     ///
     /// # Errors

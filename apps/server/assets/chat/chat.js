@@ -14,6 +14,7 @@ const CATALOGUE = {
     auto: "Automatic",
     light: "Light",
     dark: "Dark",
+    download: "Download this chat",
     deleteChat: "Delete this chat",
     deleteAsk: "Delete this chat? All its messages are erased on the server. This cannot be undone.",
     deleteYes: "Delete",
@@ -32,6 +33,8 @@ const CATALOGUE = {
     you: "You",
     assistant: "OpenClaw",
     next: "You are next in line.",
+    behind: "Will be answered after the message before it.",
+    paused: "Answering is paused. Your message is kept and will be answered later.",
     place: "Waiting in line. Before you: {n}.",
     tool: "Using a tool: {n}",
     stopped: "Stopped.",
@@ -56,6 +59,7 @@ const CATALOGUE = {
     auto: "Автоматически",
     light: "Светлое",
     dark: "Тёмное",
+    download: "Скачать этот чат",
     deleteChat: "Удалить этот чат",
     deleteAsk: "Удалить этот чат? Все его сообщения будут стёрты на сервере. Отменить это нельзя.",
     deleteYes: "Удалить",
@@ -74,6 +78,8 @@ const CATALOGUE = {
     you: "Вы",
     assistant: "OpenClaw",
     next: "Вы следующий в очереди.",
+    behind: "Ответ будет после предыдущего.",
+    paused: "Ответы приостановлены. Сообщение сохранено, ответ будет позже.",
     place: "Сообщение ждёт в очереди. Перед вами: {n}.",
     tool: "Использую инструмент: {n}",
     stopped: "Остановлено.",
@@ -157,9 +163,119 @@ const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?: +(.*)|)$/;
 const COLUMNS = /^ *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$/;
 
+/** Stands where the text so far ends, while more of it is to come: what is open there is shown as if it were closed. */
+const EDGE = "\0";
+const ended = (text) => text.replace(EDGE, "");
+/** A last line that is marks only does not say yet what it will be; nor does a row of a table before its end. */
+const UNDECIDED = /^(?:[-*+_#=~`|:>!\\[\s]*|[-*+>\s]*\d{1,9}[.)]?|\s*[-*+]\s+\[[ xX]?\]?|\s*\|.*)\0$/;
+/** Marks at the very end that may open something yet, and the address of a link whose label is known. */
+const OPENING = /(?:!?\[([^[\]\n]*)(?:\](?:\([^\s()]*)?)?|[*_~`\\<]+)$/;
+/** How far from the end marks are looked for. */
+const NEAR = 300;
+/** Up to so many characters of open text are rendered with every frame; more of it only after it has grown by a part. */
+const CHEAP = 4096;
+const GROWTH = 16;
+const PATIENCE = 250;
+
+// Renders a text that grows. Blocks that are finished are left alone; the open one is rendered again and what has
+// changed of it is changed in place, so that selection and scrolling stay. In the end everything is as if it had been
+// rendered at once: a block is finished when the line after it is.
+class Writing {
+  constructor(body) {
+    this.body = body;
+    this.reset();
+  }
+
+  reset() {
+    this.text = "";
+    this.carried = "";
+    /** What is not finished, and how much of it is shown. */
+    this.open = "";
+    this.shown = 0;
+    /** The last node that is finished. */
+    this.last = null;
+    this.later();
+  }
+
+  /** Plans the next drawing, with the next frame or after a while; takes back what was planned before. */
+  later(isDue) {
+    cancelAnimationFrame(this.request);
+    clearTimeout(this.timer);
+    const draw = () => { this.draw(); follow(); };
+    this.request = isDue && requestAnimationFrame(draw);
+    this.timer = isDue !== undefined && setTimeout(draw, PATIENCE);
+  }
+
+  add(text) {
+    this.text += text;
+    text = this.carried + text;
+    // A return may be the first half of a line feed.
+    this.carried = text.endsWith("\r") ? "\r" : "";
+    this.take(text.slice(0, text.length - this.carried.length));
+    const isDue = this.open.length < CHEAP || (this.open.length - this.shown) * GROWTH > this.open.length;
+    // Nobody sees a tab in the background, and no frames are drawn of it.
+    if (isDue && document.hidden) this.draw();
+    else if (isDue ? !this.request : !this.timer) this.later(isDue);
+  }
+
+  take(text) {
+    this.open += text.replace(/\r\n?/g, "\n").replace(/\0/g, "\uFFFD");
+  }
+
+  draw(isDone) {
+    this.later();
+    if (isDone) { this.take(this.carried); this.carried = ""; }
+    const lines = this.open.split("\n");
+    const end = lines.length - 1;
+    if (!isDone) {
+      lines[end] += EDGE;
+      if (UNDECIDED.test(lines[end])) lines.pop();
+      // A table is one only with the line below its head.
+      if (lines.at(-1)?.trim()[0] === "|" && !lines.at(-2)?.includes("|")) lines.pop();
+    }
+    const fragment = document.createDocumentFragment();
+    const finished = { line: 0, nodes: 0, end };
+    blocks(lines, fragment, 0, false, finished);
+    const next = () => (this.last ? this.last.nextSibling : this.body.firstChild);
+    // The sign of waiting stays until there is something to see.
+    if (isDone || this.last || fragment.firstChild) patch(this.body, next(), fragment);
+    for (; finished.nodes > 0; finished.nodes -= 1) this.last = next();
+    this.open = this.open.slice(lines.slice(0, finished.line).reduce((sum, line) => sum + line.length + 1, 0));
+    this.shown = this.open.length;
+  }
+
+  end(text) {
+    if (text !== this.text) { this.reset(); this.add(text); }
+    this.draw(true);
+  }
+}
+
+const isAlike = (one, other) => one.nodeName === other.nodeName && one.attributes?.length === other.attributes?.length &&
+  [...one.attributes].every(({ name, value }) => other.getAttribute(name) === value);
+
+/** Makes what stands in `parent` from `old` on equal to what is in `wanted`. */
+function patch(parent, old, wanted) {
+  for (const fresh of [...wanted.childNodes]) {
+    const next = old?.nextSibling;
+    if (!old) parent.append(fresh);
+    else if (old.nodeType === 3 && fresh.nodeType === 3) {
+      if (fresh.data.startsWith(old.data)) old.appendData(fresh.data.slice(old.data.length));
+      else old.data = fresh.data;
+    } else if (!old.isEqualNode(fresh)) {
+      if (isAlike(old, fresh)) patch(old, old.firstChild, fresh); else old.replaceWith(fresh);
+    }
+    old = next;
+  }
+  while (old) {
+    const next = old.nextSibling;
+    old.remove();
+    old = next;
+  }
+}
+
 function markdown(text) {
   const fragment = document.createDocumentFragment();
-  blocks(text.replace(/\r\n?/g, "\n").split("\n"), fragment, 0, false);
+  new Writing(fragment).end(text);
   return fragment;
 }
 
@@ -169,9 +285,11 @@ function startsBlock(line) {
   return item !== null && item[3] !== undefined && (item[2].length === 1 || parseInt(item[2], 10) === 1);
 }
 
-function blocks(lines, parent, depth, tight) {
+function blocks(lines, parent, depth, tight, finished) {
   let at = 0;
   while (at < lines.length) {
+    // The line at which the block before has ended is whole.
+    if (finished && at < finished.end) { finished.line = at; finished.nodes = parent.childNodes.length; }
     const line = lines[at];
     let match;
     if (line.trim() === "") {
@@ -188,7 +306,7 @@ function blocks(lines, parent, depth, tight) {
         const body = lines[at - 1];
         code.push(body.slice(Math.min(indent, body.length - body.trimStart().length)));
       }
-      parent.append(codeBlock(code.join("\n"), match[2].trim().split(/[\s{]/)[0]));
+      parent.append(codeBlock(ended(code.join("\n")), ended(match[2]).trim().split(/[\s{]/)[0]));
     } else if ((match = HEADING.exec(line))) {
       const heading = make("h" + match[1].length);
       inline(match[2].trimEnd().replace(/(^|\s)#+$/, ""), heading, 0);
@@ -288,7 +406,7 @@ function codeBlock(text, name) {
   const button = said("button", "copy");
   button.type = "button";
   button.className = "plain";
-  on(button, "click", () => copy(text, button));
+  on(button, "click", () => copy(button));
   return make("div", "code", make("div", "head", make("span", "", name), button), make("pre", "", make("code", "", text)));
 }
 
@@ -298,6 +416,13 @@ const MARKS = [["***", "em", "strong"], ["**", "strong"], ["__", "strong"], ["~~
 
 function inline(text, parent, depth) {
   const none = new Set();
+  const isOpen = text.endsWith(EDGE);
+  if (isOpen) {
+    const near = Math.max(0, text.length - NEAR);
+    text = text.slice(0, near) + ended(text.slice(near)).replace(OPENING, "$1");
+  }
+  /** Whether what has begun before `from` may go on to the end of the line that is being written. */
+  const goesOn = (from) => isOpen && from < text.length && !text.includes("\n", from);
   let plain = "";
   let at = 0;
   const put = (...nodes) => {
@@ -336,6 +461,7 @@ function inline(text, parent, depth) {
     const ticks = text.slice(at, end);
     for (let from = end; !none.has(ticks);) {
       const close = text.indexOf(ticks, from);
+      if (close < 0 && goesOn(end)) { put(make("code", "", text.slice(end))); return text.length - at; }
       if (close < 0) { none.add(ticks); break; }
       let after = close;
       while (text[after] === "`") after += 1;
@@ -357,20 +483,24 @@ function inline(text, parent, depth) {
       if (mark.length === 1 && isWord(text[at - 1]) && (under || isWord(text[at + 1]))) continue;
       if (under && isWord(text[at - 1])) continue;
       for (let from = at + mark.length; ;) {
-        const close = text.indexOf(mark, from);
+        let close = text.indexOf(mark, from);
+        const open = close < 0 && goesOn(from) ? EDGE : "";
+        if (open) close = text.length;
         if (close < 0) { none.add(mark); break; }
         const after = close + mark.length;
         from = close + 1;
-        if (isSpace(text[close - 1]) || text[close - 1] === "\\") continue;
-        if (under && isWord(text[after])) continue;
-        if (text[after] === mark[0]) { if (mark.length === 1) while (text[from] === mark[0]) from += 1; continue; }
-        if (mark.length === 1 && text[close - 1] === mark[0]) continue;
-        if (close === at + mark.length) continue;
+        if (!open) {
+          if (isSpace(text[close - 1]) || text[close - 1] === "\\") continue;
+          if (under && isWord(text[after])) continue;
+          if (text[after] === mark[0]) { if (mark.length === 1) while (text[from] === mark[0]) from += 1; continue; }
+          if (mark.length === 1 && text[close - 1] === mark[0]) continue;
+          if (close === at + mark.length) continue;
+        }
         const element = make(outer);
         const target = inner ? element.appendChild(make(inner)) : element;
-        inline(text.slice(at + mark.length, close), target, depth + 1);
+        inline(text.slice(at + mark.length, close) + open, target, depth + 1);
         put(element);
-        return after - at;
+        return (open ? close : after) - at;
       }
     }
     return 0;
@@ -438,12 +568,12 @@ function inline(text, parent, depth) {
   }
 }
 
-async function copy(text, button) {
+async function copy(button) {
+  const code = button.closest(".code").querySelector("code");
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(code.textContent);
   } catch {
     // Without a secure origin there is only the selection.
-    const code = button.closest(".code").querySelector("code");
     getSelection().selectAllChildren(code);
     document.execCommand("copy");
     getSelection().removeAllRanges();
@@ -474,6 +604,8 @@ const turns = new Map();
 let posting = null;
 /** Events that came meanwhile: only the server's answer says whose they are. */
 let deferred = [];
+/** Turns whose messages are still to go there, behind that one. */
+let outgoing = [];
 let stopping = false;
 let pinned = true;
 let bannerTimer = 0;
@@ -508,14 +640,15 @@ function refresh() {
   $.transcript.setAttribute("aria-busy", String(busy));
   $.hello.hidden = !empty;
   $.new.hidden = empty;
-  $.delete.hidden = chat === null;
+  $.download.hidden = $.delete.hidden = chat === null;
   // The focused button must not vanish under the person's hands.
   const focused = document.activeElement;
-  $.send.hidden = busy;
+  const blank = $.text.value.trim() === "";
+  $.send.hidden = busy && blank;
   $.stop.hidden = !busy;
-  $.send.setAttribute("aria-disabled", String($.text.value.trim() === "" || !navigator.onLine));
+  $.send.setAttribute("aria-disabled", String(blank || !navigator.onLine));
   $.stop.setAttribute("aria-disabled", String(stopping));
-  if (focused === (busy ? $.send : $.stop)) $.text.focus();
+  if (focused === (busy ? $.send : $.stop) && focused.hidden) $.text.focus();
   follow();
 }
 
@@ -542,26 +675,41 @@ function showQuestion(text) {
 function openAnswer(question, mine) {
   const element = article("assistant", "answer");
   const body = element.appendChild(make("div", "body"));
-  const turn = { id: null, question, mine, element, body, node: null, note: null };
+  const turn = { id: null, question, mine, element, body, writing: new Writing(body), note: null };
   clearText(turn);
   return turn;
 }
 
 function clearText(turn) {
-  turn.node = null;
+  turn.writing.reset();
   turn.body.className = "body";
   turn.body.replaceChildren(make("span", "dots", make("i"), make("i"), make("i")));
 }
 
 function addText(turn, text) {
   if (!text) return;
-  if (!turn.node) {
-    turn.node = document.createTextNode("");
+  if (!turn.writing.text) {
     turn.body.className = "body raw";
-    turn.body.replaceChildren(turn.node);
     note(turn, null);
   }
-  turn.node.appendData(text);
+  turn.writing.add(text);
+}
+
+function replaceText(turn, text) {
+  if (text) turn.writing.reset(); else clearText(turn);
+  addText(turn, text);
+}
+
+function endText(turn, text) {
+  turn.writing.end(text);
+  // Whoever watches the growing text has seen the last of it by then.
+  queueMicrotask(() => { turn.body.className = "body"; });
+}
+
+/** Says that a message waits, and for what. */
+function tellWaiting(turn, { place, paused }) {
+  const isBehind = [...turns.values(), posting, ...outgoing].find(Boolean) !== turn;
+  note(turn, paused ? said("span", "paused") : place > 1 ? said("span", "place", place - 1) : said("span", isBehind ? "behind" : "next"));
 }
 
 function note(turn, content, retry) {
@@ -573,7 +721,7 @@ function note(turn, content, retry) {
     const button = said("button", "retry");
     button.type = "button";
     on(button, "click", () => {
-      if (latestTurn() || !navigator.onLine) return;
+      if (isOffline()) return;
       // What failed makes room for what is tried again; what was said stays.
       if (turn.element.classList.contains("failed")) { turn.element.remove(); turn.mine?.remove(); } else button.remove();
       $.text.focus();
@@ -591,9 +739,7 @@ function settle(turn) {
 
 function finish(turn, text, reason) {
   settle(turn);
-  turn.node = null;
-  turn.body.className = "body";
-  turn.body.replaceChildren(markdown(text));
+  endText(turn, text);
   const words = { stopped: "stopped", length: "length", content_filter: "filtered" }[reason] || (text ? null : "noAnswer");
   note(turn, words && said("span", words), words !== null);
   const spoken = [...turn.body.children].map((part) => (part.classList.contains("code") ? t("codeBlock") : part.innerText));
@@ -604,28 +750,27 @@ function finish(turn, text, reason) {
 function fail(turn, problem) {
   settle(turn);
   const words = problem?.detail || t("failed");
-  const kept = turn.node?.data.trim() || "";
-  turn.node = null;
+  const kept = turn.writing.text.trim();
   // The words are streamed too, for readers who know nothing of failures.
-  turn.body.replaceChildren(kept.endsWith(words) ? kept.slice(0, -words.length) : kept);
+  endText(turn, kept.endsWith(words) ? kept.slice(0, -words.length) : kept);
   turn.element.classList.add("failed");
   note(turn, make("span", "", words), true);
   announce(words);
 }
 
 function take(name, data) {
-  if (posting) { deferred.push([name, data]); return; }
-  if (name === "reset") { rebuild(data.snapshot); return; }
   const turn = turns.get(data.turnId);
+  if (posting && !turn) { deferred.push([name, data]); return; }
+  if (name === "reset") { rebuild(data.snapshot); return; }
   // Another tab began it, or this page slept through its beginning: the server knows the question.
   if (!turn) { load(); return; }
   switch (name) {
     case "turn.started": clearText(turn); note(turn, null); break;
-    case "text.delta": addText(turn, data.text); break;
-    case "text.replace": clearText(turn); addText(turn, data.text); break;
+    case "text.delta": addText(turn, data.text); return;
+    case "text.replace": replaceText(turn, data.text); break;
     case "tool.started": note(turn, said("span", "tool", data.name)); break;
     case "tool.finished": note(turn, null); break;
-    case "notice": note(turn, data.place > 1 ? said("span", "place", data.place - 1) : said("span", "next")); break;
+    case "notice": tellWaiting(turn, data); break;
     case "turn.finished": finish(turn, data.text, data.finishReason); break;
     case "turn.failed": fail(turn, data.problem); break;
   }
@@ -663,6 +808,7 @@ function rebuild(snapshot) {
     turns.set(turnId, turn);
     waited.delete(turnId);
     if (snapshot.live?.turnId === turnId) addText(turn, snapshot.live.text);
+    else if (turns.size > 1) tellWaiting(turn, {});
   }
   if (turns.size === 0) stopping = false;
   // What ended while nobody listened is told now.
@@ -674,6 +820,7 @@ function rebuild(snapshot) {
       fail(turn);
     }
   }
+  for (const turn of outgoing) $.thread.append(turn.mine, turn.element);
   refresh();
 }
 
@@ -779,6 +926,7 @@ function leave() {
   disconnect();
   turns.clear();
   posting = null;
+  outgoing = [];
   deferred = [];
   stopping = false;
   chat = null;
@@ -819,6 +967,7 @@ async function deliver(turn) {
     if (isGone(answer) && chat !== null && tries < 3) {
       disconnect();
       chat = null;
+      turns.forEach((one) => fail(one));
       continue;
     }
     if (![undefined, 409, 502, 503].includes(answer?.status) || tries >= 6) throw answer?.content || {};
@@ -827,11 +976,19 @@ async function deliver(turn) {
   }
 }
 
+/** Shows a message and sends it, after those that are on their way. */
 async function send(question) {
   pinned = true;
   const turn = openAnswer(question, null);
   turn.mine = showQuestion(question);
   turn.element.before(turn.mine);
+  if (latestTurn()) tellWaiting(turn, {});
+  outgoing.push(turn);
+  while (outgoing.length && !posting) await post(outgoing.shift());
+  refresh();
+}
+
+async function post(turn) {
   posting = turn;
   refresh();
   try {
@@ -855,11 +1012,29 @@ async function send(question) {
 
 async function stop() {
   if (!latestTurn()) return;
+  for (const turn of outgoing.splice(0)) finish(turn, "", "stopped");
   stopping = true;
   refresh();
   if (posting) return;
   const answer = await call("POST", path() + "/stop").catch(() => null);
   if (!answer?.ok) { stopping = false; refresh(); }
+}
+
+/** Hands over everything the server can still read of the chat, oldest first. */
+async function download() {
+  const said = [];
+  for (let older = ""; older !== null;) {
+    const answer = await call("GET", `${path()}/messages?limit=200${older}`).catch(() => null);
+    if (!answer?.ok) { banner("failed"); return; }
+    said.unshift(...answer.content.messages.map(({ role, at, text }) =>
+      `## ${t(role === "user" ? "you" : "assistant")}, ${new Date(at).toLocaleString(language)}\n\n${text}\n`));
+    older = answer.content.next && `&before=${answer.content.next}`;
+  }
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob([said.join("\n")]));
+  link.download = "openclaw-chat.md";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 async function erase() {
@@ -875,10 +1050,14 @@ async function erase() {
 
 // --- the person ------------------------------------------------------------------------------------------------------
 
+function isOffline() {
+  if (!navigator.onLine) banner("offline");
+  return !navigator.onLine;
+}
+
 function submit() {
   const question = $.text.value.trim();
-  if (!question || latestTurn()) return;
-  if (!navigator.onLine) { banner("offline"); return; }
+  if (!question || isOffline()) return;
   $.text.value = "";
   fit();
   send(question);
@@ -908,6 +1087,7 @@ function listen() {
   on(document, "pointerdown", (event) => { if (!$.menu.contains(event.target)) $.menu.open = false; });
   on($.stop, "click", () => { stop(); $.text.focus(); });
   on($.new, "click", () => { leave(); $.text.focus(); });
+  on($.download, "click", () => { closeMenu(); download(); });
   on($.delete, "click", () => { $.menu.open = false; $.confirm.returnValue = ""; $.confirm.showModal(); });
   on($.confirm, "close", () => { if ($.confirm.returnValue === "yes" && chat !== null) erase(); else $.text.focus(); });
   on($.latest, "click", () => { pinned = true; follow(); $.text.focus(); });

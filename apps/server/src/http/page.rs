@@ -5,6 +5,9 @@
 //! forbids everything the page does not do: foreign hosts, inline script and style, frames, and strings that become
 //! markup.
 
+mod names;
+mod slim;
+
 use super::App;
 use crate::problem::Problem;
 use axum::extract::{Path, State};
@@ -12,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use openclaw_core::Language;
 use sha2::{Digest, Sha256};
+use slim::{slim, slim_script, slim_style};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
@@ -24,10 +28,10 @@ const ICON: &str = include_str!("../../assets/chat/icon.svg");
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-/// Every permission a browser would otherwise grant or ask for.
-const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), hid=(), \
-                           midi=(), display-capture=(), accelerometer=(), gyroscope=(), magnetometer=(), \
-                           browsing-topics=()";
+/// Every permission a browser would otherwise grant or ask for. Only names that browsers know: each of the others is a
+/// warning in the console of whoever looks there.
+const PERMISSIONS: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=(), \
+                           display-capture=(), accelerometer=(), gyroscope=(), magnetometer=()";
 
 /// The page with the names of its parts filled in.
 static PAGE: LazyLock<Page> = LazyLock::new(Page::new);
@@ -54,7 +58,11 @@ struct Asset {
 impl Page {
     fn new() -> Self {
         let style = Asset::new("css", "text/css; charset=utf-8", slim_style(STYLE));
-        let script = Asset::new("js", "text/javascript; charset=utf-8", slim(SCRIPT));
+        let script = Asset::new(
+            "js",
+            "text/javascript; charset=utf-8",
+            names::shorten(&slim_script(SCRIPT)),
+        );
         let icon = Asset::new("svg", "image/svg+xml", slim(ICON));
         let html = slim(HTML)
             .replace("{css}", &style.path())
@@ -146,36 +154,6 @@ fn protection() -> HeaderMap {
     .map(|(name, value)| (name, HeaderValue::from_static(value)))
     .into_iter()
     .collect()
-}
-
-/// A style sheet without the spaces that mean nothing. It has no strings but names of fonts.
-fn slim_style(source: &str) -> String {
-    [
-        (" {", "{"),
-        ("{ ", "{"),
-        (" }", "}"),
-        (";}", "}"),
-        ("}\n", "}"),
-        (": ", ":"),
-        ("; ", ";"),
-        (", ", ","),
-    ]
-    .into_iter()
-    .fold(slim(source), |text, (from, to)| text.replace(from, to))
-}
-
-/// What is sent: without indentation, empty lines and lines that are comments only. None of the sources has a string
-/// over several lines, so nothing else changes.
-fn slim(source: &str) -> String {
-    let mut text = String::with_capacity(source.len());
-    for line in source.lines().map(str::trim) {
-        let is_comment = line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"));
-        if !line.is_empty() && !is_comment {
-            text.push_str(line);
-            text.push('\n');
-        }
-    }
-    text
 }
 
 /// `chat.<hash>.<extension>`: 64 bits are plenty to tell versions apart.

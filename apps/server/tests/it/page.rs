@@ -6,9 +6,11 @@ mod conversation;
 mod for_everybody;
 mod line;
 mod lost_line;
+mod meanwhile;
 mod safety;
 mod served;
 mod tape;
+mod writing;
 
 use crate::BINARY;
 use anyhow::Result;

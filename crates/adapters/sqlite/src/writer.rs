@@ -25,6 +25,8 @@ const MAX_GROUP: usize = 256;
 const CHECKPOINT_AFTER: usize = 512;
 /// How long the writer is idle before it copies the log back, or asks a refusing disk again.
 const IDLE: Duration = Duration::from_secs(1);
+/// After so many times [`IDLE`] without work the pages it holds are given back.
+const COLD_AFTER: u32 = 30;
 
 /// An operation on its way through the writer.
 pub(crate) trait Job: Send {
@@ -53,6 +55,8 @@ pub(crate) struct Writer {
     health: Arc<Health>,
     commit: Commit,
     uncopied: usize,
+    /// Whether pages were taken into memory since they were last given back.
+    warm: bool,
 }
 
 /// Declares the store failed when the thread ends by a panic, so that nobody goes on as if nothing had happened.
@@ -130,6 +134,7 @@ impl Writer {
             health,
             commit,
             uncopied: 0,
+            warm: false,
         }
     }
 
@@ -153,8 +158,9 @@ impl Writer {
     }
 
     fn next(&mut self, jobs: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+        let mut quiet = 0;
         loop {
-            if self.uncopied == 0 && !self.health.is_refusing() {
+            if self.uncopied == 0 && !self.warm && !self.health.is_refusing() {
                 return jobs.recv().ok();
             }
             match jobs.recv_timeout(IDLE) {
@@ -167,8 +173,20 @@ impl Writer {
                     if self.uncopied > 0 {
                         self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
                     }
+                    quiet += 1;
+                    if quiet >= COLD_AFTER {
+                        self.give_back_pages();
+                    }
                 }
             }
+        }
+    }
+
+    /// The operating system has the pages too, should they be needed again.
+    fn give_back_pages(&mut self) {
+        self.warm = false;
+        if let Err(error) = self.connection.execute_batch("PRAGMA shrink_memory") {
+            tracing::debug!(%error, "pages in memory were not given back");
         }
     }
 
@@ -193,6 +211,7 @@ impl Writer {
 
     /// One transaction. Afterwards every job has its result.
     fn write(&mut self, group: &mut [Box<dyn Job>]) {
+        self.warm = true;
         if let Err(reason) = self.health.may_write() {
             return overrule(group, &|| unavailable(&reason));
         }

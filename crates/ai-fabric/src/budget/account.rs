@@ -6,6 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Room for so many accounts is kept, however few there are.
+const KEPT_ROOM: usize = 512;
+
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     pub(super) by_name: HashMap<Arc<str>, Account>,
@@ -32,6 +35,8 @@ pub(super) struct Account {
     pub(super) over: Option<Timestamp>,
     pub(super) warned: bool,
     pub(super) exhausted: bool,
+    /// Looked at since idle accounts were last forgotten.
+    pub(super) in_use: bool,
 }
 
 // === impl Accounts ===
@@ -41,15 +46,22 @@ impl Accounts {
         let (name, _) = self.by_name.get_key_value(name)?;
         let name = Arc::clone(name);
         let account = self.by_name.get_mut(&name)?;
+        account.in_use = true;
         Some((name, account))
+    }
+
+    pub(super) fn forget_idle(&mut self) {
+        self.by_name
+            .retain(|_, account| std::mem::take(&mut account.in_use) || account.is_needed());
+        self.by_name
+            .shrink_to(self.by_name.len().saturating_mul(2).max(KEPT_ROOM));
     }
 
     pub(super) fn make_room(&mut self, bound: usize) {
         if self.by_name.len() < self.sweep_at {
             return;
         }
-        self.by_name
-            .retain(|_, account| account.outstanding > 0 || account.unstored > 0);
+        self.by_name.retain(|_, account| account.is_needed());
         // Where little could be forgotten the next look is not made at once: it costs as much as there is.
         self.sweep_at = bound.max(1).max(self.by_name.len().saturating_add(bound / 4 + 1));
     }
@@ -58,6 +70,11 @@ impl Accounts {
 // === impl Account ===
 
 impl Account {
+    /// Whether the memory knows something of it that the store does not.
+    fn is_needed(&self) -> bool {
+        self.outstanding > 0 || self.unstored > 0
+    }
+
     pub(super) fn usage(&self, limit: Option<u64>) -> BudgetUsage {
         BudgetUsage {
             used: self.used,

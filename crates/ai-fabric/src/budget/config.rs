@@ -38,7 +38,8 @@ pub struct TokenBudgetConfig {
     /// `None` is no limit.
     pub free_total: Option<u64>,
     /// Accounts in memory. At the bound all that are idle and stored are forgotten, to be primed again when they are
-    /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many.
+    /// used; accounts with a reservation or with something to be stored stay, so the bound is exceeded by as many. What
+    /// is not used for a while is forgotten before that: [`super::TokenBudget::forget_idle`].
     pub max_accounts: usize,
 }
 
@@ -75,7 +76,7 @@ impl Default for TokenBudgetConfig {
             limits: TierLimits::default(),
             scope: BudgetScope::default(),
             free_total: None,
-            max_accounts: 100_000,
+            max_accounts: 10_000,
         }
     }
 }

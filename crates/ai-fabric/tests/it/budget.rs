@@ -243,6 +243,37 @@ fn idle_accounts_are_forgotten_at_the_bound_and_unstored_ones_are_not() {
 }
 
 #[test]
+fn accounts_nobody_uses_are_forgotten_with_the_room_they_took() {
+    let bank = bank(TokenBudgetConfig::default());
+    bank.budget.prime("held", None);
+    let _held = bank.budget.reserve(&free("held", 1, 300)).unwrap();
+    bank.budget.prime("unstored", None);
+    let unstored = bank.budget.reserve(&free("unstored", 1, 300)).unwrap().settle(5);
+    for number in 0..5_000 {
+        let account = format!("tenant{number}");
+        bank.budget.prime(&account, None);
+        let settled = bank.budget.reserve(&free(&account, 1, 300)).unwrap().settle(5);
+        bank.budget.stored(&settled);
+    }
+    bank.budget.forget_idle();
+    assert_eq!(bank.budget.loaded_accounts(), 5_002, "all were used just now");
+    let again = bank.budget.reserve(&free("tenant7", 1, 300)).unwrap();
+    bank.budget.stored(&again.settle(5));
+    bank.budget.forget_idle();
+    assert_eq!(bank.budget.loaded_accounts(), 3);
+    assert!(bank.budget.is_loaded("tenant7"), "used in between");
+    assert_eq!(bank.budget.usage("unstored", AccessTier::Free).used, 5);
+    assert!(bank.budget.capacity() < 2_000, "{}", bank.budget.capacity());
+    bank.budget.stored(&unstored);
+    bank.budget.forget_idle();
+    assert_eq!(
+        bank.budget.loaded_accounts(),
+        1,
+        "what is reserved is not in the store"
+    );
+}
+
+#[test]
 fn the_api_is_charged_to_its_keys_user_whatever_the_scope() {
     let tenant = |text: &str| TenantId::parse(text).unwrap();
     let by_tenant = bank(TokenBudgetConfig::default()).budget;

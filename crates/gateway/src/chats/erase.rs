@@ -38,7 +38,7 @@ impl Chats {
                 .await
                 .map_err(Refusal::from)?;
             if let Some(session) = ended {
-                let context = HookContext::OnSessionEnd {
+                let mut context = HookContext::OnSessionEnd {
                     tenant: tenant.clone(),
                     session: session.id,
                     generation: session.generation,
@@ -46,7 +46,7 @@ impl Chats {
                 };
                 services
                     .hooks
-                    .dispatch(HookName::OnSessionEnd, context, stored.tenant.tier, None)
+                    .dispatch(HookName::OnSessionEnd, &mut context, stored.tenant.tier, None)
                     .await;
             }
         }

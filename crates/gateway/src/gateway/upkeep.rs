@@ -2,6 +2,7 @@
 
 use super::REMEMBER_CLOSED;
 use super::{Gateway, Inner};
+use crate::housekeeping::{self, Held, Remembered, shrink};
 use crate::ports::{StoreError, Sweep};
 use crate::services::Services;
 use openclaw_core::AccessTier;
@@ -18,6 +19,11 @@ const SWEEP_ROWS: usize = 500;
 // === impl Gateway ===
 
 impl Gateway {
+    /// What is held in memory of people and chats.
+    pub fn remembered(&self) -> Remembered {
+        self.inner.remembered()
+    }
+
     pub(super) fn start_timers(&self) {
         let inner = &self.inner;
         let admission = Arc::clone(&inner.admission);
@@ -41,6 +47,13 @@ impl Gateway {
                     tracing::error!(%error, "usage not stored");
                 }
             }
+        });
+        let gateway = Arc::downgrade(&self.inner);
+        self.every(housekeeping::EVERY, move || {
+            if let Some(inner) = gateway.upgrade() {
+                inner.keep_house();
+            }
+            futures::future::ready(())
         });
         let gateway = Arc::downgrade(&self.inner);
         self.every(inner.services.config.cleanup_interval, move || {
@@ -84,8 +97,41 @@ impl Gateway {
 // === impl Inner ===
 
 impl Inner {
+    /// Forgets what nobody needs any more. Call it now and then.
+    fn keep_house(&self) {
+        let services = &self.services;
+        services.budget.forget_idle();
+        services.dispatcher.forget_idle();
+        services.feeds.sweep();
+        services.outbox.shrink();
+        self.admission.shrink();
+        {
+            let now = services.clock.monotonic();
+            let interval = services.config.suspension_notice_interval;
+            let mut notices = self.notices.lock();
+            notices.retain(|_, told| now.saturating_since(*told) < interval);
+            shrink(&mut notices);
+        }
+        tracing::debug!(remembered = ?self.remembered().tables(), "forgot what is idle");
+    }
+
+    fn remembered(&self) -> Remembered {
+        let services = &self.services;
+        let (running, waiting) = self.admission.held();
+        let (chats, room_for_chats) = services.dispatcher.remembered_chats();
+        let held = |entries, room| Held { entries, room };
+        Remembered {
+            accounts: held(services.budget.loaded_accounts(), services.budget.capacity()),
+            paced_chats: held(chats, room_for_chats),
+            feeds: held(services.feeds.len(), services.feeds.capacity()),
+            outbox_lanes: services.outbox.held(),
+            running,
+            waiting,
+            notices: Held::of(&self.notices.lock()),
+        }
+    }
+
     async fn sweep(&self) {
-        self.services.feeds.sweep();
         let history_before = self.services.clock.now() - self.services.config.history_retention;
         self.services.recall.sweep(history_before);
         loop {
@@ -110,7 +156,7 @@ impl Inner {
             for session in &swept.sessions {
                 self.services.session_events.publish(None, || expired(session));
                 if self.services.hooks.has(HookName::OnSessionEnd) {
-                    let context = HookContext::OnSessionEnd {
+                    let mut context = HookContext::OnSessionEnd {
                         tenant: session.id.tenant().clone(),
                         session: session.id.clone(),
                         generation: session.generation,
@@ -119,7 +165,7 @@ impl Inner {
                     // The tier is not at hand here; a hook that asks for more than the lowest does not run.
                     self.services
                         .hooks
-                        .dispatch(HookName::OnSessionEnd, context, AccessTier::Free, None)
+                        .dispatch(HookName::OnSessionEnd, &mut context, AccessTier::Free, None)
                         .await;
                 }
             }

@@ -11,4 +11,5 @@ mod order;
 mod path;
 mod promises;
 mod queue;
+mod remembered;
 mod world;

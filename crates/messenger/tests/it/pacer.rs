@@ -220,3 +220,28 @@ fn patience_ends_with_the_time_to_come_back() {
         Some(Err(NoTurn::Until(expected)))
     );
 }
+
+#[test]
+fn chats_at_rest_leave_neither_buckets_nor_room() {
+    let clock = ManualClock::new();
+    let pacer = Pacer::new(
+        PacerLimits {
+            max_chats: 50_000,
+            ..limits(RateLimit::per_second(1, 2), None)
+        },
+        clock.clone(),
+    );
+    for chat in 0..20_000 {
+        pacer.pass(&chat.to_string(), None, Passing::Interim).unwrap();
+    }
+    let waiting = pacer.enter("waits", None).unwrap();
+    clock.advance(Duration::from_secs(1));
+    pacer.pass("speaks", None, Passing::Interim).unwrap();
+    pacer.forget_idle();
+    assert_eq!(pacer.chats(), 2, "one waits, one has just spoken");
+    assert!(pacer.capacity() < 2_000, "{}", pacer.capacity());
+    drop(waiting);
+    clock.advance(Duration::from_secs(1));
+    pacer.forget_idle();
+    assert_eq!(pacer.chats(), 0);
+}

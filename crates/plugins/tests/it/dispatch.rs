@@ -1,6 +1,6 @@
 //! Who is asked, what is handed on, what stops the chain.
 
-use crate::support::{World, answers, appends, received, sending, texts};
+use crate::support::{World, answers, appends, ask, ask_pinned, received, sending, texts};
 use openclaw_core::testing::SeededRandom;
 use openclaw_core::{AccessTier, Clock, CorrelationId};
 use openclaw_plugins::{
@@ -82,10 +82,7 @@ async fn only_tenants_of_the_required_tier_reach_a_plugin() {
     premium.required_tier = AccessTier::Premium;
     world.run(premium, appends("!"));
     for (tier, expected) in AccessTier::ALL.into_iter().zip(["_", "_", "_!", "_!"]) {
-        let outcome = world
-            .hooks
-            .dispatch(HookName::OnBeforeSend, sending("_"), tier, None)
-            .await;
+        let outcome = ask(&world.hooks, HookName::OnBeforeSend, sending("_"), tier, None).await;
         assert_eq!(outcome.context.text(), Some(expected), "{tier}");
     }
 }
@@ -117,11 +114,11 @@ async fn a_plugin_disabled_while_a_turn_has_pinned_it_does_not_run() {
     );
     let pinned = world.hooks.pin();
     world.registry.disable(&gone).expect("disabled");
-    let outcome = pinned.dispatch(received("_"), AccessTier::Free, None).await;
+    let outcome = ask_pinned(&pinned, received("_")).await;
     assert_eq!(outcome.context.text(), Some("_a"));
     world.registry.fail(&kept, "by hand").expect("failed");
     assert!(pinned.has(HookName::OnMessageReceived));
-    let outcome = pinned.dispatch(received("_"), AccessTier::Free, None).await;
+    let outcome = ask_pinned(&pinned, received("_")).await;
     assert_eq!(outcome.context.text(), Some("_"));
 }
 
@@ -228,10 +225,14 @@ async fn every_call_is_published_with_the_messages_correlation_id_and_without_it
     world.published();
     let correlation = CorrelationId::new(world.clock.now(), &SeededRandom::new(1));
     let context = received("secret");
-    world
-        .hooks
-        .dispatch(context.hook(), context, AccessTier::Free, Some(correlation))
-        .await;
+    ask(
+        &world.hooks,
+        context.hook(),
+        context,
+        AccessTier::Free,
+        Some(correlation),
+    )
+    .await;
     let published = world.published();
     let outcomes: Vec<_> = published
         .iter()
@@ -258,10 +259,14 @@ async fn every_call_is_published_with_the_messages_correlation_id_and_without_it
 async fn a_hook_name_that_does_not_fit_the_context_never_spares_a_plugin() {
     let world = World::new();
     world.run(texts("redactor", 1), appends("#"));
-    let outcome = world
-        .hooks
-        .dispatch(HookName::OnAfterSend, sending("_"), AccessTier::Free, None)
-        .await;
+    let outcome = ask(
+        &world.hooks,
+        HookName::OnAfterSend,
+        sending("_"),
+        AccessTier::Free,
+        None,
+    )
+    .await;
     assert_eq!(outcome.context.text(), Some("_#"));
 }
 
@@ -269,9 +274,10 @@ async fn a_hook_name_that_does_not_fit_the_context_never_spares_a_plugin() {
 fn a_dispatch_may_move_between_threads() {
     fn is_send<T: Send>(_: &T) {}
     let world = World::new();
+    let mut context = sending("_");
     is_send(
         &world
             .hooks
-            .dispatch(HookName::OnBeforeSend, sending("_"), AccessTier::Free, None),
+            .dispatch(HookName::OnBeforeSend, &mut context, AccessTier::Free, None),
     );
 }

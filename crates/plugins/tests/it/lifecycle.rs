@@ -1,8 +1,8 @@
 //! From a package to running hooks, to a new version, and back.
 
-use crate::support::{World, answers, appends, fails, id, manifest, received, texts};
+use crate::support::{World, answers, appends, ask_pinned, fails, id, manifest, received, texts};
 use async_trait::async_trait;
-use openclaw_core::{AccessTier, Clock, CodedError, Event, Language};
+use openclaw_core::{Clock, CodedError, Event, Language};
 use openclaw_plugins::{
     Configuration, HookHandler, HookName, HookResult, InProcess, MAX_PLUGINS, NoSandbox, PermissionGuard,
     PluginActivated, PluginDisabled, PluginError, PluginFailed, PluginGrants, PluginInstalled,
@@ -418,7 +418,7 @@ async fn a_new_version_takes_over_between_two_turns_and_can_be_taken_back() {
     let names: Vec<_> = world.published().iter().map(|envelope| envelope.name()).collect();
     assert_eq!(names, [PluginInstalled::NAME, PluginActivated::NAME]);
 
-    let old = turn.dispatch(received("_"), AccessTier::Free, None).await;
+    let old = ask_pinned(&turn, received("_")).await;
     assert_eq!(
         old.context.text(),
         Some("_1z"),
@@ -444,7 +444,7 @@ async fn a_new_version_takes_over_between_two_turns_and_can_be_taken_back() {
     assert_eq!(world.text(received("_")).await, "_2z");
 
     lifecycle.disable(&id("x")).expect("disabled");
-    let old = turn.dispatch(received("_"), AccessTier::Free, None).await;
+    let old = ask_pinned(&turn, received("_")).await;
     assert_eq!(old.context.text(), Some("_z"), "disabling stops every version");
 }
 
@@ -481,7 +481,7 @@ async fn the_failures_of_a_replaced_version_do_not_count_against_the_new_one() {
     lifecycle.update(package(3, "two"), None).await.expect("updated");
     world.published();
     for _ in 0..6 {
-        turn.dispatch(received("_"), AccessTier::Free, None).await;
+        ask_pinned(&turn, received("_")).await;
     }
     assert_eq!(world.events::<PluginFailed>().len(), 6, "the old version did run");
     assert_eq!(state(&world, "x"), PluginState::Active);

@@ -1,7 +1,7 @@
 //! Each permission: what it opens and what is closed without it.
 
 use crate::support::{World, answers, manifest, received, sending};
-use openclaw_core::{AccessTier, Language, MessageId, TenantId};
+use openclaw_core::{Language, MessageId, TenantId};
 use openclaw_plugins::{
     HookContext, HookData, HookExecuted, HookName, HookResult, PermissionError, PermissionGuard,
     PluginGrants, PluginManifest, PluginPermission,
@@ -70,12 +70,8 @@ async fn shown_and_left(
     });
     world.run(manifest, code);
     world.published();
-    let outcome = world
-        .hooks
-        .dispatch(context.hook(), context, AccessTier::Free, None)
-        .await;
+    let changed = world.dispatch(context).await.context;
     let executed = world.events::<HookExecuted>();
-    let changed = outcome.context;
     assert!(
         executed.iter().all(|event| event.ignored.len() >= 2),
         "what was ignored is reported"

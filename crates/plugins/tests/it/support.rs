@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{
-    AccessTier, Clock, Envelope, Event, EventBus, EventContext, InProcessEventBus, PluginId,
+    AccessTier, Clock, CorrelationId, Envelope, Event, EventBus, EventContext, InProcessEventBus, PluginId,
 };
 use openclaw_core::{Language, Subscription};
 use openclaw_plugins::{
-    HookContext, HookDispatcher, HookError, HookHandler, HookName, HookOutcome, HookResult, PluginGrants,
-    PluginManifest, PluginPackage, PluginPermission, PluginRegistry, PluginSetup,
+    CancelReason, HookContext, HookDispatcher, HookError, HookHandler, HookName, HookResult, PinnedHooks,
+    PluginGrants, PluginManifest, PluginPackage, PluginPermission, PluginRegistry, PluginSetup,
 };
 use semver::Version;
 use std::fmt;
@@ -141,10 +141,8 @@ impl World {
         plugin
     }
 
-    pub(crate) async fn dispatch(&self, context: HookContext) -> HookOutcome {
-        self.hooks
-            .dispatch(context.hook(), context, AccessTier::Free, None)
-            .await
+    pub(crate) async fn dispatch(&self, context: HookContext) -> Left {
+        ask(&self.hooks, context.hook(), context, AccessTier::Free, None).await
     }
 
     /// The text that is left of a message.
@@ -165,4 +163,27 @@ impl World {
             .filter_map(|envelope| envelope.payload::<E>().cloned())
             .collect()
     }
+}
+
+/// What a dispatch leaves.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Left {
+    pub(crate) context: HookContext,
+    pub(crate) cancelled: Option<CancelReason>,
+}
+
+pub(crate) async fn ask(
+    hooks: &HookDispatcher,
+    hook: HookName,
+    mut context: HookContext,
+    tier: AccessTier,
+    correlation_id: Option<CorrelationId>,
+) -> Left {
+    let cancelled = hooks.dispatch(hook, &mut context, tier, correlation_id).await;
+    Left { context, cancelled }
+}
+
+pub(crate) async fn ask_pinned(hooks: &PinnedHooks, mut context: HookContext) -> Left {
+    let cancelled = hooks.dispatch(&mut context, AccessTier::Free, None).await;
+    Left { context, cancelled }
 }

@@ -23,6 +23,8 @@ use tokio::task::JoinSet;
 const IN_FLIGHT: usize = 64;
 /// No measurement hangs longer than this without progress.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Seconds of rest after the first turn, at most: there is little to rest from.
+const REST_BEFORE: f64 = 10.0;
 /// The first person's number.
 const FIRST_PERSON: i64 = 1_000;
 
@@ -140,7 +142,7 @@ async fn streams(options: &Options, world: &World) -> Result<Value> {
 async fn sessions(options: &Options, world: &Arc<World>) -> Result<Value> {
     // A first turn, so that what is set up once is not taken for growth.
     say(world, 0..1).await?;
-    tokio::time::sleep(Duration::from_secs_f64(options.rest)).await;
+    tokio::time::sleep(Duration::from_secs_f64(options.rest.min(REST_BEFORE))).await;
     let idle = world.resident_mib()?;
     let before = process::cpu(world.pid()?)?;
     let began = Instant::now();

@@ -113,6 +113,8 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     assert_eq!(page.text("document.documentElement.lang").await?, "ru");
     page.press("Tab").await?;
     page.press("Tab").await?;
+    assert_eq!(page.text(focused).await?, "download");
+    page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "delete");
     page.press("Escape").await?;
     assert_eq!(page.eval("document.querySelector('#menu').open").await?, false);
@@ -287,7 +289,7 @@ const FAINT: &str = "(() => {
 })()";
 
 /// One of everything a model writes.
-const SHOWCASE: &str = "Read it **line by line**: a `BufReader` keeps only a small buffer in memory.\n\n\
+pub(super) const SHOWCASE: &str = "Read it **line by line**: a `BufReader` keeps only a small buffer in memory.\n\n\
     ```rust\nuse std::fs::File;\nuse std::io::{BufRead, BufReader};\n\nfn main() -> std::io::Result<()> {\n    \
     let reader = BufReader::new(File::open(\"notes.txt\")?);\n    for line in reader.lines() {\n        println!(\"{}\", line?);\n    }\n    Ok(())\n}\n```\n\n\
     ### What to choose\n\n| Way | Memory | When |\n| --- | ---: | --- |\n| `read_to_string` | whole file | small files |\n| `BufReader::lines` | one line | text |\n| `read` into a buffer | fixed | *binary* data |\n\n\

@@ -1,0 +1,184 @@
+//! What a person does while an answer is written, and what they find afterwards.
+
+use super::{ANSWER, IDLE, MIDWAY, Scene, converse, nothing_odd, numbered_words, picture, say, thread};
+use anyhow::Result;
+use openclaw_testkit::Answer;
+use serde_json::json;
+use std::time::Duration;
+
+/// The notes below answers.
+const NOTES: &str = "[...document.querySelectorAll('.answer .note span')].map((one) => one.innerText)";
+
+#[tokio::test]
+async fn messages_sent_while_an_answer_is_written_are_answered_in_their_order() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    let hold = scene.provider.hold();
+    say(&page, "one").await?;
+    page.wait_for("document.querySelector('.dots')").await?;
+    say(&page, "two").await?;
+    say(&page, "three").await?;
+    assert_eq!(
+        page.text("document.querySelector('#text').value").await?,
+        "",
+        "nothing is left in the box"
+    );
+    page.wait_for(&format!(
+        "{NOTES}.filter((one) => /after the message before|next in line|Before you/.test(one)).length === 2"
+    ))
+    .await?;
+    picture(&page, "three-at-once").await?;
+    // A draft for the fourth can be sent as well: both buttons are there.
+    page.type_text("four").await?;
+    for button in ["send", "stop"] {
+        assert_eq!(
+            page.eval(&format!("document.querySelector('#{button}').checkVisibility()"))
+                .await?,
+            true
+        );
+    }
+    drop(hold);
+    page.wait_for(&format!(
+        "{IDLE} && document.querySelectorAll('.answer').length === 3"
+    ))
+    .await?;
+    let expected = [
+        "You: one",
+        "OpenClaw: echo: one",
+        "You: two",
+        "OpenClaw: echo: two",
+        "You: three",
+        "OpenClaw: echo: three",
+    ];
+    assert_eq!(thread(&page).await?, expected);
+    assert_eq!(page.eval(NOTES).await?, json!([]));
+    page.reload().await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(thread(&page).await?, expected, "the server has it so as well");
+    nothing_odd(&page, &scene.server.url("/")).await
+}
+
+#[tokio::test]
+async fn a_reload_and_escape_concern_all_that_waits() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    scene.answers_slowly(&numbered_words(3_000), Duration::from_millis(20));
+    say(&page, "one").await?;
+    page.wait_for(MIDWAY).await?;
+    say(&page, "two").await?;
+    page.wait_for(&format!("{NOTES}.length === 1")).await?;
+    page.reload().await?;
+    page.wait_for(&format!("{MIDWAY} && {NOTES}.length === 1"))
+        .await?;
+    let said = thread(&page).await?;
+    assert_eq!((said[0].as_str(), said[2].as_str()), ("You: one", "You: two"));
+    page.press("Escape").await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.eval(NOTES).await?, json!(["Stopped.", "Stopped."]));
+    assert_eq!(scene.provider.stats().requests, 1, "the second was never asked");
+    nothing_odd(&page, &scene.server.url("/")).await
+}
+
+#[tokio::test]
+async fn the_console_stays_empty() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    converse(&page, "Hello").await?;
+    page.reload().await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.console(), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pause_is_called_a_pause() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.browser.visitor().await?;
+    // The page's listeners are kept, so that an event can be told to it.
+    page.ask(
+        "Page.addScriptToEvaluateOnNewDocument",
+        json!({"source": "const add = EventSource.prototype.addEventListener; window.__tell = {}; \
+               EventSource.prototype.addEventListener = function (name, act) { window.__tell[name] = act; add.call(this, name, act); };"}),
+    )
+    .await?;
+    page.open(&scene.server.url("/")).await?;
+    let hold = scene.provider.hold();
+    say(&page, "Hello").await?;
+    page.wait_for("window.__tell.notice && document.querySelector('.dots')")
+        .await?;
+    scene
+        .provider
+        .wait_until(Duration::from_secs(30), |stats| stats.requests == 1)
+        .await?;
+    let notice = |paused: bool| {
+        format!(
+            "fetch('/api/v1/chats/' + localStorage.getItem('openclaw.chat') + '/messages').then((answer) => answer.json()).then(({{ pending }}) => \
+             window.__tell.notice({{ data: JSON.stringify({{ turnId: pending[0].turnId, place: 1, paused: {paused} }}) }}))"
+        )
+    };
+    page.eval(&notice(true)).await?;
+    assert_eq!(
+        page.eval(NOTES).await?,
+        json!(["Answering is paused. Your message is kept and will be answered later."])
+    );
+    page.eval(&notice(false)).await?;
+    assert_eq!(page.eval(NOTES).await?, json!(["You are next in line."]));
+    drop(hold);
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.text(ANSWER).await?, "echo: Hello");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chat_can_be_taken_home() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    scene.answers("An answer, with **emphasis**.");
+    for question in ["First", "Second"] {
+        converse(&page, question).await?;
+    }
+    scene
+        .provider
+        .answer_with(|_| Some(Answer::text("The last one.")));
+    converse(&page, "Third").await?;
+    let home = tempfile::tempdir()?;
+    page.ask(
+        "Page.setDownloadBehavior",
+        json!({"behavior": "allow", "downloadPath": home.path()}),
+    )
+    .await?;
+    page.click("summary").await?;
+    picture(&page, "menu-download").await?;
+    page.click("#download").await?;
+    let file = home.path().join("openclaw-chat.md");
+    let arrived = async {
+        loop {
+            match std::fs::read_to_string(&file) {
+                Ok(text) if !text.is_empty() => return text,
+                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    let text = tokio::time::timeout(Duration::from_secs(30), arrived).await?;
+    let heads: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .filter_map(|head| head.split(", ").next())
+        .collect();
+    assert_eq!(heads, ["You", "OpenClaw"].repeat(3), "{text}");
+    let places: Vec<_> = ["First", "with **emphasis**", "Second", "Third", "The last one."]
+        .map(|said| text.find(said))
+        .to_vec();
+    assert!(places.is_sorted() && places[0].is_some(), "{text}");
+    nothing_odd(&page, &scene.server.url("/")).await
+}
