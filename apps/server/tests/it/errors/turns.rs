@@ -116,10 +116,29 @@ async fn an_answer_that_takes_too_long_has_its_row() {
 
 #[tokio::test]
 async fn a_budget_used_up_before_a_turn_has_its_row_in_the_stream() {
+    let (provider, server, client) = api_world(|setup| {
+        once(setup)
+            .env("OPENCLAW__AI_FABRIC__BUDGETS__ADMIN", "2500")
+            .env("OPENCLAW__AI_FABRIC__BUDGET_SCOPE", "user")
+    })
+    .await;
+    // The first answer costs nearly all of it.
+    provider.script(Answer::pieces(["ok"]).with_usage(2_300, 100));
+    let body = json!({ "model": "auto", "messages": [{ "role": "user", "content": "hi" }] });
+    let spent = client.post("/v1/chat/completions").json(&body).send().await;
+    assert_eq!(spent.unwrap().status, 200);
+    let problem = end_of_turn(&client).await;
+    let row = row(429, "TOKEN_BUDGET_EXCEEDED", "insufficient_quota", After);
+    row.is_problem(&problem, &server.http().unwrap()).await;
+    assert_eq!(provider.stats().requests, 1);
+}
+
+#[tokio::test]
+async fn a_budget_too_small_for_any_turn_has_its_row_in_the_stream() {
     let (provider, server, client) =
         api_world(|setup| once(setup).env("OPENCLAW__AI_FABRIC__BUDGETS__ADMIN", "10")).await;
     let problem = end_of_turn(&client).await;
-    let row = row(429, "TOKEN_BUDGET_EXCEEDED", "insufficient_quota", After);
+    let row = row(429, "TOKEN_BUDGET_TOO_SMALL", "insufficient_quota", Unsaid);
     row.is_problem(&problem, &server.http().unwrap()).await;
     assert_eq!(provider.stats().requests, 0);
 }

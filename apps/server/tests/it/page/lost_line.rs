@@ -7,8 +7,8 @@
 use super::line::{AfterCut, Line};
 use super::tape::{Listening, places};
 use super::{
-    IDLE, MIDWAY, Scene, WATCH_TEXT, converse, nothing_odd, numbered_words, picture, say, streamed_exactly,
-    thread,
+    IDLE, MIDWAY, Scene, WATCH_TEXT, converse, nothing_odd, numbered_words, picture, say, shown_on_the_way,
+    streamed_exactly, thread,
 };
 use crate::setup::{LONG, word_by_word};
 use anyhow::{Context, Result};
@@ -303,7 +303,7 @@ async fn a_page_that_missed_too_much_is_given_the_whole_and_goes_on_from_there()
         thread(&page).await?,
         ["You: Count".to_owned(), format!("OpenClaw: {whole}")]
     );
-    streamed_exactly(&page, &whole).await?;
+    shown_on_the_way(&page, &whole).await?;
     let names = line.listened()[1].names().join(" ");
     assert!(
         names.starts_with("reset text.delta ") && names.ends_with(" text.delta turn.finished"),
