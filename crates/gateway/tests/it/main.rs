@@ -11,5 +11,6 @@ mod order;
 mod path;
 mod promises;
 mod queue;
+mod old_news;
 mod remembered;
 mod world;
