@@ -220,25 +220,6 @@ async fn the_free_tier_as_a_whole_has_a_ceiling() {
 }
 
 #[tokio::test]
-async fn room_for_one_account_is_room_for_its_ceiling_too() {
-    let (provider, server, _operator) = api_world(|setup| {
-        wide(setup)
-            .env("OPENCLAW__AI_FABRIC__BUDGETS__FREE_TOTAL", "3000")
-            .env("OPENCLAW__AI_FABRIC__BUDGETS__MAX_ACCOUNTS", "1")
-    })
-    .await;
-    provider.answer_with(|_| Some(Answer::text("x").with_usage(100, 20)));
-    let clients = [
-        free_client(&server, "alice").await,
-        free_client(&server, "bob").await,
-    ];
-    for client in clients.iter().chain(&clients) {
-        let answered = call(client, 300, "a").await;
-        assert_eq!(answered.status, 200, "{}", answered.text());
-    }
-}
-
-#[tokio::test]
 async fn a_budget_is_shown_explained_reported_and_started_over() {
     let (provider, server, _) = api_world(wide).await;
     let (alice, bob) = (
