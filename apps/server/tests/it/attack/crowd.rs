@@ -41,7 +41,10 @@ impl Talker {
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
-        let reply = tokio::time::timeout(patience, request.send()).await.ok()?.unwrap();
+        let reply = tokio::time::timeout(patience, request.send())
+            .await
+            .ok()?
+            .unwrap();
         // The pool may be full for a moment; that is said before anything is taken.
         assert!([202, 503].contains(&reply.status.as_u16()), "{}", reply.text());
         (reply.status == 202).then(|| reply.json().unwrap()["turnId"].clone())
@@ -56,7 +59,11 @@ impl Talker {
             }
             6 => {
                 let stopped = self.client.post(&self.path("stop")).send().await.unwrap();
-                assert!([202, 204].contains(&stopped.status.as_u16()), "{}", stopped.text());
+                assert!(
+                    [202, 204].contains(&stopped.status.as_u16()),
+                    "{}",
+                    stopped.text()
+                );
             }
             7 => {
                 if let Some(turn) = self.post("/new", None, LONG).await {
@@ -129,10 +136,17 @@ async fn meddle(server: &ServerProcess, over: &AtomicBool, mut chance: Seeded) {
                 .send()
                 .await
                 .unwrap();
-            assert!([200, 404].contains(&dropped.status.as_u16()), "{}", dropped.text());
+            assert!(
+                [200, 404].contains(&dropped.status.as_u16()),
+                "{}",
+                dropped.text()
+            );
         }
         let action = if chance.below(10) == 0 { "pause" } else { "resume" };
-        let done = operator.post(&format!("/admin/api/v1/queue/{action}")).send().await;
+        let done = operator
+            .post(&format!("/admin/api/v1/queue/{action}"))
+            .send()
+            .await;
         assert_eq!(done.unwrap().status, 200);
         tokio::time::sleep(Duration::from_millis(chance.below(20))).await;
     }
@@ -160,7 +174,12 @@ async fn crowd(seed: u64, chats: usize, lasting: Duration) {
     let over = Arc::new(AtomicBool::new(false));
     let mut people = Vec::new();
     for number in 0..chats {
-        let opened = client.post("/api/v1/chats").json(&json!({})).send().await.unwrap();
+        let opened = client
+            .post("/api/v1/chats")
+            .json(&json!({}))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(opened.status, 201, "{}", opened.text());
         let chat = opened.json().unwrap()["chatId"].as_str().unwrap().to_owned();
         let heard = Arc::new(std::sync::Mutex::new(Heard::default()));
@@ -192,7 +211,16 @@ async fn crowd(seed: u64, chats: usize, lasting: Duration) {
     for (talking, listener, heard) in people {
         let talker = talking.await.unwrap();
         let path = talker.path("messages?limit=200");
-        let state = async || client.get(&path).within(LONG).send().await.unwrap().json().unwrap();
+        let state = async || {
+            client
+                .get(&path)
+                .within(LONG)
+                .send()
+                .await
+                .unwrap()
+                .json()
+                .unwrap()
+        };
         comes_to_pass("everything has its end", || async {
             state().await["pending"] == json!([])
         })
@@ -238,8 +266,18 @@ async fn crowd(seed: u64, chats: usize, lasting: Duration) {
         .unwrap()
         .with_bearer(&server.admin_token().unwrap())
         .unwrap();
-    let status = operator.get("/admin/api/v1/status").send().await.unwrap().json().unwrap();
-    for open in [&status["inbox"]["open"], &status["inbox"]["waiting"], &status["outbox"]["pending"]] {
+    let status = operator
+        .get("/admin/api/v1/status")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    for open in [
+        &status["inbox"]["open"],
+        &status["inbox"]["waiting"],
+        &status["outbox"]["pending"],
+    ] {
         assert!(open.as_u64().is_none_or(|open| open == 0), "{status}");
     }
     let budgets = operator.get("/admin/api/v1/budgets").send().await.unwrap().text();

@@ -191,7 +191,12 @@ async fn no_answer_keeps_the_page_busy_for_longer_than_it_takes_to_read_it() -> 
         format!("` {}`", "a".repeat(300_000)),
         format!("https://e.x/{} ", ")".repeat(1_900)).repeat(200),
         // Eighty thousand short rows below four thousand columns.
-        format!("{}|\n{}|\n{}", "|a".repeat(4_000), "|-".repeat(4_000), "|\n".repeat(80_000)),
+        format!(
+            "{}|\n{}|\n{}",
+            "|a".repeat(4_000),
+            "|-".repeat(4_000),
+            "|\n".repeat(80_000)
+        ),
     ];
     for text in &texts {
         let begins: String = text.chars().take(20).collect();
