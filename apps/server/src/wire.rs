@@ -4,6 +4,7 @@ mod fabric;
 mod programs;
 mod providers;
 mod rules;
+mod store;
 mod workers;
 
 pub(crate) use fabric::{Fabric, ModelReason};
@@ -39,7 +40,7 @@ use openclaw_messenger::{
     WebhookSecrets,
 };
 use openclaw_plugins::{HookDispatcher, HookLimits, PluginRegistry};
-use openclaw_sqlite::{SqliteOptions, SqliteStore};
+use openclaw_sqlite::SqliteStore;
 use openclaw_streaming::{StreamConfig, StreamOptions, StreamingOptions};
 use openclaw_system::{SystemClock, SystemRandom};
 use openclaw_telegram::{TelegramAdapter, TelegramConfig};
@@ -147,7 +148,7 @@ pub(crate) async fn build(
             }
         }))
     };
-    let stores = open_stores(sections.storage.kind, data_dir, &*clock)?;
+    let stores = open_stores(sections.storage.kind, data_dir, &*clock).await?;
 
     let fabric = Arc::new(Fabric::build(
         &sections.ai_fabric,
@@ -281,7 +282,7 @@ pub(crate) async fn build(
     })
 }
 
-fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<Stores> {
+async fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow::Result<Stores> {
     Ok(match kind {
         StorageKind::Memory => {
             let store = Arc::new(MemoryStore::new());
@@ -296,11 +297,7 @@ fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> anyhow:
             }
         }
         StorageKind::Sqlite => {
-            let store = Arc::new(SqliteStore::open(
-                data_dir,
-                SqliteOptions::default(),
-                clock.now(),
-            )?);
+            let store = Arc::new(store::open(data_dir, clock).await?);
             Stores {
                 turns: Arc::clone(&store) as _,
                 directory: Arc::clone(&store) as _,

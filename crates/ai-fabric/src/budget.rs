@@ -6,10 +6,12 @@
 
 mod account;
 mod config;
+mod kept;
 mod reservation;
 
 use self::account::{Account, Accounts};
 pub use self::config::{BudgetScope, TierLimits, TokenBudgetConfig};
+pub use self::kept::Kept;
 use self::reservation::PoolShare;
 pub use self::reservation::{Reservation, Settlement};
 
@@ -121,6 +123,7 @@ impl TokenBudget {
                 accounts: Mutex::new(Accounts {
                     by_name: HashMap::new(),
                     sweep_at: config.max_accounts.max(1),
+                    kept: HashMap::new(),
                 }),
                 config: RwLock::new(config),
                 clock,
@@ -166,7 +169,15 @@ impl TokenBudget {
         self.shared.accounts.lock().by_name.contains_key(account)
     }
 
-    /// Takes what the store knows of an account; `None` when it knows nothing. Does nothing when the account is in memory, which is then the truth.
+    /// Has an account that is in memory, or comes there, stay until what is returned is dropped. Ask for it before the
+    /// store is asked what it knows, and drop it after the account was used: what the store said would be old, and an
+    /// overspend, were the account primed, used and forgotten by others meanwhile.
+    pub fn keep(&self, account: &str) -> Kept {
+        Kept::new(&self.shared, account)
+    }
+
+    /// Takes what the store knows of an account that is [kept](TokenBudget::keep) since before the store was asked;
+    /// `None` when it knows nothing. Does nothing when the account is in memory, which is then the truth.
     pub fn prime(&self, account: &str, stored: Option<StoredUsage>) {
         let mut accounts = self.shared.accounts.lock();
         if accounts.by_name.contains_key(account) {

@@ -63,7 +63,7 @@ pub mod retry_budget;
 pub mod selector;
 
 pub use budget::{
-    BudgetDetails, BudgetScope, BudgetUsage, FREE_POOL, OUTPUT_FLOOR, Reservation, ReserveRequest,
+    BudgetDetails, BudgetScope, BudgetUsage, FREE_POOL, Kept, OUTPUT_FLOOR, Reservation, ReserveRequest,
     Settlement, StoredUsage, TierLimits, TokenBudget, TokenBudgetConfig,
 };
 pub use chat::{AnswerForm, ChatRequest, ToolSpec};

@@ -22,6 +22,8 @@ const RING_EVENTS: usize = 4_096;
 const RING_BYTES: usize = 512 * 1024;
 /// How many questions without an end a chat's feed remembers; beyond it the oldest is left out of snapshots.
 const MAX_ASKED: usize = 64;
+/// How long a chat is kept in which something waits for its end and nothing happens.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
 /// Something that happened in a chat. The same vocabulary for the page, the API and embedders.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -359,13 +361,20 @@ impl ChatFeeds {
         }
     }
 
-    /// Forgets chats that nobody reads and in which nothing happened for the resume window, and gives back the room
-    /// they took. Call it now and then.
+    /// Forgets chats that nobody reads and in which nothing happened for the resume window, or for a day where something
+    /// waits for its end, and gives back the room they took. Call it now and then.
     pub fn sweep(&self) {
         let now = self.clock.monotonic();
         let mut feeds = self.feeds.lock();
         feeds.retain(|_, feed| {
-            Arc::strong_count(feed) > 1 || now.saturating_since(feed.ring.lock().touched) < self.resume_window
+            let ring = feed.ring.lock();
+            let is_at_rest = ring.asked.is_empty() && ring.live.is_none();
+            let patience = if is_at_rest {
+                self.resume_window
+            } else {
+                self.resume_window.max(LONGEST_WAIT)
+            };
+            Arc::strong_count(feed) > 1 || now.saturating_since(ring.touched) < patience
         });
         shrink(&mut feeds);
     }
@@ -589,6 +598,33 @@ mod tests {
         feeds.sweep();
         assert_eq!(feeds.len(), 1, "somebody reads it");
         drop(reader);
+        feeds.sweep();
+        assert!(feeds.is_empty());
+    }
+
+    #[test]
+    fn what_waits_for_its_end_is_known_however_long_it_waits() {
+        let (clock, feeds, chat) = feeds();
+        feeds.asked(&chat, "turn_1".into(), "first".into());
+        clock.advance(Duration::from_secs(6_000));
+        feeds.sweep();
+        assert_eq!(feeds.state(&chat).asked.len(), 1);
+        feeds.publish(
+            &chat,
+            FeedEvent::TurnStarted {
+                turn_id: "turn_1".into(),
+            },
+        );
+        clock.advance(Duration::from_secs(6_000));
+        feeds.sweep();
+        assert!(feeds.is_answering(&chat), "a model that thinks for long");
+        feeds.publish(&chat, failed("turn_1"));
+        clock.advance(Duration::from_secs(601));
+        feeds.sweep();
+        assert!(feeds.is_empty());
+        // A turn that outlived its chat tells nobody of its end.
+        feeds.asked(&chat, "turn_2".into(), "second".into());
+        clock.advance(LONGEST_WAIT);
         feeds.sweep();
         assert!(feeds.is_empty());
     }

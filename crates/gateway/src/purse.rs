@@ -5,7 +5,7 @@ use crate::error::Refusal;
 use crate::ledger::Spent;
 use crate::ports::{StoreError, TurnStore, UsageDelta};
 use openclaw_ai_fabric::{
-    BudgetDetails, BudgetUsage, FREE_POOL, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest,
+    BudgetDetails, BudgetUsage, FREE_POOL, Kept, OUTPUT_FLOOR, Reservation, ReserveError, ReserveRequest,
     Settlement, StoredUsage, TokenBudget,
 };
 use openclaw_core::{AccessTier, Clock, CorrelationId, Timestamp};
@@ -82,12 +82,13 @@ impl Purse {
             floor: OUTPUT_FLOOR,
             correlation_id: Some(correlation_id),
         };
-        // The account may be evicted between loading and reserving; twice in a row is not plausible.
+        let mut loaded = Vec::new();
+        // A ceiling for all free tenants may be set between the two; twice in a row is not plausible.
         for _ in 0..3 {
             match self.budget.reserve(&request) {
                 Ok(reservation) => return Ok(reservation),
                 Err(ReserveError::Exceeded(error)) => return Err(Refusal::budget(error, self.clock.now())),
-                Err(ReserveError::NotLoaded) => self.load(account).await?,
+                Err(ReserveError::NotLoaded) => loaded.extend(self.load(account).await?),
             }
         }
         Err(Refusal::Store(StoreError::Unavailable {
@@ -97,17 +98,13 @@ impl Purse {
 
     /// What an account has used and has left.
     pub(crate) async fn usage(&self, account: &str, tier: AccessTier) -> Result<BudgetUsage, Refusal> {
-        if !self.budget.is_loaded(account) {
-            self.load(account).await?;
-        }
+        let _kept = self.load(account).await?;
         Ok(self.budget.usage(account, tier))
     }
 
     /// The same with what an operator asks next.
     pub(crate) async fn details(&self, account: &str, tier: AccessTier) -> Result<BudgetDetails, StoreError> {
-        if !self.budget.is_loaded(account) {
-            self.load(account).await?;
-        }
+        let _kept = self.load(account).await?;
         Ok(self.budget.details(account, tier))
     }
 
@@ -118,19 +115,21 @@ impl Purse {
         // What was settled before must not come back with the next flush.
         self.store_unstored().await?;
         // Loaded, so that the window which is known to the store only is closed as well.
-        if !self.budget.is_loaded(account) {
-            self.load(account).await?;
-        }
+        let _kept = self.load(account).await?;
         let over = self.budget.window_to_close(account);
         self.store.reset_usage(account, over).await?;
         self.budget.reset(account, over);
         Ok(())
     }
 
-    /// Loads the account, and the one it shares with others of its tier.
-    async fn load(&self, account: &str) -> Result<(), StoreError> {
+    /// Loads the account, and the one it shares with others of its tier. They stay until what is returned is dropped.
+    async fn load(&self, account: &str) -> Result<Vec<Kept>, StoreError> {
         let pool = self.budget.pool_of(AccessTier::Free);
+        let mut kept = Vec::new();
         for name in std::iter::once(account).chain(pool) {
+            // Before looking, and before asking the store: what it says is the truth only as long as nobody else comes,
+            // spends and is forgotten.
+            kept.push(self.budget.keep(name));
             if self.budget.is_loaded(name) {
                 continue;
             }
@@ -142,7 +141,7 @@ impl Purse {
             });
             self.budget.prime(name, known);
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// The settlement in the form the store takes with a turn.

@@ -56,11 +56,15 @@ impl RateLimit {
     }
 
     /// One per `interval`, so many at once. Zeros are taken as the smallest values.
+    ///
+    /// A bucket that would take more than 292 years to fill holds fewer: what it counts with would overflow.
     pub fn every(interval: Duration, burst: u32) -> Self {
+        // An interval of more than 584 years is taken as that.
+        let interval_nanos = Monotonic::from_origin(interval).as_nanos().max(1);
+        let most = u32::try_from(u64::MAX / 2 / interval_nanos).unwrap_or(u32::MAX);
         Self {
-            // An interval of more than 584 years is taken as that.
-            interval_nanos: Monotonic::from_origin(interval).as_nanos().max(1),
-            burst: burst.max(1),
+            interval_nanos,
+            burst: burst.min(most).max(1),
         }
     }
 

@@ -164,12 +164,9 @@ impl Pacer {
     /// The platform asks for a pause of drafts in a chat; messages are not held up by it.
     pub fn penalise_drafts(&self, chat: &str, duration: Duration) {
         let now = self.clock.monotonic();
-        if let Some(draft) = self
-            .state
-            .lock()
-            .lanes
-            .get_mut(chat)
-            .and_then(|lane| lane.draft.as_mut())
+        let mut state = self.state.lock();
+        if let Ok(lane) = state.lane(chat, None, now)
+            && let Some(draft) = &mut lane.draft
         {
             draft.penalise(now + duration);
         }
@@ -391,18 +388,15 @@ impl State {
 
     fn penalise(&mut self, chat: &str, duration: Duration, whole_bot: bool, now: Monotonic) {
         let until = now + duration;
-        let Some((key, lane)) = self
+        // The chat may have been forgotten while the call was under way. Where so many are busy that it cannot be
+        // remembered once more, it is refused anyway.
+        if let Ok(lane) = self.lane(chat, None, now) {
+            lane.bucket.penalise(until);
+        }
+        let key = self
             .lanes
             .get_key_value(chat)
-            .map(|(key, _)| Arc::clone(key))
-            .and_then(|key| {
-                let lane = self.lanes.get_mut(&key)?;
-                Some((key, lane))
-            })
-        else {
-            return;
-        };
-        lane.bucket.penalise(until);
+            .map_or_else(|| Arc::from(chat), |(key, _)| Arc::clone(key));
         self.strikes
             .retain(|(at, other)| now.saturating_since(*at) <= STRIKE_WINDOW && *other != key);
         if self.strikes.len() >= MAX_STRIKES {

@@ -186,6 +186,21 @@ mod tests {
         assert_eq!(bucket.acquire(at(0)), Ok(()));
     }
 
+    #[test]
+    fn a_bucket_that_would_take_ages_to_fill_gives_no_more_than_it_holds() {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+        for (interval, burst) in [
+            (Duration::MAX, 5),
+            (300 * YEAR, 3),
+            (100 * YEAR, 1_000),
+            (Duration::from_secs(10), u32::MAX),
+        ] {
+            let mut bucket = TokenBucket::new(RateLimit::every(interval, burst));
+            let granted = (0..2_000).filter(|_| bucket.acquire(at(1)).is_ok()).count();
+            assert!(granted >= 1 && granted <= burst as usize, "{granted} of {burst}");
+        }
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Wait(u64),

@@ -153,15 +153,16 @@ function said(name, key, n) {
 }
 
 // --- Markdown --------------------------------------------------------------------------------------------------------
-// Every search remembers that it failed, and nesting is bounded: the work stays linear in the text, whatever it is.
+// Every search remembers that it failed, nesting is bounded, and in a pattern nothing that repeats without bound stands
+// beside another such that takes the same characters: the work stays linear in the text, whatever it is.
 
 const MAX_DEPTH = 8;
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*)$/;
+const FENCE = /^ {0,3}(`{3,}|~{3,})([^`]*)$/;
+const HEADING = /^ {0,3}(#{1,6})\s+(.*)$/s;
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}> ?/;
-const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?: +(.*)|)$/;
-const COLUMNS = /^ *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$/;
+const ITEM = /^( *)([-*+]|\d{1,9}[.)])(?: +(.*)|)$/s;
+const COLUMNS = /^ *(?:\| *)?:?-+:?(?: *\| *:?-+:?)*(?: *\|)? *$/;
 
 /** Stands where the text so far ends, while more of it is to come: what is open there is shown as if it were closed. */
 const EDGE = "\0";
@@ -389,11 +390,14 @@ function table(lines, at, parent) {
     cell.endsWith(":") ? (cell.startsWith(":") ? "center" : "right") : "");
   const row = (line, name) => {
     const values = cells(line);
-    return make("tr", "", ...sides.map((side, column) => {
+    // One cell for all that are missing: many columns and many short rows would make more of them than there is text.
+    const blank = values.length < sides.length ? [make(name)] : [];
+    for (const cell of blank) cell.colSpan = sides.length - values.length;
+    return make("tr", "", ...sides.slice(0, values.length).map((side, column) => {
       const cell = make(name, side);
-      inline(values[column] || "", cell, 0);
+      inline(values[column], cell, 0);
       return cell;
-    }));
+    }), ...blank);
   };
   const head = make("thead", "", row(lines[at], "th"));
   const body = make("tbody");
@@ -416,6 +420,7 @@ const MARKS = [["***", "em", "strong"], ["**", "strong"], ["__", "strong"], ["~~
 
 function inline(text, parent, depth) {
   const none = new Set();
+  let labels;
   const isOpen = text.endsWith(EDGE);
   if (isOpen) {
     const near = Math.max(0, text.length - NEAR);
@@ -466,7 +471,9 @@ function inline(text, parent, depth) {
       let after = close;
       while (text[after] === "`") after += 1;
       if (after - close === ticks.length) {
-        put(make("code", "", text.slice(end, close).replace(/\n/g, " ").replace(/^ (.*[^ ].*) $/, "$1")));
+        const code = text.slice(end, close).replace(/\n/g, " ");
+        const isPadded = code.startsWith(" ") && code.endsWith(" ") && /[^ ]/.test(code);
+        put(make("code", "", isPadded ? code.slice(1, -1) : code));
         return after - at;
       }
       from = after;
@@ -507,17 +514,10 @@ function inline(text, parent, depth) {
   }
 
   function link(open) {
-    if (none.has("](")) return 0;
-    if (text.indexOf("](", open) < 0) { none.add("]("); return 0; }
-    let nested = 0;
-    let close = open;
-    for (; close < text.length && close < open + 1000; close += 1) {
-      if (text[close] === "\\") close += 1;
-      else if (text[close] === "[") nested += 1;
-      else if (text[close] === "]" && (nested -= 1) === 0) break;
-    }
-    if (text[close] !== "]" || text[close + 1] !== "(") return 0;
-    const target = /\(\s*(?:<([^<>\n]{0,2000})>|((?:[^\s()]|\([^\s()]{0,500}\)){0,2000}))(?:\s+(?:"[^"]{0,500}"|'[^']{0,500}'))?\s*\)/y;
+    labels ??= endsOfLabels();
+    const close = labels.get(open);
+    if (close === undefined || close >= open + 1000) return 0;
+    const target = /\(\s{0,99}(?:<([^<>\n]{0,2000})>|((?:[^\s()]|\([^\s()]{0,500}\)){0,2000}))(?:\s{1,99}(?:"[^"]{0,500}"|'[^']{0,500}'))?\s{0,99}\)/y;
     target.lastIndex = close + 1;
     const match = target.exec(text);
     if (!match) return 0;
@@ -526,6 +526,22 @@ function inline(text, parent, depth) {
     // An image is named, not fetched: whoever wrote its address would learn who reads this, and when.
     put(anchor(address, label || address, text[at] !== "!" && depth < MAX_DEPTH));
     return target.lastIndex - at;
+  }
+
+  /** Where the labels of links end, by where they begin. */
+  function endsOfLabels() {
+    const ends = new Map();
+    const begun = [];
+    if (!text.includes("](")) return ends;
+    for (let at = 0; at < text.length; at += 1) {
+      if (text[at] === "\\") at += 1;
+      else if (text[at] === "[") begun.push(at);
+      else if (text[at] === "]") {
+        const open = begun.pop();
+        if (text[at + 1] === "(") ends.set(open, at);
+      }
+    }
+    return ends;
   }
 
   function angle() {
@@ -542,12 +558,14 @@ function inline(text, parent, depth) {
     match.lastIndex = at;
     let found = match.exec(text)?.[0];
     if (!found) return 0;
-    for (;;) {
-      const last = found.at(-1);
-      const opens = found.split("(").length;
-      if (".,;:!?*_~]}".includes(last) || (last === ")" && found.split(")").length > opens)) found = found.slice(0, -1);
-      else break;
+    let end = found.length;
+    let surplus = found.split(")").length - found.split("(").length;
+    for (; ; end -= 1) {
+      const isSurplus = found[end - 1] === ")" && surplus > 0;
+      if (isSurplus) surplus -= 1;
+      else if (!".,;:!?*_~]}".includes(found[end - 1])) break;
     }
+    found = found.slice(0, end);
     put(anchor(found, found, false));
     return found.length;
   }

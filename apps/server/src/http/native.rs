@@ -400,7 +400,7 @@ fn shown(snapshot: &ChatSnapshot, ids: &TurnIds) -> Value {
                 },
                 "text": message.text,
                 "at": message.at.to_string(),
-                "turnId": message.turn_id,
+                "turnId": message.turn_id.as_deref().map(|turn| ids.public(turn)),
                 "unanswered": message.unanswered,
             })
         })

@@ -1,9 +1,10 @@
 //! Attacks on the first path: what goes wrong outside must not become wrong inside.
 //!
-//! Each part of the file attacks one promise: messages, cancellation, money, bad input, the disk, secrets.
+//! Each part of the file attacks one promise: messages, cancellation, money, bad input, the disk, secrets; a crowd attacks several at once.
 
 mod bad_input;
 mod cancellation;
+mod crowd;
 mod disk;
 mod messages;
 mod money;

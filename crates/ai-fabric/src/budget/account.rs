@@ -14,6 +14,8 @@ pub(super) struct Accounts {
     pub(super) by_name: HashMap<Arc<str>, Account>,
     /// How many there may be before idle ones are looked for again.
     pub(super) sweep_at: usize,
+    /// Names that somebody loads and has yet to use, by how many do.
+    pub(super) kept: HashMap<Arc<str>, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +52,24 @@ impl Accounts {
         Some((name, account))
     }
 
+    pub(super) fn keep(&mut self, name: &Arc<str>) {
+        *self.kept.entry(Arc::clone(name)).or_default() += 1;
+    }
+
+    pub(super) fn let_go(&mut self, name: &str) {
+        if let Some(keepers) = self.kept.get_mut(name) {
+            *keepers = keepers.saturating_sub(1);
+            if *keepers == 0 {
+                self.kept.remove(name);
+            }
+        }
+    }
+
     pub(super) fn forget_idle(&mut self) {
-        self.by_name
-            .retain(|_, account| std::mem::take(&mut account.in_use) || account.is_needed());
+        let kept = &self.kept;
+        self.by_name.retain(|name, account| {
+            std::mem::take(&mut account.in_use) || account.is_needed() || kept.contains_key(name)
+        });
         self.by_name
             .shrink_to(self.by_name.len().saturating_mul(2).max(KEPT_ROOM));
     }
@@ -61,7 +78,9 @@ impl Accounts {
         if self.by_name.len() < self.sweep_at {
             return;
         }
-        self.by_name.retain(|_, account| account.is_needed());
+        let kept = &self.kept;
+        self.by_name
+            .retain(|name, account| account.is_needed() || kept.contains_key(name));
         // Where little could be forgotten the next look is not made at once: it costs as much as there is.
         self.sweep_at = bound.max(1).max(self.by_name.len().saturating_add(bound / 4 + 1));
     }

@@ -243,6 +243,31 @@ fn idle_accounts_are_forgotten_at_the_bound_and_unstored_ones_are_not() {
 }
 
 #[test]
+fn an_account_that_somebody_loads_stays_whatever_the_bound() {
+    let bank = bank(TokenBudgetConfig {
+        max_accounts: 1,
+        ..TokenBudgetConfig::default()
+    });
+    let (one, other) = (bank.budget.keep("one"), bank.budget.keep("one"));
+    bank.budget.prime("one", None);
+    let stored = bank.budget.reserve(&free("one", 1, 300)).unwrap().settle(5);
+    bank.budget.stored(&stored);
+    for number in 0..8 {
+        bank.budget.prime(&format!("idle{number}"), None);
+        bank.budget.forget_idle();
+        bank.budget.forget_idle();
+    }
+    drop(one);
+    bank.budget.forget_idle();
+    // What the store was asked before the account was used.
+    bank.budget.prime("one", None);
+    assert_eq!(bank.budget.usage("one", AccessTier::Free).used, 5);
+    drop(other);
+    bank.budget.forget_idle();
+    assert_eq!(bank.budget.loaded_accounts(), 0);
+}
+
+#[test]
 fn accounts_nobody_uses_are_forgotten_with_the_room_they_took() {
     let bank = bank(TokenBudgetConfig::default());
     bank.budget.prime("held", None);

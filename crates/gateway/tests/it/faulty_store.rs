@@ -218,7 +218,12 @@ impl TurnStore for FaultyStore {
     }
 
     async fn usage(&self, account: &str) -> Result<Option<AccountUsage>, StoreError> {
-        self.store.usage(account).await
+        let known = self.store.usage(account).await;
+        // Only one is held up, with what it was told already.
+        if self.stopped.borrow().get("usage") == Some(&false) {
+            self.delay("usage").await;
+        }
+        known
     }
 
     async fn add_usage(&self, deltas: Vec<UsageDelta>, spent: Vec<Spent>) -> Result<(), StoreError> {

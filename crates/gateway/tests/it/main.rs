@@ -7,6 +7,7 @@ mod faults;
 mod faulty_store;
 mod history;
 mod hooks;
+mod old_news;
 mod order;
 mod path;
 mod promises;

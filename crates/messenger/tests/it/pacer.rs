@@ -245,3 +245,39 @@ fn chats_at_rest_leave_neither_buckets_nor_room() {
     pacer.forget_idle();
     assert_eq!(pacer.chats(), 0);
 }
+
+#[test]
+fn a_chat_that_was_forgotten_while_its_call_was_under_way_keeps_the_silence_it_is_asked_for() {
+    let clock = ManualClock::new();
+    let rate = RateLimit::per_second(10, 10);
+    let pacer = Pacer::new(
+        PacerLimits {
+            draft: Some(rate),
+            ..limits(rate, Some(rate))
+        },
+        clock.clone(),
+    );
+    let wait = Duration::from_secs(30);
+    let ready = |what| match pacer.pass("a", None, what) {
+        Err(NoTurn::Until(at)) => at.saturating_since(clock.monotonic()),
+        other => panic!("{other:?}"),
+    };
+    let forgotten = |what| {
+        pacer.pass("a", None, what).unwrap();
+        clock.advance(Duration::from_secs(40));
+        pacer.forget_idle();
+        assert_eq!(pacer.chats(), 0);
+    };
+    forgotten(Passing::Draft);
+    pacer.penalise_drafts("a", wait);
+    assert!(ready(Passing::Draft) >= wait);
+    clock.advance(2 * wait);
+    forgotten(Passing::Interim);
+    pacer.penalise("a", wait, false);
+    assert!(ready(Passing::Interim) >= wait);
+    assert!(pacer.pass("b", None, Passing::Interim).is_ok(), "it alone");
+    clock.advance(2 * wait);
+    forgotten(Passing::Interim);
+    pacer.penalise("a", wait, true);
+    assert!(pacer.pass("b", None, Passing::Interim).is_err(), "the whole bot");
+}

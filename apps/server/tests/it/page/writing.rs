@@ -171,6 +171,55 @@ async fn the_work_of_rendering_grows_with_the_answer_and_not_with_its_square() -
     Ok(())
 }
 
+/// What makes a careless pattern try every way to cut a text in two, or a careless loop begin anew at every mark.
+#[tokio::test]
+async fn no_answer_keeps_the_page_busy_for_longer_than_it_takes_to_read_it() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    let spaces = &" ".repeat(300_000);
+    let texts = [
+        format!("[a]({spaces}x"),
+        format!("[a](b{spaces}x"),
+        format!("{}](", "[".repeat(600_000)),
+        format!("```{spaces}`"),
+        format!("a|b\n{spaces}|x|\n"),
+        format!("a|b\n|-{spaces}|x\n"),
+        format!("a\n# {spaces}b\u{2028}c"),
+        format!("a\n- {spaces}b\u{2028}c"),
+        format!("` {}`", "a".repeat(300_000)),
+        format!("https://e.x/{} ", ")".repeat(1_900)).repeat(200),
+        // Eighty thousand short rows below four thousand columns.
+        format!(
+            "{}|\n{}|\n{}",
+            "|a".repeat(4_000),
+            "|-".repeat(4_000),
+            "|\n".repeat(80_000)
+        ),
+    ];
+    for text in &texts {
+        let begins: String = text.chars().take(20).collect();
+        let shown = render(
+            &page,
+            "const body = document.createElement('div');
+             const writing = new Writing(body);
+             writing.add(texts[0]);
+             writing.draw();
+             writing.end(texts[0]);
+             return body.querySelectorAll('*').length;",
+            &[text],
+        )
+        .await
+        .with_context(|| format!("{begins:?}…"))?;
+        assert!(
+            shown.as_u64().is_some_and(|elements| elements < 400_000),
+            "{begins:?}… became {shown} elements"
+        );
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn marks_are_not_seen_while_they_are_open_and_what_stands_stays_as_it_is() -> Result<()> {
     let Some(scene) = Scene::set().await? else {
