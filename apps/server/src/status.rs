@@ -205,7 +205,7 @@ fn model_state(row: &Value, texts: Texts) -> String {
         Some(true) | None => texts.status_in_the_log(),
     };
     match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
-        (Some("open"), _) => texts.status_left_alone(&failures, &why),
+        (Some("open"), _) => left_alone(row, &failures, &why, texts),
         (Some("half_open"), _) => texts.status_tried_again(),
         _ if failing => texts.status_failing(&failures, &why),
         // Of a test the circuit knows nothing.
@@ -215,6 +215,22 @@ fn model_state(row: &Value, texts: Texts) -> String {
         _ if row["asked"] == true => texts.status_ok(),
         _ => texts.status_not_asked(),
     }
+}
+
+/// A model that is not asked for a while: what opened its circuit, whatever its last call did, and until when.
+fn left_alone(row: &Value, failures: &str, why: &str, texts: Texts) -> String {
+    let alone = &row["leftAlone"];
+    let last = &row["last"];
+    let reason = match alone["reason"].as_str() {
+        Some(reason) if last["ok"] != false || last["reason"] != reason => {
+            texts.status_because_of(&printable(reason))
+        }
+        Some(_) | None => why.to_owned(),
+    };
+    let remaining = alone["remainingMs"].as_u64().map_or_else(String::new, |millis| {
+        texts.status_tried_in(millis.div_ceil(1_000))
+    });
+    format!("{}{remaining}", texts.status_left_alone(failures, &reason))
 }
 
 /// `2026-11-23T10:05:00Z` as `2026-11-23 10:05 UTC`.
@@ -313,6 +329,15 @@ mod tests {
         assert_eq!(
             model(&row, Texts::default()),
             "m at p: left alone after 5 failures in a row; the log says why"
+        );
+        let row = json!({
+            "model": "m", "provider": "p", "state": "open", "failures": 1,
+            "last": { "ok": true, "at": "2026-11-23T10:05:00Z", "by": "turn" },
+            "leftAlone": { "reason": "refused the key (status 401)", "remainingMs": 41_200 },
+        });
+        assert_eq!(
+            model(&row, Texts::default()),
+            "m at p: left alone after 1 failure: refused the key (status 401); tried again in 42 s"
         );
         let row = json!({ "model": "m", "provider": "p", "state": "closed", "asked": true, "failures": 1 });
         assert_eq!(

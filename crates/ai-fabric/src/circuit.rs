@@ -60,6 +60,17 @@ pub struct CircuitView {
     pub health: f64,
     /// Time to the first token, smoothed; `None` before there was one.
     pub first_token: Option<Duration>,
+    /// While it refuses calls: why and for how long yet.
+    pub left_alone: Option<LeftAlone>,
+}
+
+/// Why a circuit refuses calls, and how long it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftAlone {
+    /// The failure that opened it, without the provider's own words.
+    pub reason: String,
+    /// Until the next call is let through to see.
+    pub remaining: Duration,
 }
 
 /// What a circuit does with the next call.
@@ -90,6 +101,8 @@ struct Circuit {
     failures: u32,
     health: f64,
     first_token: Option<Duration>,
+    /// The failure that opened it last.
+    reason: String,
     touched: Monotonic,
     probes: u64,
 }
@@ -191,6 +204,27 @@ impl CircuitBreakers {
         self.shared.circuits.lock().retain(|(id, _), _| id != provider);
     }
 
+    /// A call outside the circuit was answered, such as an operator's test: whatever was held against the model no
+    /// longer holds, and the next call is let through.
+    pub fn answered(&self, provider: &ProviderId, model: &ModelId, correlation_id: Option<CorrelationId>) {
+        let was_open = {
+            let mut circuits = self.shared.circuits.lock();
+            let Some(circuit) = circuits.get_mut(&(provider.clone(), model.clone())) else {
+                return;
+            };
+            circuit.failures = 0;
+            circuit.observe(true);
+            // A probe under way loses its say.
+            std::mem::replace(&mut circuit.state, State::Closed) != State::Closed
+        };
+        if was_open {
+            self.shared.events.publish(correlation_id, || CircuitClosed {
+                provider: provider.clone(),
+                model: model.clone(),
+            });
+        }
+    }
+
     /// All circuits that are known, sorted by provider and model.
     pub fn snapshot(&self) -> Vec<CircuitView> {
         let now = self.shared.clock.monotonic();
@@ -206,6 +240,7 @@ impl CircuitBreakers {
                 failures: circuit.failures,
                 health: circuit.health,
                 first_token: circuit.first_token,
+                left_alone: circuit.left_alone(now),
             })
             .collect();
         views.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
@@ -282,6 +317,7 @@ impl CircuitPass {
                 circuit.state = State::Open {
                     until: now + open_for,
                 };
+                circuit.reason = error.cause();
             }
             opens.then_some(circuit.failures)
         };
@@ -331,6 +367,7 @@ impl Shared {
             failures: 0,
             health: 1.0,
             first_token: None,
+            reason: String::new(),
             touched: now,
             probes: 0,
         });
@@ -348,6 +385,16 @@ impl Circuit {
 
     fn is_probe(&self, probe: u64) -> bool {
         matches!(self.state, State::Probing { probe: current, .. } if current == probe)
+    }
+
+    fn left_alone(&self, now: Monotonic) -> Option<LeftAlone> {
+        match self.state {
+            State::Open { until } if now < until => Some(LeftAlone {
+                reason: self.reason.clone(),
+                remaining: until.saturating_since(now),
+            }),
+            State::Open { .. } | State::Closed | State::Probing { .. } => None,
+        }
     }
 
     fn view_state(&self, now: Monotonic) -> CircuitState {

@@ -82,7 +82,7 @@ pub enum ModelError {
         retry_after: Option<Duration>,
     },
     /// Nothing came in time.
-    #[error("timed out ({phase:?})")]
+    #[error("timed out waiting for {phase}")]
     Timeout {
         /// Waiting for what.
         phase: TimeoutPhase,
@@ -123,6 +123,16 @@ pub enum ModelError {
     /// Not called again: retries have used up their share of all requests.
     #[error("retry budget used up")]
     RetryBudget,
+}
+
+impl std::fmt::Display for TimeoutPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::FirstToken => "the first token",
+            Self::Idle => "the next piece of the answer",
+            Self::Whole => "the whole answer",
+        })
+    }
 }
 
 impl ModelError {

@@ -67,7 +67,7 @@ pub use budget::{
     Settlement, StoredUsage, TierLimits, TokenBudget, TokenBudgetConfig,
 };
 pub use chat::{AnswerForm, ChatRequest, ToolSpec};
-pub use circuit::{CircuitBreakers, CircuitConfig, CircuitState, CircuitView};
+pub use circuit::{CircuitBreakers, CircuitConfig, CircuitState, CircuitView, LeftAlone};
 pub use error::{
     AllModelsFailedError, ModelError, RateLimitExceededError, RateLimitKind, RegistryError, ReserveError,
     RouteError, SelectionError, TimeoutPhase, TokenBudgetExceededError,

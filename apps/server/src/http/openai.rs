@@ -99,6 +99,9 @@ async fn answer(
     let asked = ChatCompletionRequest::parse(&body)?;
     let (stream, include_usage) = (asked.stream, asked.include_usage);
     let request = completion_request(key, asked, id, language)?;
+    if !request.chat.tools.is_empty() && app.facts.worker_command.is_some() {
+        return Err(ApiError::unsupported("tools", no_tools(language)));
+    }
     let model = request.model.clone();
     let refused = |refusal: &Refusal| {
         let error = ApiError::from_error(refusal, language);
@@ -164,6 +167,14 @@ fn completion_request(
         correlation_id,
         language,
     })
+}
+
+/// Why a request with tools is refused where workers answer: the protocol of workers has no place for them.
+fn no_tools(language: Language) -> &'static str {
+    match language {
+        Language::En => "Worker processes answer here, and they are not told of tools; leave `tools` out.",
+        Language::Ru => "Здесь отвечают процессы-воркеры, а им об инструментах не сообщают; уберите `tools`.",
+    }
 }
 
 fn tool(value: serde_json::Value) -> Result<ToolSpec, ApiError> {

@@ -52,6 +52,10 @@ super::catalogue! {
         "ok    {name}: first token {first}, whole {whole} · {used}, cost {cost} · {text}\n",
         "ok    {name}: первый токен {first}, всё {whole} · {used}, цена {cost} · {text}\n"
     }
+    models_by_workers(name) {
+        "-     {name}: answered by workers, which are asked through the pool alone\n      next  openclaw send \"hello\"\n",
+        "-     {name}: отвечают воркеры, а их спрашивают только через пул\n      дальше  openclaw send \"привет\"\n"
+    }
     models_failed(name, code, time, detail, next) {
         "FAIL  {name}: {code} after {time}: {detail}\n      next  {next}\n",
         "СБОЙ  {name}: {code} через {time}: {detail}\n      дальше  {next}\n"

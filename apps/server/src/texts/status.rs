@@ -69,6 +69,8 @@ super::catalogue! {
         "{model} у {provider}: {state}{demo}"
     }
     status_because(reason, since) { ": {reason}, since {since}", ": {reason}, с {since}" }
+    status_because_of(reason) { ": {reason}", ": {reason}" }
+    status_tried_in(seconds) { "; tried again in {seconds} s", "; снова спросят через {seconds} с" }
     status_in_the_log() { "; the log says why", "; почему, сказано в журнале" }
     status_left_alone(failures, why) { "left alone after {failures}{why}", "оставлена в покое, {failures}{why}" }
     status_tried_again() { "being tried again", "пробуют снова" }

@@ -350,11 +350,53 @@ async fn tools_are_not_promised_to_a_caller_since_the_worker_is_not_told_of_them
         .await
         .unwrap();
     assert_eq!(reply.status, 400, "{}", reply.text());
+    let refused = reply.json().unwrap();
+    assert_eq!(
+        (&refused["error"]["code"], &refused["error"]["param"]),
+        (&json!("unsupported_parameter"), &json!("tools")),
+        "{refused}"
+    );
+    assert!(reply.text().contains("not told of tools"), "{}", reply.text());
+    let russian = client
+        .post("/v1/chat/completions")
+        .header("accept-language", "ru")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        russian.text().contains("об инструментах не сообщают"),
+        "{}",
+        russian.text()
+    );
     let models = client.get("/v1/models").send().await.unwrap().text();
     assert!(
         models.contains("\"worker\"") && !models.contains("mock-echo"),
         "{models}"
     );
+}
+
+#[tokio::test]
+async fn a_test_of_the_model_that_workers_stand_for_is_no_failure_and_holds_nothing_against_them() {
+    let Some((world, _directory)) = worker_world(|setup| setup).await else {
+        return;
+    };
+    let server = &world.server;
+    let ran = |arguments| crate::cli::run(server.data_dir(), arguments);
+    let tested = ran(&["models", "test"]).await;
+    crate::cli::check(
+        &tested,
+        0,
+        &["worker (worker): answered by workers", "openclaw send"],
+    );
+    crate::cli::check(&ran(&["status"]).await, 0, &["worker at worker: not asked yet"]);
+    said(&complete(server, "hi").await);
+    crate::cli::check(
+        &ran(&["models", "test", "worker", "--json"]).await,
+        0,
+        &["\"workers\""],
+    );
+    crate::cli::check(&ran(&["status"]).await, 0, &["worker at worker: ok"]);
 }
 
 #[tokio::test]

@@ -158,6 +158,32 @@ async fn a_test_of_a_model_is_in_the_log_and_on_the_screen() {
 }
 
 #[tokio::test]
+async fn a_mended_key_is_asked_again_once_a_test_has_seen_it_answer() {
+    let (provider, server, _client) = api_world(|setup| hasty(setup).env("OPENAI_MODEL", "mock-echo")).await;
+    let send = || run(server.data_dir(), &["send", "--model", "mock-echo", "hello"]);
+    provider.answer_with(|_| Some(Answer::fault(401)));
+    check(&send().await, 1, &["openclaw models test mock-echo"]);
+    let status = run(server.data_dir(), &["status"]).await;
+    check(
+        &status,
+        0,
+        &[
+            "left alone after 1 failure: refused the key (status 401)",
+            "; tried again in ",
+        ],
+    );
+
+    provider.answer_with(|_| Some(Answer::text("welcome back")));
+    check(&send().await, 1, &["openclaw models test mock-echo"]);
+    check(
+        &run(server.data_dir(), &["models", "test", "mock-echo"]).await,
+        0,
+        &[],
+    );
+    check(&send().await, 0, &["welcome back"]);
+}
+
+#[tokio::test]
 async fn send_names_the_id_of_the_log_and_the_command_that_finds_out_more() {
     let (provider, server, _client) = api_world(hasty).await;
     provider.answer_with(|_| Some(Answer::fault(500)));

@@ -72,6 +72,31 @@ fn what_says_nothing_of_the_models_health_does_not_open_it() {
 }
 
 #[test]
+fn an_answer_outside_the_circuit_lets_the_next_call_through_and_until_then_the_reason_is_known() {
+    let world = World::new();
+    fail(&world, &ModelError::Unauthorized { status: 401 });
+    world.clock.advance(Duration::from_secs(10));
+    let left_alone = world.circuits.snapshot()[0].left_alone.clone().unwrap();
+    assert_eq!(left_alone.reason, "refused the key (status 401)");
+    assert_eq!(left_alone.remaining, Duration::from_secs(50));
+
+    let id = Some(crate::support::correlation_id());
+    world.circuits.answered(&p(), &model("a"), id);
+    let view = world.circuits.snapshot().remove(0);
+    assert_eq!(
+        (view.state, view.failures, view.left_alone),
+        (CircuitState::Closed, 0, None)
+    );
+    assert!(world.circuits.try_pass(&p(), &model("a"), None).is_ok());
+    // Of a closed one nothing is told again.
+    world.circuits.answered(&p(), &model("a"), id);
+    assert_eq!(
+        world.published(),
+        ["ai-fabric.circuit.opened", "ai-fabric.circuit.closed"]
+    );
+}
+
+#[test]
 fn a_refused_key_benches_at_once_until_the_provider_is_changed() {
     let world = World::new();
     fail(&world, &ModelError::Unauthorized { status: 401 });

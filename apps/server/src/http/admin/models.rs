@@ -223,7 +223,25 @@ pub(crate) async fn test(State(app): State<Arc<App>>, request: Request) -> Respo
         let problem = Problem::new("NOT_FOUND", format!("no provider serves a model named {model}"));
         return problem.with_correlation_id(id).into_response();
     };
+    if app.facts.worker_command.is_some() {
+        return Json(by_workers(&found, id)).into_response();
+    }
     Json(tested(&app, &found, id).await).into_response()
+}
+
+/// Workers answer what the pool gives them and nothing else, so that there is nobody to ask here. Nothing is held against
+/// them for it: `ok` is null, and the state is left as it is.
+fn by_workers(found: &FoundModel, id: CorrelationId) -> Value {
+    json!({
+        "schema": 1,
+        "correlationId": id.to_string(),
+        "provider": found.provider.id,
+        "model": found.model.id,
+        "ok": null,
+        "answeredBy": "workers",
+        "detail": "answered by worker processes, which are asked through the pool alone: send a message to test them",
+        "next": "openclaw send",
+    })
 }
 
 /// What a test has seen so far.
@@ -301,6 +319,10 @@ fn keep(app: &App, found: &FoundModel, id: CorrelationId, error: Option<&ModelEr
     app.facts
         .model_states
         .note(provider, model, AskedBy::Test, now, failure);
+    if error.is_none() {
+        // Whatever it was left alone for is mended: the operator has just seen it answer.
+        app.facts.fabric.circuits.answered(provider, model, Some(id));
+    }
 }
 
 /// Past circuit and retries, so that what is seen is the provider; within its limits, so that the test breaks none.

@@ -141,6 +141,10 @@ fn models(app: &App, workers: Option<&WorkerFailures>) -> Value {
                 "asked": circuit.is_some() || last.is_some(),
                 "last": workers.and_then(by_workers).or_else(|| last.as_ref().map(LastCall::to_json)),
                 "failures": circuit.map_or(0, |one| one.failures),
+                "leftAlone": circuit.and_then(|one| one.left_alone.as_ref()).map(|alone| json!({
+                    "reason": alone.reason,
+                    "remainingMs": millis(alone.remaining),
+                })),
                 "firstTokenMs": circuit.and_then(|one| one.first_token).map(millis),
             })
         })
