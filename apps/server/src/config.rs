@@ -14,6 +14,7 @@ pub(crate) mod fault;
 pub(crate) mod found;
 pub(crate) mod locale;
 pub(crate) mod presets;
+pub(crate) mod provider_variables;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod sections;

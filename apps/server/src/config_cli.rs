@@ -2,7 +2,9 @@
 
 use crate::cli::{ConfigCommand, ServeArgs};
 use crate::client::{Admin, printable};
+use crate::config::environment::ProcessEnvironment;
 use crate::config::explain::{self, Meant};
+use crate::config::provider_variables;
 use crate::config::show::Settings;
 use crate::failure::Failure;
 use crate::serve::{self, InvalidConfig};
@@ -94,6 +96,9 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
 
 /// A field explains itself also where the configuration cannot be used: then without its present value.
 fn explained(field: &str, from: &ServeArgs) -> anyhow::Result<u8> {
+    if let Some(text) = provider_variables::explain(&ProcessEnvironment, field) {
+        return print(&text);
+    }
     let settings = match serve::load(from) {
         Ok(loaded) => loaded.settings,
         Err(error) if error.is::<InvalidConfig>() => Settings::default(),

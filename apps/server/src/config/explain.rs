@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 /// The widest value that is shown whole in the list of a section.
 const VALUE_CHARS: usize = 40;
 
+/// The field that `PORT` gives a part of.
+const LISTEN: &str = "server.listen";
+
 /// What a name that explains nothing may have been meant for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Meant {
@@ -60,7 +63,7 @@ pub(crate) fn field_named(path: &str) -> Option<&'static Field> {
 
 fn by_variable(name: &str) -> Option<&'static Field> {
     if name == "PORT" {
-        return schema::find("server.listen");
+        return schema::find(LISTEN);
     }
     // A secret's variable may name a file instead.
     let plain = name.strip_suffix("_FILE").unwrap_or(name);
@@ -108,6 +111,7 @@ fn of_field(settings: &Settings, field: &Field, path: &str) -> String {
     }
     let names = match field.short_name() {
         Some(short) => format!("{}, {short}", field.env_name()),
+        None if field.path == LISTEN => format!("{}, PORT (the port alone)", field.env_name()),
         None => field.env_name(),
     };
     line("environment", &names);
@@ -254,7 +258,10 @@ mod tests {
         ] {
             check(name, &["ai-fabric.providers[].kind\n  What it speaks."]);
         }
-        check("PORT", &["server.listen\n"]);
+        check(
+            "PORT",
+            &["server.listen\n", "environment  ", ", PORT (the port alone)"],
+        );
         check("LOG_LEVEL", &["logging.level\n"]);
         for name in [
             "concurrency.max_workers",

@@ -461,6 +461,11 @@ async fn a_section_explains_itself_and_a_misspelt_one_finds_its_neighbour() {
         &["messenger.telegram.token\n"],
     );
     check(
+        &explain("OPENAI_API_KEY_FILE").await,
+        0,
+        &["OPENAI_API_KEY\n", "set          no"],
+    );
+    check(
         &explain("concurency").await,
         1,
         &["there is no field or section concurency\n  next  openclaw config explain concurrency\n"],
