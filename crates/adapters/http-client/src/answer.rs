@@ -54,6 +54,10 @@ pub struct AnswerDecoder<F> {
     events: VecDeque<ModelEvent>,
     /// Said, once the events before it are.
     failed: Option<ModelError>,
+    /// The first byte that is no white space, which tells a web page from an answer.
+    first: Option<u8>,
+    /// Some payload was what the format says.
+    understood: bool,
     /// No more bytes will come.
     ended: bool,
     /// The answer is over.
@@ -70,8 +74,32 @@ impl<F: AnswerFormat> AnswerDecoder<F> {
             format,
             events: VecDeque::new(),
             failed: None,
+            first: None,
+            understood: false,
             ended: false,
             over: false,
+        }
+    }
+
+    /// Whether what came is nothing of this format, so that there is no answer that could have been cut: a web page, or
+    /// a JSON document in place of a stream of events.
+    fn is_foreign(&self) -> bool {
+        let opens_otherwise = match self.first {
+            Some(b'<') => true,
+            Some(b'{' | b'[') => matches!(F::FRAMING, StreamFormat::Sse),
+            Some(_) | None => false,
+        };
+        !self.understood && opens_otherwise
+    }
+
+    /// An answer that broke off, or none at all.
+    fn cut(&self) -> ModelError {
+        if self.is_foreign() {
+            ModelError::Malformed {
+                message: "what came is not what its kind speaks, but a page or a document".to_owned(),
+            }
+        } else {
+            ModelError::Cut
         }
     }
 
@@ -87,6 +115,9 @@ impl<F: AnswerFormat> BodyDecoder for AnswerDecoder<F> {
     type Error = ModelError;
 
     fn push(&mut self, bytes: Bytes) {
+        if self.first.is_none() {
+            self.first = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+        }
         self.parser.push(bytes);
     }
 
@@ -112,7 +143,10 @@ impl<F: AnswerFormat> BodyDecoder for AnswerDecoder<F> {
                 Ok(None) if !self.ended => return Step::More,
                 Ok(None) => {
                     self.over = true;
-                    self.failed = self.format.end(&mut self.events).err();
+                    self.failed = match self.format.end(&mut self.events) {
+                        Err(ModelError::Cut) => Some(self.cut()),
+                        ended => ended.err(),
+                    };
                     continue;
                 }
                 Err(error) => {
@@ -124,10 +158,10 @@ impl<F: AnswerFormat> BodyDecoder for AnswerDecoder<F> {
                 continue;
             }
             match self.format.take(payload, &mut self.events) {
-                Ok(Progress::More) => {}
+                Ok(Progress::More) => self.understood = true,
                 Ok(Progress::Over) => self.over = true,
                 // Half a payload at the end of the body was cut, not malformed.
-                Err(ModelError::Malformed { .. }) if self.ended => self.failed = Some(ModelError::Cut),
+                Err(ModelError::Malformed { .. }) if self.ended => self.failed = Some(self.cut()),
                 Err(error) => self.failed = Some(error),
             }
         }
@@ -212,6 +246,38 @@ mod tests {
     }
 
     const STOP: Result<ModelEvent, ModelError> = Ok(ModelEvent::Stop(StopReason::EndTurn));
+
+    #[test]
+    fn a_page_in_place_of_an_answer_is_not_what_its_kind_speaks_and_nothing_was_cut() {
+        #[derive(Debug)]
+        struct Events;
+        impl AnswerFormat for Events {
+            const FRAMING: StreamFormat = StreamFormat::Sse;
+            fn take(&mut self, _: &str, _: &mut VecDeque<ModelEvent>) -> Result<Progress, ModelError> {
+                Ok(Progress::More)
+            }
+            fn end(&mut self, _: &mut VecDeque<ModelEvent>) -> Result<(), ModelError> {
+                Err(ModelError::Cut)
+            }
+        }
+        let end = |body: &str| {
+            let mut said = decode(AnswerDecoder::new(Events), &[body.as_bytes()]);
+            said.pop().unwrap().unwrap_err()
+        };
+        for page in [
+            "<!doctype html>\n<p>hi</p>\n",
+            "\n <html>",
+            "{\"choices\":[]}\n",
+            "[]",
+        ] {
+            assert!(matches!(end(page), ModelError::Malformed { .. }), "{page}");
+        }
+        for cut in ["", "data: a\n\n", ": ping\n\n", "data: <p>\n\n<"] {
+            assert_eq!(end(cut), ModelError::Cut, "{cut}");
+        }
+        // Half a line of a format of lines is an answer that was cut.
+        assert_eq!(read("?"), [Err(ModelError::Cut)]);
+    }
 
     #[test]
     fn an_answer_ends_at_its_own_mark_and_nothing_after_it_is_read() {

@@ -180,9 +180,21 @@ pub fn ensure_crypto() {
     }
 }
 
-/// What went wrong with a call, for logs and errors: the chain of causes without the address, which may hold a secret.
+/// What went wrong with a call, for logs and errors: the chain of causes without the address, which may hold a secret. Of
+/// a connection that was not made only what stood in its way: the layers above say no more than that there is none.
 pub fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
+    if error.is_connect() {
+        let deepest = std::iter::successors(error.source(), |&cause| cause.source()).last();
+        if let Some(system) = deepest.and_then(|cause| cause.downcast_ref::<std::io::Error>())
+            && system.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return "the connection is refused".to_owned();
+        }
+        if error.is_timeout() {
+            return "no connection in time".to_owned();
+        }
+    }
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -77,6 +77,11 @@ impl FallbackRouter {
             .configure(config.retries_per_minute, config.retry_percent);
     }
 
+    /// The deadlines and retries that count now.
+    pub fn config(&self) -> RouterConfig {
+        *self.shared.config.read()
+    }
+
     /// Offers the request to its chain. Nothing happens before the stream is polled; dropping it ends the call under
     /// way and records what it has cost so far as an estimate.
     pub fn route(&self, request: RoutedRequest) -> RoutedStream {

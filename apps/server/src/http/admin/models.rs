@@ -15,11 +15,12 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use openclaw_ai_fabric::{
     ChatRequest, FallbackChain, FoundModel, ModelCapability, ModelDefinition, ModelError, ModelProvider,
-    SelectionRequest, TimeoutPhase,
+    RouterConfig, SelectionRequest, TimeoutPhase,
 };
 use openclaw_core::{
     AccessTier, ChatMessage, CodedError as _, CorrelationId, ModelEvent, ModelId, Role, TokenUsage,
 };
+use openclaw_http_client::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,11 +57,21 @@ pub(crate) async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     Json(json!({
         "schema": 1,
         "demo": app.facts.fabric.choice().is_demo,
+        // What a test waits for each of them.
+        "testTimeoutMs": {
+            "firstToken": millis(first_token_time(app.facts.fabric.router.config())),
+            "whole": millis(TEST_TIME),
+        },
         "primaryModel": chain.as_ref().map(|chain| &chain.primary_model),
         "fallbacks": chain.map(|chain| chain.fallbacks).unwrap_or_default(),
         "providers": providers,
     }))
     .into_response()
+}
+
+/// How long a test waits for an answer to begin: as long as a turn would, and never longer than a whole test may take.
+fn first_token_time(config: RouterConfig) -> Duration {
+    config.first_token_timeout.min(TEST_TIME)
 }
 
 fn described(app: &App, provider: &ModelProvider) -> Value {
@@ -283,7 +294,7 @@ async fn tested(app: &App, found: &FoundModel, id: CorrelationId) -> Value {
         }
         Err(error) => {
             answer["code"] = error.code().into();
-            answer["detail"] = error.to_string().into();
+            answer["detail"] = detail(&error, &found.provider).into();
             answer["next"] = advice(&error, &found.provider, &found.model).into();
         }
     }
@@ -340,9 +351,22 @@ async fn asked(app: &App, found: &FoundModel, id: CorrelationId, seen: &mut Seen
         vec![ChatMessage::text(Role::User, QUESTION)],
         ANSWER_TOKENS.min(found.model.max_output_tokens),
     );
-    let mut stream = found.port.stream(&found.model.id, &request, id).await?;
+    let limits = app.facts.fabric.router.config();
+    let first = tokio::time::timeout(first_token_time(limits), async {
+        let mut stream = found.port.stream(&found.model.id, &request, id).await?;
+        // A ping says that the connection lives, not that the answer has begun.
+        loop {
+            match stream.next().await {
+                Some(Ok(ModelEvent::Ping)) => {}
+                event => return Ok::<_, ModelError>((stream, event)),
+            }
+        }
+    });
+    let (mut stream, mut next) = first.await.unwrap_or(Err(ModelError::Timeout {
+        phase: TimeoutPhase::FirstToken,
+    }))?;
     let mut stopped = false;
-    while let Some(event) = stream.next().await {
+    while let Some(event) = next {
         match event? {
             ModelEvent::TextDelta(text) => {
                 seen.first_token
@@ -355,11 +379,25 @@ async fn asked(app: &App, found: &FoundModel, id: CorrelationId, seen: &mut Seen
             ModelEvent::Stop(_) => stopped = true,
             ModelEvent::ToolUseStart { .. } | ModelEvent::ToolArgumentsDelta { .. } | ModelEvent::Ping => {}
         }
+        let idle = tokio::time::timeout(limits.idle_timeout, stream.next());
+        next = idle.await.map_err(|_elapsed| ModelError::Timeout {
+            phase: TimeoutPhase::Idle,
+        })?;
     }
     if let Some(usage) = seen.usage {
         permit.settle(usage.total());
     }
     if stopped { Ok(()) } else { Err(ModelError::Cut) }
+}
+
+/// What went wrong; of a connection that was not made also where it was to lead.
+fn detail(error: &ModelError, provider: &ModelProvider) -> String {
+    let address = provider.base_url.as_deref().and_then(|url| Url::parse(url).ok());
+    match (error, address) {
+        // Host and port alone: the rest of an address may hold a secret.
+        (ModelError::Connect { .. }, Some(url)) => format!("{}: {error}", url.origin().ascii_serialization()),
+        (_, _) => error.to_string(),
+    }
 }
 
 /// What an operator does about it.
