@@ -93,8 +93,11 @@ pub(crate) fn run(command: &BudgetCommand) -> anyhow::Result<u8> {
             let path = format!("budgets/{}", escaped(tenant));
             let budget = desk.call(Method::GET, &path, None)?;
             let name = printable(budget["tenant"].as_str().unwrap_or(tenant));
-            let what =
-                texts.budget_consequence(&name, &grouped(&budget["used"]), &limit(&budget["limit"], texts));
+            let used = grouped(&budget["used"]);
+            let what = match budget["limit"].as_u64() {
+                Some(limit) => texts.budget_consequence(&name, &used, &group(limit)),
+                None => texts.budget_consequence_unlimited(&name, &used),
+            };
             if !sure.confirms(&what, texts)? {
                 return Ok(0);
             }

@@ -8,7 +8,6 @@ use crate::data_dir::{self, ADMIN_TOKEN_FILE, API_KEY_FILE};
 use crate::failure::Failure;
 use crate::serve::ADDRESS_FILE;
 use crate::texts::Texts;
-use crate::words::why_no_file;
 use openclaw_core::Secret;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::{Method, StatusCode};
@@ -32,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     /// The flag that named the data directory, as it is typed again in a hint.
     again: String,
+    /// Whether its address was given and not found in the data directory.
+    named: bool,
     texts: Texts,
 }
 
@@ -138,6 +139,7 @@ impl Server {
                 url,
                 data_dir,
                 again,
+                named: true,
                 texts,
             });
         }
@@ -149,6 +151,7 @@ impl Server {
                 url: format!("http://{}", reachable(address)),
                 data_dir,
                 again,
+                named: false,
                 texts,
             }),
             None => Err(Failure::unreachable(
@@ -161,10 +164,12 @@ impl Server {
 
     /// The failure of a server that does not answer.
     pub(crate) fn silent(&self) -> Failure {
-        Failure::unreachable(
-            self.texts.silent(&self.url),
-            format!("openclaw serve{}", self.again),
-        )
+        let next = if self.named {
+            self.texts.silent_elsewhere()
+        } else {
+            format!("openclaw serve{}", self.again)
+        };
+        Failure::unreachable(self.texts.silent(&self.url), next)
     }
 
     /// The secret for this server: the environment's, else, on this machine, the data directory's.
@@ -182,7 +187,7 @@ impl Server {
         let file_variable = format!("{variable}_FILE");
         if let Some(path) = set(&file_variable) {
             let text = std::fs::read_to_string(&path).map_err(|error| {
-                let what = texts.unreadable(&path, &why_no_file(&error));
+                let what = texts.unreadable(&path, &texts.no_file(&error));
                 Failure::not_allowed(what, texts.set_to_servers(variable))
             })?;
             return Ok(found(&text, Place::Variable(file_variable)));
@@ -195,7 +200,7 @@ impl Server {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(found(&text, Place::File(path))),
             Err(error) => {
-                let what = texts.unreadable(&Texts::path(&path), &why_no_file(&error));
+                let what = texts.unreadable(&Texts::path(&path), &texts.no_file(&error));
                 Err(Failure::not_allowed(what, texts.set_or_data_dir(variable)).into())
             }
         }
@@ -344,7 +349,7 @@ pub(crate) fn refusal(
     bytes: &[u8],
 ) -> Failure {
     let said = match answer["detail"].as_str() {
-        Some(detail) => printable(detail),
+        Some(detail) => texts.server_said(&printable(detail)),
         None => {
             let text = String::from_utf8_lossy(bytes);
             let short: String = text.chars().take(SHOWN_CHARS).collect();
@@ -352,6 +357,10 @@ pub(crate) fn refusal(
         }
     };
     match status {
+        // More than one tenant, of which the words name all.
+        StatusCode::BAD_REQUEST if path.starts_with("budgets/") => {
+            Failure::failed(said, "openclaw budget report --by tenant")
+        }
         StatusCode::NOT_FOUND if answer["code"].is_null() => {
             Failure::failed(texts.other_version(place), "openclaw version")
         }
@@ -387,6 +396,7 @@ mod tests {
             url: url.to_owned(),
             data_dir: PathBuf::from("/nowhere"),
             again: String::new(),
+            named: false,
             texts: Texts::default(),
         }
     }

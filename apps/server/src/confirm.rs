@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use crate::texts::Texts;
 use clap::Args;
-use openclaw_core::Language;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 /// How sure somebody is.
@@ -40,11 +39,30 @@ impl Sure {
         err.flush()?;
         let mut answer = String::new();
         stdin.lock().read_line(&mut answer)?;
-        let answer = answer.trim().to_lowercase();
-        if answer == "yes" || (texts.language() == Language::Ru && answer == "да") {
+        if is_yes(&answer) {
             return Ok(true);
         }
         writeln!(err, "{}", texts.confirm_nothing_done())?;
         Ok(false)
+    }
+}
+
+/// Whether somebody agrees, whichever layout the keyboard was left in.
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "yes" | "y" | "да" | "д")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_or_its_first_letter_agrees_and_nothing_else() {
+        for yes in ["yes\n", "Y\n", " Да \n", "д"] {
+            assert!(is_yes(yes), "{yes:?}");
+        }
+        for no in ["", "\n", "no", "yess", "н", "1"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod accept;
+mod again;
 mod banner;
 mod budget_cli;
 mod cli;
@@ -77,7 +78,7 @@ pub fn main() -> ExitCode {
             let said = match error.is::<serve::InvalidConfig>() {
                 // Faults of the configuration are told in English.
                 true => said,
-                false => Texts::new(language).next_lines(&said),
+                false => Texts::new(language).next_lines(&again::with_flags(&said, &typed)),
             };
             writeln!(std::io::stderr().lock(), "openclaw: {said}").ok();
             ExitCode::from(exit_code(&error))

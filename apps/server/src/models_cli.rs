@@ -8,6 +8,7 @@ use crate::print;
 use crate::table::{aligned, head};
 use crate::texts::Texts;
 use clap::{Args, Subcommand};
+use openclaw_core::Language;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -130,19 +131,22 @@ impl Output {
 fn test(id: Option<&str>, output: &Output) -> anyhow::Result<u8> {
     let desk = output.desk(Needs::Configuration)?;
     let texts = desk.texts();
+    let models = desk.call(Method::GET, "models", None)?;
     let names = match id {
         Some(id) => vec![id.to_owned()],
-        None => all_names(&desk.call(Method::GET, "models", None)?),
+        None => all_names(&models),
     };
+    let patience = models["testTimeoutMs"]["firstToken"].as_u64();
     if names.is_empty() {
         return Err(Failure::failed(texts.models_none_to_test(), "openclaw models test MODEL").into());
     }
     let mut answers = Vec::new();
     for name in &names {
-        if !output.json && names.len() > 1 {
+        if !output.json {
+            let waits = patience.map_or_else(String::new, |millis| texts.models_waits(&texts.time(millis)));
             writeln!(
                 std::io::stderr().lock(),
-                "{}",
+                "{}{waits}",
                 texts.models_asking(&printable(name))
             )
             .ok();
@@ -318,8 +322,55 @@ fn tested(answer: &Value, texts: Texts) -> String {
         &text(&answer["code"]),
         &millis(&answer["durationMs"]),
         &text(&answer["detail"]),
-        &text(&answer["next"]),
+        &hint(answer, texts),
     )
+}
+
+/// What to do about a model that does not answer: the server's words in English, the same in Russian by the code.
+fn hint(answer: &Value, texts: Texts) -> String {
+    let said = text(&answer["next"]);
+    if texts.language() == Language::En {
+        return said;
+    }
+    let (provider, model) = (text(&answer["provider"]), text(&answer["model"]));
+    match answer["code"].as_str() {
+        Some("MODEL_UNAUTHORIZED") => {
+            format!("ключ не принят: проверьте apiKey у {provider}, затем openclaw config reload")
+        }
+        Some("MODEL_QUOTA_EXHAUSTED") => format!("деньги или квота у {provider} кончились: пополните"),
+        Some("MODEL_UNKNOWN") => {
+            format!("у {provider} нет {model}: проверьте имя; в Ollama её надо сначала скачать")
+        }
+        Some("MODEL_CONNECT") => {
+            format!(
+                "проверьте baseUrl, proxy и rootCertificate у {provider} и то, что он доступен с этой машины"
+            )
+        }
+        Some("MODEL_RATE_LIMITED") => {
+            format!("{provider} у своего предела: подождите или задайте в rateLimit то, что он позволяет")
+        }
+        Some("MODEL_OVERLOADED" | "MODEL_SERVER_ERROR") => {
+            format!("у {provider} свои неполадки: подождите и назовите запасную модель в ai-fabric.fallback")
+        }
+        Some("MODEL_TIMEOUT") => {
+            "не ответила вовремя: локальная модель могла ещё загружаться; попробуйте снова".to_owned()
+        }
+        Some("MODEL_BAD_REQUEST" | "MODEL_UNSUPPORTED") => {
+            format!(
+                "{provider} не принимает запрос: проверьте его kind, preset, streamUsage и maxTokensField"
+            )
+        }
+        Some("MODEL_CONTENT_REFUSED" | "MODEL_CONTEXT_TOO_LONG") => {
+            format!("{model} отказывается от безобидного вопроса: спросите её провайдера")
+        }
+        Some("MODEL_REFUSED") => {
+            format!("{model} говорит, что не может ответить: смотрите журнал её программы")
+        }
+        Some("MODEL_CUT" | "MODEL_MALFORMED" | "MODEL_IN_STREAM") => {
+            format!("{provider} говорит не на том, что сказано в kind: проверьте kind и baseUrl")
+        }
+        Some(_) | None => said,
+    }
 }
 
 fn price(value: &Value, texts: Texts) -> String {
@@ -392,5 +443,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("next  check apiKey of p"), "{text}");
+        let russian = tested(&answer, Texts::new(Language::Ru));
+        assert!(
+            russian.contains("дальше  ключ не принят: проверьте apiKey у p"),
+            "{russian}"
+        );
     }
 }

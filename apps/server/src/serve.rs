@@ -19,7 +19,7 @@ use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::texts::Texts;
 use crate::wire::{self, Built, Purpose};
-use crate::words::{counted, why_no_file};
+use crate::words::counted;
 use anyhow::Context;
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
@@ -120,7 +120,7 @@ pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
             Some(read.map_err(|error| {
                 // The file would have said which language.
                 let texts = Texts::of_terminal();
-                let what = texts.serve_unreadable(&Texts::path(path), &why_no_file(&error));
+                let what = texts.serve_unreadable(&Texts::path(path), &texts.no_file(&error));
                 Failure::config(what, texts.serve_mend_path())
             })?)
         }

@@ -14,12 +14,14 @@ mod models;
 mod queue;
 mod send;
 mod serve;
+mod server_said;
 mod status;
 mod workers;
 
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::config::environment::ProcessEnvironment;
 use crate::config::{locale, sections::Locale};
+use crate::words::why_no_file;
 use openclaw_core::Language;
 use std::path::Path;
 
@@ -128,6 +130,19 @@ impl Texts {
                 Language::En => format!("{seconds:.1} s"),
                 Language::Ru => format!("{seconds:.1} с"),
             }
+        }
+    }
+
+    /// Why a file cannot be read, in words that say what to mend.
+    pub(crate) fn no_file(self, error: &std::io::Error) -> String {
+        use std::io::ErrorKind;
+        match (self.language, error.kind()) {
+            (Language::Ru, ErrorKind::NotFound) => "такого файла нет".to_owned(),
+            (Language::Ru, ErrorKind::PermissionDenied) => "этому пользователю его не открыть".to_owned(),
+            (Language::Ru, ErrorKind::IsADirectory) => "это каталог".to_owned(),
+            (Language::Ru, ErrorKind::NotADirectory) => "часть пути — не каталог".to_owned(),
+            (Language::Ru, ErrorKind::InvalidData) => "это не текст в UTF-8".to_owned(),
+            (Language::Ru | Language::En, _) => why_no_file(error),
         }
     }
 

@@ -57,9 +57,7 @@ impl Tree {
     pub(crate) fn set_text(&mut self, path: &str, text: &str, origin: &Origin) {
         match self.resolve(&typed_steps(path)) {
             Ok(place) => self.set_place(&place, text, origin),
-            Err(hint) => {
-                self.fault(Fault::new(origin.clone(), path, "there is no such field").with_hint(hint))
-            }
+            Err(hint) => self.fault(Fault::new(origin.clone(), path, "there is no such key").with_hint(hint)),
         }
     }
 

@@ -56,7 +56,11 @@ fn in_russian(error: &clap::Error) -> String {
         }
     }
     if let Some(usage) = context(error, ContextKind::Usage) {
-        let usage = usage.replacen("Usage:", "Использование:", 1);
+        let usage = usage
+            .replacen("Usage:", "Использование:", 1)
+            .replace("[OPTIONS]", "[ПАРАМЕТРЫ]")
+            .replace("[COMMAND]", "[КОМАНДА]")
+            .replace("<COMMAND>", "<КОМАНДА>");
         let _ = writeln!(text, "\n{}", usage.trim_end());
     }
     text.push_str("\nподробнее: --help\n");
@@ -123,6 +127,9 @@ mod tests {
             by.contains("возможные значения: tier, tenant, model, day") && by.contains("'tenant'"),
             "{by}"
         );
+        let tier = said_of(&["openclaw", "keys", "create", "--tier", "gold"]);
+        assert!(tier.contains("такого тира нет; нужен free, standard"), "{tier}");
+        assert!(!said_of(&["openclaw", "status", "--jsn"]).contains("[OPTIONS]"));
         let both = said_of(&["openclaw", "queue", "drop", "turn_1", "--yes", "--dry-run"]);
         assert!(both.contains("нельзя задать вместе с"), "{both}");
     }

@@ -97,5 +97,8 @@ pub(super) fn find(english: &str) -> Option<&'static str> {
 
 /// The Russian text, else the English one.
 pub(super) fn russian(english: &str) -> String {
+    if english.starts_with("unknown tier ") {
+        return "такого тира нет; нужен free, standard, premium или admin".to_owned();
+    }
     find(english).unwrap_or(english).to_owned()
 }

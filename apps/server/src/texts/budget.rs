@@ -40,8 +40,12 @@ super::catalogue! {
         "  дальше openclaw budget reset {name} · openclaw budget report --tenant {name} --by day\n"
     }
     budget_consequence(name, used, limit) {
-        "the budget of {name} starts over: {used} of {limit} tokens are used",
+        "the budget of {name} will start over: {used} of {limit} tokens are used",
         "бюджет {name} начнётся заново: израсходовано {used} из {limit} токенов"
+    }
+    budget_consequence_unlimited(name, used) {
+        "the budget of {name}, which has no limit, will start over: {used} tokens are used",
+        "бюджет {name}, у которого нет лимита, начнётся заново: израсходовано {used} токенов"
     }
     budget_reset_done(name, used) {
         "{name} starts over: {used} tokens were used, none are now\n",

@@ -4,9 +4,13 @@ super::catalogue! {
     not_an_address(url) { "\"{url}\" is not an address", "«{url}» — не адрес" }
     no_server(dir) { "no server runs on {dir}", "на {dir} сервер не запущен" }
     silent(url) { "{url} does not answer", "{url} не отвечает" }
+    silent_elsewhere() {
+        "check the address after --url, and that a server runs there and may be reached from here",
+        "проверьте адрес после --url, и что сервер там запущен и отсюда доступен"
+    }
     only_live(what) {
-        "{what} are there only while a server runs; none runs here",
-        "{what} есть только у работающего сервера, а он не запущен"
+        "{what} are there only while a server runs",
+        "{what} есть только у работающего сервера"
     }
     the_workers() { "workers", "воркеры" }
     the_queue() { "the queue and what waits in it", "очередь и то, что в ней ждёт," }

@@ -4,6 +4,7 @@ super::catalogue! {
     models_none() { "no model is listed\n", "в списке нет ни одной модели\n" }
     models_none_to_test() { "no model is listed; name one", "в списке нет ни одной модели; назовите её" }
     models_asking(name) { "asking {name}", "спрашиваю {name}" }
+    models_waits(time) { "; it has {time} to begin its answer", "; на начало ответа у неё {time}" }
     models_head() {
         "model|provider|context|output|in/1k|out/1k|tier|circuit|health|first token",
         "модель|провайдер|контекст|ответ|вход/1k|выход/1k|тир|предохранитель|здоровье|первый токен"

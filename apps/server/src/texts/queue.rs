@@ -25,7 +25,7 @@ super::catalogue! {
     }
     queue_resumed() { "resumed\n", "пауза снята\n" }
     queue_consequence(id, tenant, tier, time) {
-        "{id} of {tenant} ({tier}, waiting for {time}) is taken out of the queue: it is not answered, and whoever asked is told",
+        "{id} of {tenant} ({tier}, waiting for {time}) will be taken out of the queue: it will not be answered, and whoever asked will be told",
         "{id} от {tenant} ({tier}, ждёт {time}) будет убрано из очереди: ответа не будет, и спросившему об этом скажут"
     }
     queue_dropped(id) { "{id} is dropped\n", "{id} убрано из очереди\n" }

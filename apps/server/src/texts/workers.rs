@@ -13,10 +13,10 @@ super::catalogue! {
     workers_megabytes(number) { "{number} MB", "{number} МБ" }
     workers_ago(time) { "{time} ago", "{time} назад" }
     workers_unknown(id) { "there is no worker {id}", "воркера {id} нет" }
-    workers_kill(id, state, what) { "worker {id} ({state}) is killed: {what}", "воркер {id} ({state}) будет остановлен: {what}" }
+    workers_kill(id, state, what) { "worker {id} ({state}) will be killed: {what}", "воркер {id} ({state}) будет остановлен: {what}" }
     workers_kill_idle() { "it has no request", "запроса у него нет" }
     workers_kill_request(request, tenant, time) {
-        "its request {request} of {tenant}, running for {time}, ends with an error, and whoever asked is told",
+        "its request {request} of {tenant}, running for {time}, will end with an error, and whoever asked will be told",
         "его запрос {request} от {tenant}, идущий {time}, завершится ошибкой, и спросившему об этом скажут"
     }
     workers_killed(id) {

@@ -106,7 +106,7 @@ async fn a_worker_is_seen_at_work_and_killed_after_it_was_said_what_that_means()
 
     // Nobody can be asked here, so nothing is done.
     let unsure = openclaw(&world.server, &["workers", "kill", &id]).await;
-    check(&unsure, 2, &[request, "ends with an error", "--yes"]);
+    check(&unsure, 2, &[request, "will end with an error", "--yes"]);
     let dry = openclaw(&world.server, &["workers", "kill", &id, "--dry-run"]).await;
     check(&dry, 0, &[request, "nothing was done"]);
     assert_eq!(

@@ -184,6 +184,45 @@ async fn a_mended_key_is_asked_again_once_a_test_has_seen_it_answer() {
 }
 
 #[tokio::test]
+async fn a_provider_that_says_nothing_is_waited_for_no_longer_than_a_turn_would_and_in_words() {
+    let (provider, server, _client) = api_world(|setup| {
+        setup
+            .env("OPENAI_MODEL", "mock-echo")
+            .env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "1000")
+    })
+    .await;
+    provider.answer_with(|_| Some(Answer::text("late").with_first_after(LONG)));
+    let tested = run(server.data_dir(), &["models", "test", "mock-echo"]).await;
+    check(
+        &tested,
+        1,
+        &[
+            "asking mock-echo; it has 1.0 s to begin",
+            "timed out waiting for the first token",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_hint_is_about_the_server_that_was_asked() {
+    let (provider, server, _client) = api_world(hasty).await;
+    provider.answer_with(|_| Some(Answer::fault(500)));
+    let directory = server.data_dir().to_str().unwrap();
+    let sent = run(server.data_dir(), &["send", "hello", "--data-dir", directory]).await;
+    check(
+        &sent,
+        1,
+        &[&format!("next  openclaw models test --data-dir {directory}\n")],
+    );
+    let nobody = run_with(server.data_dir(), &["status", "--url", "http://127.0.0.1:1"], &[]).await;
+    check(
+        &nobody,
+        69,
+        &["http://127.0.0.1:1 does not answer\n  next  check the address after --url"],
+    );
+}
+
+#[tokio::test]
 async fn send_names_the_id_of_the_log_and_the_command_that_finds_out_more() {
     let (provider, server, _client) = api_world(hasty).await;
     provider.answer_with(|_| Some(Answer::fault(500)));

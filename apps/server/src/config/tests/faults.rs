@@ -27,7 +27,7 @@ fn all_faults_are_found_at_once_each_with_its_place() {
         "environment OPENCLAW__CONCURRENCY__MAX_WORKER: this variable names no field; did you mean OPENCLAW__CONCURRENCY__MAX_WORKERS?",
         "environment OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE: concurrency.maxQueueSize: \"many\"; expected a whole number from 1 to 1000000000",
         "environment PORT: server.listen: \"70000\"; expected a port, 0 to 65535",
-        "--set: session.ttl: there is no such field; did you mean `ttlMs`?",
+        "--set: session.ttl: there is no such key; did you mean `ttlMs`?",
         "--set: nonsense: expected section.field=value",
     ];
     for fault in expected {
