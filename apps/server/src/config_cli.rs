@@ -86,7 +86,9 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
         }
         Err(error) => match error.downcast_ref::<InvalidConfig>() {
             Some(invalid) => {
-                print(&format!("{invalid}\n"))?;
+                let texts = Texts::of_terminal();
+                let said = texts.next_lines(&texts.server_said(&invalid.to_string()));
+                print(&format!("{said}\n"))?;
                 Ok(EXIT_CONFIG)
             }
             None => Err(error),

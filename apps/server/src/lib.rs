@@ -75,11 +75,13 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // The chain is said outermost first; each part without repeating the next.
             let said = format!("{error:#}");
+            let texts = Texts::new(language);
             let said = match error.is::<serve::InvalidConfig>() {
-                // Faults of the configuration are told in English.
-                true => said,
-                false => Texts::new(language).next_lines(&again::with_flags(&said, &typed)),
+                // Faults of the configuration are told in English, what stands around them is not.
+                true => texts.server_said(&said),
+                false => said,
             };
+            let said = texts.next_lines(&again::with_flags(&said, &typed));
             writeln!(std::io::stderr().lock(), "openclaw: {said}").ok();
             ExitCode::from(exit_code(&error))
         }

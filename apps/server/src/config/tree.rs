@@ -280,7 +280,7 @@ impl Tree {
                 self.fault(Fault::new(
                     origin.clone(),
                     path,
-                    format!("it is missing; {}", field.kind.expected()),
+                    format!("it is missing; expected {}", field.kind.expected()),
                 ));
             }
         }

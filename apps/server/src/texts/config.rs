@@ -21,5 +21,6 @@ super::catalogue! {
         "так называются несколько полей ({field}):\n  {paths}"
     }
     ;
+    config_errors # { ["error", "errors"], ["ошибка", "ошибки", "ошибок"] }
     config_warnings # { ["warning", "warnings"], ["предупреждение", "предупреждения", "предупреждений"] }
 }
