@@ -90,8 +90,13 @@ pub fn main() -> ExitCode {
 
 /// Says what was not understood, or the help that was asked for.
 fn refuse(error: &clap::Error, language: Language) -> ExitCode {
-    if language == Language::Ru && error.use_stderr() {
-        write!(std::io::stderr().lock(), "{}", help::said(error, language)).ok();
+    if language == Language::Ru {
+        let said = help::said(error, language);
+        if error.use_stderr() {
+            write!(std::io::stderr().lock(), "{said}").ok();
+        } else {
+            write!(std::io::stdout().lock(), "{said}").ok();
+        }
     } else {
         // clap knows where to and whether in colours.
         error.print().ok();

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 pub(crate) fn said(error: &clap::Error, language: Language) -> String {
     match language {
         Language::Ru if error.use_stderr() => in_russian(error),
-        Language::Ru | Language::En => error.render().to_string(),
+        Language::Ru => usage_in_russian(&error.render().to_string()),
+        Language::En => error.render().to_string(),
     }
 }
 
@@ -56,15 +57,18 @@ fn in_russian(error: &clap::Error) -> String {
         }
     }
     if let Some(usage) = context(error, ContextKind::Usage) {
-        let usage = usage
-            .replacen("Usage:", "Использование:", 1)
-            .replace("[OPTIONS]", "[ПАРАМЕТРЫ]")
-            .replace("[COMMAND]", "[КОМАНДА]")
-            .replace("<COMMAND>", "<КОМАНДА>");
+        let usage = usage_in_russian(&usage.replacen("Usage:", "Использование:", 1));
         let _ = writeln!(text, "\n{}", usage.trim_end());
     }
     text.push_str("\nподробнее: --help\n");
     text
+}
+
+/// The words that stand for options and commands where the usage is shown.
+fn usage_in_russian(text: &str) -> String {
+    text.replace("[OPTIONS]", "[ПАРАМЕТРЫ]")
+        .replace("[COMMAND]", "[КОМАНДА]")
+        .replace("<COMMAND>", "<КОМАНДА>")
 }
 
 /// What clap says of one thing, as text.
@@ -129,7 +133,16 @@ mod tests {
         );
         let tier = said_of(&["openclaw", "keys", "create", "--tier", "gold"]);
         assert!(tier.contains("такого тира нет; нужен free, standard"), "{tier}");
-        assert!(!said_of(&["openclaw", "status", "--jsn"]).contains("[OPTIONS]"));
+        for typed in [
+            &["openclaw", "status", "--jsn"][..],
+            &["openclaw", "status", "--help"],
+        ] {
+            let usage = said_of(typed);
+            assert!(
+                usage.contains("[ПАРАМЕТРЫ]") && !usage.contains("[OPTIONS]"),
+                "{usage}"
+            );
+        }
         let both = said_of(&["openclaw", "queue", "drop", "turn_1", "--yes", "--dry-run"]);
         assert!(both.contains("нельзя задать вместе с"), "{both}");
     }

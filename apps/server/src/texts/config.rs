@@ -4,7 +4,7 @@ super::catalogue! {
     config_unset() { "(unset)", "(не задано)" }
     config_unchanged() { "nothing has changed\n", "ничего не изменилось\n" }
     config_applied() { "applied\n", "применено\n" }
-    config_waiting() { "takes effect after a restart; the old value holds until then\n", "вступит в силу после перезапуска, до него действует прежнее\n" }
+    config_waiting() { "needs a restart; it stays as it was until then\n", "вступит в силу после перезапуска, до него действует прежнее\n" }
     config_anew(providers) { "connected anew: {providers}\n", "подключены заново: {providers}\n" }
     config_no_file() {
         "no file; defaults, environment and flags: ",
