@@ -325,7 +325,7 @@ async fn what_is_dropped_from_inbox_or_pool_ends_with_words_and_the_rest_is_answ
     );
 
     let unsure = openclaw(&world.server, &["queue", "drop", &id_of(&pool)]).await;
-    check(&unsure, 2, &["telegram:2:2", "is not answered", "--yes"]);
+    check(&unsure, 2, &["telegram:2:2", "will not be answered", "--yes"]);
     let dry = openclaw(&world.server, &["queue", "drop", &id_of(&pool), "--dry-run"]).await;
     check(&dry, 0, &["nothing was done"]);
     queue_of(&world, 3).await;
