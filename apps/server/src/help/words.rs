@@ -70,7 +70,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("Start a tenant's budget over", "Начать бюджет тенанта заново"),
     ("Add up what was spent", "Подсчитать расход"),
     ("By what", "По чему считать"),
-    ("How far back: 7d, 24h, 4w", "За какое время: 7d, 24h, 4w"),
+    ("How far back, from midnight UTC of its first day: 7d, 24h, 4w", "За какое время, с полуночи UTC первого дня: 7d, 24h, 4w"),
     ("Only this tenant", "Только этот тенант"),
     ("Do not ask", "Не спрашивать"),
     ("Say what would happen and do nothing", "Сказать, что было бы сделано, и ничего не делать"),
