@@ -153,7 +153,7 @@ async fn models_are_listed_explained_and_tested_from_the_configuration_without_a
     check(
         &run_with(dir, &["models", "explain", "--tenant", "alice"], &quiet).await,
         69,
-        &["holds no store either", "no server runs on"],
+        &["there is no database in", "no server runs on"],
     );
 
     let provider = MockProvider::start().await.unwrap();
@@ -265,6 +265,6 @@ async fn what_only_a_running_server_has_is_said_to_be_so() {
     check(
         &run(nowhere.path(), &["budget", "report"]).await,
         69,
-        &["holds no store either"],
+        &["there is no database in"],
     );
 }
