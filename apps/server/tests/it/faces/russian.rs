@@ -61,7 +61,7 @@ async fn a_running_server_is_looked_after_in_russian() {
                 "работает 00:",
                 "  воркеры    заняты",
                 "· готов",
-                "web включён · api 2 действующих ключа",
+                "web включён · api 1 действующий ключ",
             ],
         ),
         (&["health"], &["[+]store ok"]),
