@@ -207,7 +207,11 @@ async fn a_stream_ends_with_its_key_also_while_there_is_always_something_to_tell
         .send()
         .await
         .unwrap();
-    assert!([200, 204].contains(&revoked.status.as_u16()), "{}", revoked.text());
+    assert!(
+        [200, 204].contains(&revoked.status.as_u16()),
+        "{}",
+        revoked.text()
+    );
     while let Some(event) = watch.next().await {
         assert_eq!(event.event, "text.delta", "{event:?}");
     }
