@@ -312,6 +312,7 @@ impl TurnRunner {
                     message: message.clone(),
                     model: None,
                     unanswered: None,
+                    at: None,
                 });
                 plan.request.messages.push(message);
             }

@@ -158,6 +158,7 @@ fn remembered_turn(
         message: question,
         model: None,
         unanswered: None,
+        at: Some(entry.accepted_at),
     };
     std::iter::once(question)
         .chain(answer.said.iter().cloned())
@@ -170,5 +171,6 @@ pub(super) fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
         tokens: usage.output_tokens.max(1),
         model: step.model.clone(),
         unanswered: None,
+        at: None,
     }
 }
