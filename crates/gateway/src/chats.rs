@@ -81,6 +81,8 @@ pub struct SaidMessage {
     pub turn_id: Option<String>,
     /// How that turn ended, when it was without an answer: the text is then the person's, or what they were told.
     pub unanswered: Option<Outcome>,
+    /// Of an answer: how it ended, as its event told; on the last message of it, where that is known.
+    pub finish_reason: Option<String>,
 }
 
 /// A chat at one moment: what is remembered of it, and what goes on in it.
@@ -281,6 +283,7 @@ impl Chats {
             .map(|(turn_id, message)| SaidMessage {
                 turn_id,
                 unanswered: message.unanswered,
+                finish_reason: message.finish_reason,
                 seq: message.seq,
                 role: message.message.role,
                 text: message.message.joined_text(),

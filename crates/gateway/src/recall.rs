@@ -166,6 +166,7 @@ impl Memory {
                 at: said.at.unwrap_or(saying.at),
                 entry: Some(saying.entry),
                 unanswered: said.unanswered,
+                finish_reason: said.finish_reason,
             };
             let bytes = size(&message);
             conversation.bytes += bytes;
@@ -327,6 +328,7 @@ mod tests {
             model: None,
             unanswered: None,
             at: None,
+            finish_reason: None,
         };
         memory.keep(saying, vec![said]);
     }

@@ -313,6 +313,7 @@ impl TurnRunner {
                     model: None,
                     unanswered: None,
                     at: None,
+                    finish_reason: None,
                 });
                 plan.request.messages.push(message);
             }

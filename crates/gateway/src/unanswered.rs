@@ -50,6 +50,7 @@ pub(crate) fn remembered_as(
             model: None,
             unanswered: Some(outcome),
             at,
+            finish_reason: None,
         })
         .collect()
 }

@@ -332,6 +332,7 @@ impl TenantRow {
                 at: said.at.unwrap_or(ended_at),
                 entry: Some(entry),
                 unanswered: said.unanswered,
+                finish_reason: said.finish_reason,
             };
             // Behind what belongs to entries accepted before, whichever ended first.
             let place = self.history.partition_point(|said| said.entry <= message.entry);

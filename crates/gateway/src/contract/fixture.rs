@@ -165,6 +165,7 @@ pub fn said(text: &str, tokens: u64) -> NewHistoryMessage {
         model: Some("model-1".parse().unwrap()),
         unanswered: None,
         at: None,
+        finish_reason: None,
     }
 }
 

@@ -229,7 +229,13 @@ pub async fn a_conversation_is_in_the_order_of_acceptance<U: StoreUnderTest>() {
         store.close(close).await.unwrap().unwrap();
     }
     let end = CommitTurn {
-        history: vec![said("a", 1), said("half", 1)],
+        history: vec![
+            said("a", 1),
+            NewHistoryMessage {
+                finish_reason: Some("stopped".to_owned()),
+                ..said("half", 1)
+            },
+        ],
         ..answer(first.id, grant.fence, t(7))
     };
     store.commit_turn(end).await.unwrap();
@@ -250,6 +256,8 @@ pub async fn a_conversation_is_in_the_order_of_acceptance<U: StoreUnderTest>() {
         ("no c", t(5)),
     ];
     assert_eq!(places, expected.map(|(text, at)| (text.to_owned(), at)));
+    let ends: Vec<_> = read.iter().map(|said| said.finish_reason.as_deref()).collect();
+    assert_eq!(ends, [None, Some("stopped"), None, None, None, None]);
     let newest = store.said(first.key, 3).await.unwrap();
     assert_eq!(newest, read[3..], "the newest are those accepted last");
 }

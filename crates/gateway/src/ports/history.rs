@@ -20,6 +20,8 @@ pub struct NewHistoryMessage {
     pub unanswered: Option<Outcome>,
     /// When it was said; `None` for the moment its entry ends.
     pub at: Option<Timestamp>,
+    /// Of the last message of an answer: how the answer ended, as events tell it (`stop`, `length`, `stopped`, …).
+    pub finish_reason: Option<String>,
 }
 
 /// One message of the conversation as stored.
@@ -41,4 +43,6 @@ pub struct HistoryMessage {
     pub entry: Option<EntryId>,
     /// As in [`NewHistoryMessage`].
     pub unanswered: Option<Outcome>,
+    /// As in [`NewHistoryMessage`]; `None` also for what was written before that was noted.
+    pub finish_reason: Option<String>,
 }

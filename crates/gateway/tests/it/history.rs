@@ -352,6 +352,8 @@ async fn after_a_stop_everything_stands_in_the_order_in_which_it_was_accepted() 
             read[0].at < read[1].at,
             "a question is older than its answer: {read:?}"
         );
+        let ends: Vec<_> = read.iter().map(|said| said.finish_reason.as_deref()).collect();
+        assert_eq!(ends, [None, Some("stopped"), None, None, None, None]);
         let mut before = None;
         let mut pages = Vec::new();
         loop {

@@ -12,7 +12,8 @@ use rusqlite::{Connection, Row, params};
 use std::time::Duration;
 
 /// What [`message`] reads, of `history h`.
-const MESSAGE: &str = "h.seq, h.generation, h.message, h.tokens, h.model, h.at, h.entry, h.unanswered";
+const MESSAGE: &str =
+    "h.seq, h.generation, h.message, h.tokens, h.model, h.at, h.entry, h.unanswered, h.finish_reason";
 
 /// The newest of `history h` first: by the order in which entries were accepted, whichever ended first. What is older than
 /// the note of entries comes last.
@@ -47,8 +48,8 @@ pub(crate) fn remember(
     for (seq, message) in (before.saturating_add(1)..).zip(said) {
         change(
             connection,
-            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at, entry, unanswered) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at, entry, unanswered, \
+             finish_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 tenant.0,
                 seq,
@@ -58,7 +59,8 @@ pub(crate) fn remember(
                 message.model.as_ref().map(openclaw_core::ModelId::as_str),
                 message.at.unwrap_or(ended_at).as_millis(),
                 entry.0,
-                message.unanswered.map(outcome_name)
+                message.unanswered.map(outcome_name),
+                message.finish_reason
             ],
         )?;
     }
@@ -140,6 +142,7 @@ fn message(row: &Row<'_>) -> Result<HistoryMessage, OpError> {
         at: rows::time(row, 5)?,
         entry: rows::optional::<i64>(row, 6)?.map(EntryId),
         unanswered,
+        finish_reason: rows::optional(row, 8)?,
     })
 }
 
