@@ -69,18 +69,20 @@ pub struct Posted {
 /// Something that was said in a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaidMessage {
-    /// Its place; grows within a chat.
+    /// What it is known by within its chat.
     pub seq: i64,
     /// The person, or the model.
     pub role: Role,
     /// What was said.
     pub text: String,
-    /// When.
+    /// When it was said: a question when it was accepted, an answer when it had its end.
     pub at: Timestamp,
     /// The turn it belongs to, where that is known.
     pub turn_id: Option<String>,
     /// How that turn ended, when it was without an answer: the text is then the person's, or what they were told.
     pub unanswered: Option<Outcome>,
+    /// Of an answer: how it ended, as its event told; on the last message of it, where that is known.
+    pub finish_reason: Option<String>,
 }
 
 /// A chat at one moment: what is remembered of it, and what goes on in it.
@@ -232,8 +234,8 @@ impl Chats {
         }
     }
 
-    /// The newest messages of a chat, at most `limit` and at most [`MAX_REACH`] back, those older than `before` when
-    /// that is given; and what goes on in the chat. A reader that goes on from the snapshot's position misses nothing
+    /// The newest messages of a chat, at most `limit` and at most [`MAX_REACH`] back, those before the one known by
+    /// `before` when that is given; and what goes on in the chat. A reader that goes on from the snapshot's position misses nothing
     /// and sees nothing twice.
     pub async fn snapshot(
         &self,
@@ -250,12 +252,19 @@ impl Chats {
         } else {
             limit.saturating_add(NOT_SHOWN).min(MAX_REACH)
         };
-        let history = services
+        let mut history = services
             .recall
             .said(stored.key, window)
             .await
             .map_err(Refusal::from)?;
         let may_have_more = history.len() >= window && window < MAX_REACH;
+        if let Some(before) = before {
+            match history.iter().position(|message| message.seq == before) {
+                Some(place) => history.truncate(place),
+                // It is gone meanwhile: what was written before it is no younger.
+                None => history.retain(|message| message.seq < before),
+            }
+        }
         let began = state.live.as_ref().map(|live| live.started_at);
         let is_open = |turn: &str| {
             state.live.as_ref().is_some_and(|live| live.turn_id == turn)
@@ -270,11 +279,11 @@ impl Chats {
                 Some(turn) => !is_open(turn),
                 None => began.is_none_or(|began| message.at <= began),
             })
-            .filter(|(_, message)| before.is_none_or(|before| message.seq < before))
             .filter(|(_, message)| matches!(message.message.role, Role::User | Role::Assistant))
             .map(|(turn_id, message)| SaidMessage {
                 turn_id,
                 unanswered: message.unanswered,
+                finish_reason: message.finish_reason,
                 seq: message.seq,
                 role: message.message.role,
                 text: message.message.joined_text(),

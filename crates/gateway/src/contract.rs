@@ -98,6 +98,7 @@ macro_rules! store_contract {
             a_newer_window_replaces_and_an_older_adds_nothing,
             sums_of_usage_saturate,
             what_has_no_answer_is_there_to_be_read_only,
+            a_conversation_is_in_the_order_of_acceptance,
             what_is_said_outside_a_turn_belongs_to_the_session_to_come,
             a_conversation_keeps_its_newest_messages,
             old_messages_are_swept,

@@ -84,7 +84,7 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     async fn open_entries(&self, after: Option<EntryId>, limit: usize) -> Result<Vec<OpenEntry>, StoreError>;
 
     /// What a model may be told: the newest messages of the tenant's conversation since it was last forgotten, oldest
-    /// first, without those that have no answer: at most `max_messages`, at most `max_tokens` together, and at least the
+    /// first by the order in which their entries were accepted, whichever ended first, without those that have no answer: at most `max_messages`, at most `max_tokens` together, and at least the
     /// newest one.
     async fn history(
         &self,
@@ -93,8 +93,7 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
         max_tokens: u64,
     ) -> Result<Vec<HistoryMessage>, StoreError>;
 
-    /// What a person may read: the newest messages of the tenant's conversation since it was last forgotten, oldest first,
-    /// with those that have no answer; at most `max_messages`.
+    /// What a person may read: the same in the same order, with those that have no answer; at most `max_messages`.
     async fn said(&self, tenant: TenantKey, max_messages: usize) -> Result<Vec<HistoryMessage>, StoreError>;
 
     /// Starts the tenant's conversation over: nothing said so far is told to a model again. Ends the session; returns

@@ -163,14 +163,15 @@ impl Memory {
                 message: said.message,
                 tokens: said.tokens,
                 model: said.model,
-                at: saying.at,
+                at: said.at.unwrap_or(saying.at),
                 entry: Some(saying.entry),
                 unanswered: said.unanswered,
+                finish_reason: said.finish_reason,
             };
             let bytes = size(&message);
             conversation.bytes += bytes;
             self.bytes += bytes;
-            conversation.said.push_back(message);
+            conversation.insert(message);
             if conversation.said.len() > HISTORY_KEPT {
                 self.bytes -= conversation.drop_oldest();
             }
@@ -273,6 +274,12 @@ impl Memory {
 // === impl Conversation ===
 
 impl Conversation {
+    /// Behind what belongs to entries accepted before, whichever ended first.
+    fn insert(&mut self, message: HistoryMessage) {
+        let place = self.said.partition_point(|said| said.entry <= message.entry);
+        self.said.insert(place, message);
+    }
+
     /// How many bytes that were.
     fn drop_oldest(&mut self) -> usize {
         let bytes = self.said.pop_front().as_ref().map_or(0, size);
@@ -320,6 +327,8 @@ mod tests {
             tokens: 10,
             model: None,
             unanswered: None,
+            at: None,
+            finish_reason: None,
         };
         memory.keep(saying, vec![said]);
     }

@@ -312,6 +312,8 @@ impl TurnRunner {
                     message: message.clone(),
                     model: None,
                     unanswered: None,
+                    at: None,
+                    finish_reason: None,
                 });
                 plan.request.messages.push(message);
             }

@@ -40,14 +40,17 @@ pub(crate) fn remembered_as(
         Outcome::Answered | Outcome::Command | Outcome::Ignored => return Vec::new(),
     };
     let words = (!told.is_empty()).then(|| ChatMessage::text(Role::Assistant, told.to_owned()));
+    let question = (question, Some(entry.accepted_at));
     std::iter::once(question)
-        .chain(words)
-        .map(|message| NewHistoryMessage {
+        .chain(words.map(|words| (words, None)))
+        .map(|(message, at)| NewHistoryMessage {
             message,
             // No model is told of it.
             tokens: 0,
             model: None,
             unanswered: Some(outcome),
+            at,
+            finish_reason: None,
         })
         .collect()
 }

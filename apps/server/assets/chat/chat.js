@@ -755,10 +755,15 @@ function settle(turn) {
   if (turns.size === 0) stopping = false;
 }
 
+/** The words for an answer that is not whole, if it is not. */
+function cutShort(reason) {
+  return { stopped: "stopped", length: "length", content_filter: "filtered" }[reason] || null;
+}
+
 function finish(turn, text, reason) {
   settle(turn);
   endText(turn, text);
-  const words = { stopped: "stopped", length: "length", content_filter: "filtered" }[reason] || (text ? null : "noAnswer");
+  const words = cutShort(reason) || (text ? null : "noAnswer");
   note(turn, words && said("span", words), words !== null);
   const spoken = [...turn.body.children].map((part) => (part.classList.contains("code") ? t("codeBlock") : part.innerText));
   if (words) spoken.push(t(words));
@@ -795,7 +800,7 @@ function take(name, data) {
   refresh();
 }
 
-/** The question that was shown last, and its element. */
+/** The question that was shown last, and its element; none where the page of messages begins behind it. */
 let asked = {};
 
 function showMessage(message) {
@@ -809,6 +814,8 @@ function showMessage(message) {
     note({ ...asked, element }, make("span", "", message.text), true);
   } else {
     element.append(make("div", "body", markdown(message.text)));
+    const words = cutShort(message.finishReason);
+    if (words) note({ ...asked, element }, said("span", words), true);
   }
 }
 
@@ -818,6 +825,7 @@ function rebuild(snapshot) {
   turns.clear();
   $.thread.replaceChildren();
   offerEarlier(snapshot.next);
+  asked = {};
   for (const message of snapshot.messages) showMessage(message);
   for (const { turnId, text } of snapshot.pending) {
     const mine = showQuestion(text);
@@ -855,6 +863,7 @@ function offerEarlier(before) {
     pinned = false;
     line.remove();
     offerEarlier(answer.content.next);
+    asked = {};
     for (const message of answer.content.messages) showMessage(message);
     $.thread.append(...shown);
     $.transcript.scrollTop += $.transcript.scrollHeight - height;

@@ -402,6 +402,7 @@ fn shown(snapshot: &ChatSnapshot, ids: &TurnIds) -> Value {
                 "at": message.at.to_string(),
                 "turnId": message.turn_id.as_deref().map(|turn| ids.public(turn)),
                 "unanswered": message.unanswered,
+                "finishReason": message.finish_reason,
             })
         })
         .collect();

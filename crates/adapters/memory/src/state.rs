@@ -319,20 +319,24 @@ impl TenantRow {
         entry: EntryId,
         generation: u64,
         said: Vec<NewHistoryMessage>,
-        at: Timestamp,
+        ended_at: Timestamp,
     ) {
         for said in said {
             self.last_seq += 1;
-            self.history.push_back(HistoryMessage {
+            let message = HistoryMessage {
                 seq: self.last_seq,
                 generation,
                 message: said.message,
                 tokens: said.tokens,
                 model: said.model,
-                at,
+                at: said.at.unwrap_or(ended_at),
                 entry: Some(entry),
                 unanswered: said.unanswered,
-            });
+                finish_reason: said.finish_reason,
+            };
+            // Behind what belongs to entries accepted before, whichever ended first.
+            let place = self.history.partition_point(|said| said.entry <= message.entry);
+            self.history.insert(place, message);
             if self.history.len() > HISTORY_KEPT {
                 self.history.pop_front();
             }

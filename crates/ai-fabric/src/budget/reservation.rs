@@ -102,7 +102,7 @@ impl Reservation {
         }
     }
 
-    /// The turn cost so many tokens in all. What is returned is to be stored; tell [`TokenBudget::stored`] when it
+    /// The turn cost so many tokens in all. What is returned is to be stored; tell [`TokenBudget::stored`](super::TokenBudget::stored) when it
     /// is. The truth may be more than was reserved.
     pub fn settle(mut self, actual: u64) -> Settlement {
         self.settled = true;

@@ -164,6 +164,8 @@ pub fn said(text: &str, tokens: u64) -> NewHistoryMessage {
         tokens,
         model: Some("model-1".parse().unwrap()),
         unanswered: None,
+        at: None,
+        finish_reason: None,
     }
 }
 

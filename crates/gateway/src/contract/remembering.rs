@@ -204,6 +204,64 @@ pub async fn what_has_no_answer_is_there_to_be_read_only<U: StoreUnderTest>() {
     assert!(said.windows(2).all(|pair| pair[0].seq < pair[1].seq));
 }
 
+/// Whichever ended first: what waits behind a turn can be stopped or dropped before it.
+pub async fn a_conversation_is_in_the_order_of_acceptance<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let first = accept_one(store, "1", "a", t(1)).await;
+    let second = accept_one(store, "1", "b", t(2)).await;
+    let third = accept_one(store, "1", "c", t(3)).await;
+    let grant = begin(store, first.id, t(4)).await;
+    for (entry, seconds, question, words) in [(&third, 5, "c", "no c"), (&second, 6, "b", "no b")] {
+        let close = CloseEntry {
+            entry: entry.id,
+            now: t(seconds),
+            outcome: Outcome::Stopped,
+            history: vec![
+                NewHistoryMessage {
+                    at: Some(entry.accepted_at),
+                    ..said(question, 1)
+                },
+                said(words, 1),
+            ],
+            outbox: Vec::new(),
+        };
+        store.close(close).await.unwrap().unwrap();
+    }
+    let end = CommitTurn {
+        history: vec![
+            said("a", 1),
+            NewHistoryMessage {
+                finish_reason: Some("stopped".to_owned()),
+                ..said("half", 1)
+            },
+        ],
+        ..answer(first.id, grant.fence, t(7))
+    };
+    store.commit_turn(end).await.unwrap();
+    let under_test = under_test.crash().await;
+    let store = under_test.store();
+    let read = store.said(first.key, 9).await.unwrap();
+    assert_eq!(store.history(first.key, 9, 99).await.unwrap(), read);
+    let places: Vec<_> = read
+        .iter()
+        .map(|said| (said.message.joined_text(), said.at))
+        .collect();
+    let expected = [
+        ("a", t(7)),
+        ("half", t(7)),
+        ("b", t(2)),
+        ("no b", t(6)),
+        ("c", t(3)),
+        ("no c", t(5)),
+    ];
+    assert_eq!(places, expected.map(|(text, at)| (text.to_owned(), at)));
+    let ends: Vec<_> = read.iter().map(|said| said.finish_reason.as_deref()).collect();
+    assert_eq!(ends, [None, Some("stopped"), None, None, None, None]);
+    let newest = store.said(first.key, 3).await.unwrap();
+    assert_eq!(newest, read[3..], "the newest are those accepted last");
+}
+
 /// After the conversation was started over there is no session, and what is refused now is not of the old one.
 pub async fn what_is_said_outside_a_turn_belongs_to_the_session_to_come<U: StoreUnderTest>() {
     let under_test = U::fresh().await;

@@ -158,10 +158,19 @@ fn remembered_turn(
         message: question,
         model: None,
         unanswered: None,
+        at: Some(entry.accepted_at),
+        finish_reason: None,
     };
-    std::iter::once(question)
+    let mut said: Vec<_> = std::iter::once(question)
         .chain(answer.said.iter().cloned())
-        .collect()
+        .collect();
+    let is_read = |said: &NewHistoryMessage| {
+        said.message.role == Role::Assistant && !said.message.joined_text().is_empty()
+    };
+    if let Some(last) = said.iter_mut().rfind(|said| is_read(said)) {
+        last.finish_reason = Some(answer.finish_reason.to_owned());
+    }
+    said
 }
 
 pub(super) fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
@@ -170,5 +179,7 @@ pub(super) fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {
         tokens: usage.output_tokens.max(1),
         model: step.model.clone(),
         unanswered: None,
+        at: None,
+        finish_reason: None,
     }
 }

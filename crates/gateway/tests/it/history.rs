@@ -320,3 +320,48 @@ async fn a_messenger_without_stored_texts_remembers_too() {
     say("second", &["echo: first", "echo: second"]).await;
     assert_eq!(world.model.asked.lock().last().unwrap().messages.len(), 3);
 }
+
+#[tokio::test]
+async fn after_a_stop_everything_stands_in_the_order_in_which_it_was_accepted() {
+    for store_texts in [true, false] {
+        let chat = Chat::open(|config| config.store_texts = store_texts).await;
+        let world = chat.world();
+        *world.model.gap.lock() = Duration::from_secs(2);
+        world.model.says(|_| Ok("one two three four five six".to_owned()));
+        chat.say("first").await;
+        until("something is shown", async || {
+            let snapshot = chat.chats.snapshot(&chat.tenant, None, 9).await.unwrap();
+            snapshot.live.is_some_and(|live| live.text.contains("one"))
+        })
+        .await;
+        chat.say("second").await;
+        chat.say("third").await;
+        assert!(chat.chats.stop(&chat.tenant).await.unwrap());
+        chat.at_rest().await;
+        let read = chat
+            .chats
+            .snapshot(&chat.tenant, None, 100)
+            .await
+            .unwrap()
+            .messages;
+        let questions: Vec<&str> = read.iter().step_by(2).map(|said| said.text.as_str()).collect();
+        assert_eq!(questions, ["first", "second", "third"], "{read:?}");
+        assert!(read[1].text.starts_with("one"), "{read:?}");
+        assert_eq!((&*read[3].text, &*read[5].text), ("Stopped.", "Stopped."));
+        assert!(
+            read[0].at < read[1].at,
+            "a question is older than its answer: {read:?}"
+        );
+        let ends: Vec<_> = read.iter().map(|said| said.finish_reason.as_deref()).collect();
+        assert_eq!(ends, [None, Some("stopped"), None, None, None, None]);
+        let mut before = None;
+        let mut pages = Vec::new();
+        loop {
+            let page = chat.chats.snapshot(&chat.tenant, before, 2).await.unwrap();
+            let Some(first) = page.messages.first() else { break };
+            before = Some(first.seq);
+            pages.splice(0..0, page.messages);
+        }
+        assert_eq!(pages, read, "page by page it is the same");
+    }
+}

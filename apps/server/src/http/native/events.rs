@@ -10,14 +10,14 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
-use openclaw_core::{Secret, TenantId};
+use openclaw_core::{Monotonic, Secret, TenantId};
 use openclaw_gateway::{FeedEvent, FeedRead, FeedReader};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a silent stream shows that it is alive; as often it is asked whether it may go on.
+/// How often a silent stream shows that it is alive; as often any is asked whether it may go on.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a browser waits before it comes back.
 const RETRY_MILLIS: u32 = 1_000;
@@ -33,6 +33,8 @@ struct Events {
     reader: FeedReader,
     /// The key the stream was opened with, if it was one.
     credential: Option<Secret>,
+    /// When to ask next whether that is still good.
+    ask_at: Monotonic,
     opened: bool,
     over: bool,
 }
@@ -47,6 +49,7 @@ pub(super) fn stream(
 ) -> Response {
     let reader = app.native.chats.subscribe(&tenant, last_seen);
     let events = Events {
+        ask_at: app.clock.monotonic() + PING_INTERVAL,
         app,
         tenant,
         reader,
@@ -86,10 +89,14 @@ impl Events {
                 self.reader.position()
             );
         }
+        if self.app.clock.monotonic() >= self.ask_at {
+            // Where something comes all the time there is no silence in which to ask.
+            self.ask();
+        }
         let mut ending = false;
         while out.is_empty() && !self.over && !ending {
             let app = Arc::clone(&self.app);
-            let ping = app.clock.sleep(PING_INTERVAL);
+            let ping = app.clock.sleep_until(self.ask_at);
             tokio::select! {
                 biased;
                 read = self.reader.next() => self.take(read, &mut out).await,
@@ -144,16 +151,21 @@ impl Events {
     }
 
     fn ping(&mut self, out: &mut BytesMut) {
+        self.ask();
+        if !self.over {
+            out.extend_from_slice(b": ping\n\n");
+        }
+    }
+
+    /// Ends the stream where the key it was opened with is no longer good.
+    fn ask(&mut self) {
+        self.ask_at = self.app.clock.monotonic() + PING_INTERVAL;
         let now = self.app.clock.now();
         let may_go_on = self
             .credential
             .as_ref()
             .is_none_or(|key| self.app.keys.find(key.expose(), now).is_some());
-        if may_go_on {
-            out.extend_from_slice(b": ping\n\n");
-        } else {
-            self.over = true;
-        }
+        self.over |= !may_go_on;
     }
 }
 

@@ -257,7 +257,13 @@ async fn no_webhook_is_acknowledged_before_its_row_is_synced() {
         let update = world.telegram.private_edit(number, 5, "changed");
         assert_eq!(world.telegram.deliver_update(&update).await.unwrap(), 200);
     }
-    tracer.kill().await.unwrap();
+    // Asked to end it writes what it still holds; killed it would not.
+    let pid = tracer.id().unwrap().to_string();
+    let asked = tokio::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status();
+    assert!(asked.await.unwrap().success());
+    tokio::time::timeout(LONG, tracer.wait()).await.unwrap().unwrap();
     let trace = std::fs::read_to_string(&scratch).unwrap();
     std::fs::remove_file(&scratch).ok();
     let (mut whole, mut begun, mut received, mut seen) = (0, Vec::<String>::new(), false, 0);

@@ -86,14 +86,20 @@ async fn a_message_without_an_answer_is_read_again_with_what_was_said_of_it() {
     let words = data(events.last().unwrap())["problem"]["detail"].clone();
     let said = |snapshot: &Value| {
         let messages = snapshot["messages"].as_array().unwrap();
-        let said = messages
-            .iter()
-            .map(|said| json!([said["role"], said["text"], said["turnId"], said["unanswered"]]));
+        let said = messages.iter().map(|said| {
+            json!([
+                said["role"],
+                said["text"],
+                said["turnId"],
+                said["unanswered"],
+                said["finishReason"]
+            ])
+        });
         said.collect::<Vec<_>>()
     };
     let expected = [
-        json!(["user", "question", turn, "failed"]),
-        json!(["assistant", words, turn, "failed"]),
+        json!(["user", "question", turn, "failed", null]),
+        json!(["assistant", words, turn, "failed", null]),
     ];
     assert_eq!(said(&person.messages(&chat).await), expected);
     provider.clear_script();
@@ -107,7 +113,8 @@ async fn a_message_without_an_answer_is_read_again_with_what_was_said_of_it() {
     );
     let read = said(&person.messages(&chat).await);
     assert_eq!(read[..2], expected);
-    assert_eq!(read[2], json!(["user", "next", next, null]));
+    assert_eq!(read[2], json!(["user", "next", next, null, null]));
+    assert_eq!(read[3], json!(["assistant", "echo: next", next, null, "stop"]));
 }
 
 #[tokio::test]

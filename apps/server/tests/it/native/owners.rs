@@ -1,9 +1,11 @@
 //! Whose chat it is, and who else cannot reach it.
 
-use super::{Person, assert_problem, chat_id, shown};
+use super::{Person, assert_problem, chat_id, shown, words};
 use crate::setup::{api_world, word_by_word};
+use openclaw_testkit::Answer;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_chat_of_somebody_else_is_answered_like_one_that_never_was() {
@@ -168,4 +170,49 @@ async fn a_page_of_another_site_cannot_use_a_visitors_cookie() {
             .status,
         202
     );
+}
+
+/// A stream is asked four times a minute whether it may go on, so this takes a while.
+#[tokio::test]
+async fn a_stream_ends_with_its_key_also_while_there_is_always_something_to_tell() {
+    let (provider, server, _client) = api_world(word_by_word).await;
+    let operator = server
+        .http()
+        .unwrap()
+        .with_bearer(&server.admin_token().unwrap())
+        .unwrap();
+    let made = operator
+        .post("/admin/api/v1/keys")
+        .json(&json!({ "user": "alice", "tier": "premium", "unlimited": true }))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json().unwrap();
+    let holder = server
+        .http()
+        .unwrap()
+        .with_bearer(made["key"].as_str().unwrap())
+        .unwrap();
+    let person = Person::with_key(&holder);
+    let chat = person.open().await;
+    let mut watch = person.watch(&chat).await;
+    // Longer than the stream is read.
+    provider.script(Answer::pieces(words(2_000)).with_gap(Duration::from_millis(50)));
+    person.post(&chat, "talk").await;
+    watch.until("text.delta").await;
+    let id = made["id"].as_str().unwrap();
+    let revoked = operator
+        .delete(&format!("/admin/api/v1/keys/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert!(
+        [200, 204].contains(&revoked.status.as_u16()),
+        "{}",
+        revoked.text()
+    );
+    while let Some(event) = watch.next().await {
+        assert_eq!(event.event, "text.delta", "{event:?}");
+    }
 }

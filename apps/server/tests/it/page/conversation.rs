@@ -138,6 +138,9 @@ async fn escape_stops_an_answer_and_it_can_be_tried_again() -> Result<()> {
         "Stopped."
     );
     assert_eq!(page.text("document.activeElement.id").await?, "text");
+    page.reload().await?;
+    page.wait_for("document.querySelector('.note button')").await?;
+    assert_eq!(page.text(ANSWER).await?, text, "it stands as far as it came");
     scene.answers("In short: many.");
     page.click(".note button").await?;
     page.wait_for(&format!("{IDLE} && {ANSWER} === 'In short: many.'"))

@@ -80,6 +80,13 @@ async fn a_reload_and_escape_concern_all_that_waits() -> Result<()> {
     page.wait_for(IDLE).await?;
     assert_eq!(page.eval(NOTES).await?, json!(["Stopped.", "Stopped."]));
     assert_eq!(scene.provider.stats().requests, 1, "the second was never asked");
+    // The second ended first; its place is behind the first all the same.
+    page.reload().await?;
+    page.wait_for(&format!("{NOTES}.length === 2")).await?;
+    assert_eq!(page.eval(NOTES).await?, json!(["Stopped.", "Stopped."]));
+    let read = thread(&page).await?;
+    assert_eq!((read[0].as_str(), read[2].as_str()), ("You: one", "You: two"));
+    assert!(read[1].contains("word1 word2"), "{read:?}");
     nothing_odd(&page, &scene.server.url("/")).await
 }
 

@@ -12,7 +12,12 @@ use rusqlite::{Connection, Row, params};
 use std::time::Duration;
 
 /// What [`message`] reads, of `history h`.
-const MESSAGE: &str = "h.seq, h.generation, h.message, h.tokens, h.model, h.at, h.entry, h.unanswered";
+const MESSAGE: &str =
+    "h.seq, h.generation, h.message, h.tokens, h.model, h.at, h.entry, h.unanswered, h.finish_reason";
+
+/// The newest of `history h` first: by the order in which entries were accepted, whichever ended first. What is older than
+/// the note of entries comes last.
+const NEWEST: &str = "ORDER BY h.entry DESC, h.seq DESC";
 
 pub(crate) fn remember(
     connection: &Connection,
@@ -20,7 +25,7 @@ pub(crate) fn remember(
     entry: EntryId,
     generation: u64,
     said: &[NewHistoryMessage],
-    now: Timestamp,
+    ended_at: Timestamp,
 ) -> Result<(), OpError> {
     if said.is_empty() {
         return Ok(());
@@ -43,8 +48,8 @@ pub(crate) fn remember(
     for (seq, message) in (before.saturating_add(1)..).zip(said) {
         change(
             connection,
-            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at, entry, unanswered) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO history (tenant, seq, generation, message, tokens, model, at, entry, unanswered, \
+             finish_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 tenant.0,
                 seq,
@@ -52,9 +57,10 @@ pub(crate) fn remember(
                 rows::to_json(&message.message, "message")?,
                 rows::signed(message.tokens),
                 message.model.as_ref().map(openclaw_core::ModelId::as_str),
-                now.as_millis(),
+                message.at.unwrap_or(ended_at).as_millis(),
                 entry.0,
-                message.unanswered.map(outcome_name)
+                message.unanswered.map(outcome_name),
+                message.finish_reason
             ],
         )?;
     }
@@ -80,7 +86,7 @@ pub(crate) fn history(
 ) -> Result<Vec<HistoryMessage>, OpError> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {MESSAGE} FROM history h JOIN tenants t ON t.key = h.tenant \
-         WHERE h.tenant = ?1 AND h.generation > t.forgotten AND h.unanswered IS NULL ORDER BY h.seq DESC LIMIT ?2"
+         WHERE h.tenant = ?1 AND h.generation > t.forgotten AND h.unanswered IS NULL {NEWEST} LIMIT ?2"
     ))?;
     let mut found = statement.query(params![tenant.0, rows::limit(max_messages.max(1))])?;
     let mut newest = Vec::new();
@@ -106,7 +112,7 @@ pub(crate) fn said(
         connection,
         &format!(
             "SELECT {MESSAGE} FROM history h JOIN tenants t ON t.key = h.tenant \
-             WHERE h.tenant = ?1 AND h.generation > t.forgotten ORDER BY h.seq DESC LIMIT ?2"
+             WHERE h.tenant = ?1 AND h.generation > t.forgotten {NEWEST} LIMIT ?2"
         ),
         params![tenant.0, rows::limit(max_messages)],
         message,
@@ -136,6 +142,7 @@ fn message(row: &Row<'_>) -> Result<HistoryMessage, OpError> {
         at: rows::time(row, 5)?,
         entry: rows::optional::<i64>(row, 6)?.map(EntryId),
         unanswered,
+        finish_reason: rows::optional(row, 8)?,
     })
 }
 
