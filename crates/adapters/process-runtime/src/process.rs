@@ -299,10 +299,11 @@ impl Process {
 
     /// Asks the child to end, and ends it when it does not within the grace.
     pub(crate) async fn stop(mut self) {
-        self.stdin = None;
+        // The signal before the end of the input: one that tidies up when it is signalled must not end at the other first.
         self.terms.leash.signal(Signal::TERM);
         // One that is stopped takes the signal only when it goes on.
         self.terms.leash.signal(Signal::CONT);
+        self.stdin = None;
         let grace = self.terms.clock.sleep(self.terms.config.stop_grace);
         tokio::select! {
             _ = self.ends.wait() => {}
