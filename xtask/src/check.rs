@@ -1,7 +1,7 @@
 //! `cargo xtask check`: the rules of the house that no compiler knows. Compiles nothing but, the first time, itself; takes about a second.
 
 use crate::tree::Tree;
-use crate::{documents, layers, tidy};
+use crate::{documents, layers, page, tidy};
 use anyhow::{Context, Result};
 use cargo_metadata::MetadataCommand;
 use std::path::Path;
@@ -17,6 +17,7 @@ pub(crate) fn faults(root: &Path) -> Result<Vec<String>> {
     let mut faults = layers::faults(&metadata);
     faults.extend(tidy::faults(&tree));
     faults.extend(documents::faults(&tree));
+    faults.extend(page::faults(&tree));
     Ok(faults)
 }
 

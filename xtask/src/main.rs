@@ -1,4 +1,4 @@
-//! House tools: `cargo xtask check | test | fuzz | setup | bench | mutants`.
+//! House tools: `cargo xtask check | test | fuzz | setup | page | bench | mutants`.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -13,6 +13,7 @@ mod documents;
 mod fuzz;
 mod layers;
 mod mutants;
+mod page;
 mod setup;
 mod suite;
 mod tidy;
@@ -34,14 +35,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check layers, manifests, sources and documents; compiles nothing.
+    /// Check layers, manifests, sources, documents and the chat page; compiles nothing.
     Check,
     /// Run all tests, doc examples included; lists what had to be left out.
     Test(suite::Options),
     /// Fuzz every parser for a while.
     Fuzz(fuzz::Options),
-    /// Install what tests and checks need (Debian, Ubuntu).
+    /// Install what tests, checks and the chat page need (Debian, Ubuntu).
     Setup,
+    /// Make the chat page's script and style as they are served out of their sources.
+    Page,
     /// Measure the server against a bare relay and write docs/benchmarks.md.
     Bench(bench::Options),
     /// Change the code in small ways and see whether a test notices.
@@ -76,12 +79,13 @@ fn run(command: Command) -> Result<()> {
             if !faults.is_empty() {
                 bail!("rules broken: {}", faults.len());
             }
-            println!("checked: layers, manifests, sources, documents");
+            println!("checked: layers, manifests, sources, documents, chat page");
             Ok(())
         }
         Command::Test(options) => suite::run(&root, &options),
         Command::Fuzz(options) => fuzz::run(&root, &options),
         Command::Setup => setup::run(&root),
+        Command::Page => page::run(&root),
         Command::Bench(options) => bench::run(&root, &options),
         Command::Mutants(options) => mutants::run(&root, &options),
     }

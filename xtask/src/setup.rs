@@ -1,11 +1,11 @@
-//! `cargo xtask setup`: installs what tests and checks need on Debian and Ubuntu. Quick where everything is there.
+//! `cargo xtask setup`: installs what tests, checks and the chat page need on Debian and Ubuntu. Quick where everything is there.
 //!
-//! System packages are installed by root alone; anybody else is told which are missing. The SDKs live below the
-//! target directory, the cargo programs where `cargo install` puts them.
+//! System packages are installed by root alone; anybody else is told which are missing. The SDKs and esbuild live
+//! below the target directory, the cargo programs where `cargo install` puts them.
 
 use crate::toolbox::{self, PYTHON_SDK, Toolbox};
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Cargo programs and the versions tried.
@@ -27,7 +27,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let place = toolbox::directory(root)?;
     std::fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
     python(&place)?;
-    node(root, &place)?;
+    node_modules(root, &place, SDK)?;
+    node_modules(root, &place, PAGE)?;
     let left: Vec<_> = Toolbox::find(root)?
         .variables()
         .iter()
@@ -37,7 +38,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     if !left.is_empty() {
         bail!("still missing: {}", left.join("; "));
     }
-    println!("everything tests and checks need is installed");
+    println!("everything tests, checks and the chat page need is installed");
     Ok(())
 }
 
@@ -89,18 +90,47 @@ fn python(place: &Path) -> Result<()> {
     std::fs::write(&stamp, PYTHON_SDK).with_context(|| stamp.display().to_string())
 }
 
-fn node(root: &Path, place: &Path) -> Result<()> {
-    let source = root.join("xtask/testkit/js");
-    let directory = place.join("js");
-    std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
-    let lock =
-        std::fs::read(source.join("package-lock.json")).context("xtask/testkit/js/package-lock.json")?;
-    let stamp = directory.join("installed");
-    if std::fs::read(&stamp).is_ok_and(|text| text == lock) {
-        return Ok(());
+/// The packages a `package-lock.json` names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packages {
+    /// The directory that holds the lock, from the root.
+    source: &'static str,
+    /// The directory they are installed in, below the one of all tools.
+    name: &'static str,
+}
+
+/// The SDK for JavaScript.
+pub(crate) const SDK: Packages = Packages {
+    source: "xtask/testkit/js",
+    name: "js",
+};
+/// What makes the chat page's script and style short.
+pub(crate) const PAGE: Packages = Packages {
+    source: "xtask/page",
+    name: "page",
+};
+
+impl Packages {
+    /// Where they are installed; `None` where they are not, or not as the lock says now.
+    pub(crate) fn installed(self, root: &Path, place: &Path) -> Option<PathBuf> {
+        let lock = std::fs::read(root.join(self.source).join("package-lock.json")).ok()?;
+        let directory = place.join(self.name);
+        let is_there = std::fs::read(directory.join("installed")).is_ok_and(|text| text == lock);
+        is_there.then(|| directory.join("node_modules"))
     }
+}
+
+/// Installs these packages where they are missing; the directory they are in.
+pub(crate) fn node_modules(root: &Path, place: &Path, packages: Packages) -> Result<PathBuf> {
+    if let Some(modules) = packages.installed(root, place) {
+        return Ok(modules);
+    }
+    let source = root.join(packages.source);
+    let directory = place.join(packages.name);
+    std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
     for name in ["package.json", "package-lock.json"] {
-        std::fs::copy(source.join(name), directory.join(name)).with_context(|| name.to_owned())?;
+        let from = source.join(name);
+        std::fs::copy(&from, directory.join(name)).with_context(|| from.display().to_string())?;
     }
     toolbox::run(
         Command::new("npm")
@@ -113,5 +143,8 @@ fn node(root: &Path, place: &Path) -> Result<()> {
             ])
             .current_dir(&directory),
     )?;
-    std::fs::write(&stamp, lock).with_context(|| stamp.display().to_string())
+    // Written last, as above.
+    let stamp = directory.join("installed");
+    std::fs::copy(source.join("package-lock.json"), &stamp).with_context(|| stamp.display().to_string())?;
+    Ok(directory.join("node_modules"))
 }

@@ -1,5 +1,6 @@
 //! Programs outside the Rust toolchain: which ones tests can use, where they are, how commands are run.
 
+use crate::setup;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use std::process::{Command, Stdio};
 /// The OpenAI SDK for Python the compatibility tests speak through. The one for Node is pinned by
 /// `xtask/testkit/js/package-lock.json`.
 pub(crate) const PYTHON_SDK: &str = "openai==3.54.0";
+
+/// The variable that hands esbuild's place down; it is read by tests of this crate, which knows none of ours.
+pub(crate) const ESBUILD_VARIABLE: &str = "OPENCLAW_TEST_ESBUILD";
 
 /// Names a Chromium goes by.
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
@@ -21,6 +25,8 @@ pub(crate) struct Toolbox {
     pub(crate) node_modules: Option<PathBuf>,
     /// A browser.
     pub(crate) chromium: Option<PathBuf>,
+    /// A `node_modules` that holds the esbuild the chat page is made with.
+    pub(crate) esbuild: Option<PathBuf>,
 }
 
 // === impl Toolbox ===
@@ -31,16 +37,18 @@ impl Toolbox {
         let place = directory(root)?;
         let python = place.join("venv/bin/python");
         let node_modules = place.join("js/node_modules");
+        let has_node = on_path("node").is_some();
         Ok(Self {
             python: succeeds(Command::new(&python).args(["-c", "import openai"])).then_some(python),
-            node_modules: (on_path("node").is_some() && node_modules.join("openai/package.json").is_file())
+            node_modules: (has_node && node_modules.join("openai/package.json").is_file())
                 .then_some(node_modules),
             chromium: BROWSERS.iter().find_map(|name| on_path(name)),
+            esbuild: setup::PAGE.installed(root, &place).filter(|_| has_node),
         })
     }
 
     /// The variables that hand the places down to the tests, with what is left out where there is none.
-    pub(crate) fn variables(&self) -> [(&'static str, Option<&Path>, &'static str); 3] {
+    pub(crate) fn variables(&self) -> [(&'static str, Option<&Path>, &'static str); 4] {
         [
             (
                 "OPENCLAW_TEST_PYTHON",
@@ -57,11 +65,16 @@ impl Toolbox {
                 self.chromium.as_deref(),
                 "the chat page and the console in a browser",
             ),
+            (
+                ESBUILD_VARIABLE,
+                self.esbuild.as_deref(),
+                "the chat page's script and style made anew from their sources",
+            ),
         ]
     }
 }
 
-/// Where set-up puts what only tests use: below the target directory, so that it goes with it.
+/// Where set-up puts what only this tool and tests use: below the target directory, so that it goes with it.
 pub(crate) fn directory(root: &Path) -> Result<PathBuf> {
     Ok(target(root)?.join("test-tools"))
 }

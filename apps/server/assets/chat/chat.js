@@ -29,7 +29,7 @@ const CATALOGUE = {
     placeholder: "Write a message",
     send: "Send",
     stop: "Stop the answer",
-    hint: "Enter sends · Shift+Enter starts a new line · Esc stops",
+    hint: "Enter sends · Shift+Enter starts a new line · ↑ recalls your last message · Esc stops",
     you: "You",
     assistant: "OpenClaw",
     next: "You are next in line.",
@@ -74,7 +74,7 @@ const CATALOGUE = {
     placeholder: "Напишите сообщение",
     send: "Отправить",
     stop: "Остановить ответ",
-    hint: "Enter — отправить · Shift+Enter — новая строка · Esc — стоп",
+    hint: "Enter — отправить · Shift+Enter — новая строка · ↑ — вернуть последнее сообщение · Esc — стоп",
     you: "Вы",
     assistant: "OpenClaw",
     next: "Вы следующий в очереди.",
@@ -99,8 +99,8 @@ const CATALOGUE = {
 };
 
 const store = {
-  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { value === null ? localStorage.removeItem(key) : localStorage.setItem(key, value); } catch {} },
+  get(key, area = "localStorage") { try { return window[area].getItem(key); } catch { return null; } },
+  set(key, value, area = "localStorage") { try { value === null ? window[area].removeItem(key) : window[area].setItem(key, value); } catch {} },
 };
 
 const root = document.documentElement;
@@ -961,6 +961,7 @@ function leave() {
   loads += 1;
   pinned = true;
   store.set("openclaw.chat", null);
+  keepDraft();
   $.thread.replaceChildren();
   banner(null);
   refresh();
@@ -1082,10 +1083,28 @@ function isOffline() {
   return !navigator.onLine;
 }
 
+/** Keeps what stands in the box for this tab's next page. Before the first message nothing is stored, nor is a draft. */
+function keepDraft() {
+  store.set("openclaw.draft", (chat !== null && $.text.value) || null, "sessionStorage");
+}
+
+function takeDraft() {
+  $.text.value ||= store.get("openclaw.draft", "sessionStorage") || "";
+  store.set("openclaw.draft", null, "sessionStorage");
+}
+
+/** Puts the last message into the empty box, to be changed and sent as a new one. */
+function takeBack() {
+  $.text.value = [...$.thread.querySelectorAll(".mine")].at(-1)?.textContent || "";
+  fit();
+  refresh();
+}
+
 function submit() {
   const question = $.text.value.trim();
   if (!question || isOffline()) return;
   $.text.value = "";
+  keepDraft();
   fit();
   send(question);
 }
@@ -1102,10 +1121,12 @@ function listen() {
   on($.composer, "submit", (event) => { event.preventDefault(); submit(); });
   on($.text, "input", () => { fit(); refresh(); });
   on($.text, "keydown", (event) => {
-    // While a word is being composed, Enter chooses it.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    // While a word is being composed, the keys choose it.
+    if (event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.key === "Enter") submit();
+    else if (event.key === "ArrowUp" && !$.text.value) takeBack();
+    else return;
     event.preventDefault();
-    submit();
   });
   on(document, "keydown", (event) => {
     if (event.key !== "Escape" || $.confirm.open || event.isComposing) return;
@@ -1138,6 +1159,8 @@ function listen() {
   on(document, "visibilitychange", () => {
     if (document.hidden) {
       hiddenAt = Date.now();
+      // Also when the page is left: no later event is sure to come.
+      keepDraft();
       // A browser has six connections to a server for all tabs; an idle one in the background needs none.
       if (!latestTurn()) disconnect();
     } else if (source === null || Date.now() - hiddenAt > 60000) {
@@ -1152,6 +1175,7 @@ on(document, "DOMContentLoaded", () => {
   for (const element of document.querySelectorAll("[id]")) $[element.id] = element;
   localize(document);
   listen();
+  takeDraft();
   fit();
   refresh();
   chat = store.get("openclaw.chat");

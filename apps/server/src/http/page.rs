@@ -1,12 +1,12 @@
 //! The chat page: one HTML document, one style sheet, one script, all part of the binary.
 //!
+//! Style and script are written in `assets/chat` and served from `assets/chat/served`, where `cargo xtask page` has made
+//! them short.
+//!
 //! The page is a client of the native API and has no other way in. Its names carry a hash of their content, so that a
 //! browser may keep style and script for ever and still sees a new version at once. The content security policy
 //! forbids everything the page does not do: foreign hosts, inline script and style, frames, and strings that become
 //! markup.
-
-mod names;
-mod slim;
 
 use super::App;
 use crate::problem::Problem;
@@ -15,13 +15,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use openclaw_core::Language;
 use sha2::{Digest, Sha256};
-use slim::{slim, slim_script, slim_style};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 const HTML: &str = include_str!("../../assets/chat/chat.html");
-const STYLE: &str = include_str!("../../assets/chat/chat.css");
-const SCRIPT: &str = include_str!("../../assets/chat/chat.js");
+const STYLE: &str = include_str!("../../assets/chat/served/chat.css");
+const SCRIPT: &str = include_str!("../../assets/chat/served/chat.js");
 const ICON: &str = include_str!("../../assets/chat/icon.svg");
 
 /// What the page may do, and nothing else.
@@ -50,21 +49,17 @@ struct Page {
 struct Asset {
     name: String,
     kind: &'static str,
-    text: String,
+    text: &'static str,
 }
 
 // === impl Page ===
 
 impl Page {
     fn new() -> Self {
-        let style = Asset::new("css", "text/css; charset=utf-8", slim_style(STYLE));
-        let script = Asset::new(
-            "js",
-            "text/javascript; charset=utf-8",
-            names::shorten(&slim_script(SCRIPT)),
-        );
-        let icon = Asset::new("svg", "image/svg+xml", slim(ICON));
-        let html = slim(HTML)
+        let style = Asset::new("css", "text/css; charset=utf-8", STYLE);
+        let script = Asset::new("js", "text/javascript; charset=utf-8", SCRIPT);
+        let icon = Asset::new("svg", "image/svg+xml", ICON);
+        let html = HTML
             .replace("{css}", &style.path())
             .replace("{js}", &script.path())
             .replace("{icon}", &icon.path());
@@ -95,8 +90,8 @@ impl Page {
 // === impl Asset ===
 
 impl Asset {
-    fn new(extension: &str, kind: &'static str, text: String) -> Self {
-        let name = hashed(extension, &text);
+    fn new(extension: &str, kind: &'static str, text: &'static str) -> Self {
+        let name = hashed(extension, text);
         Self { name, kind, text }
     }
 
@@ -136,7 +131,7 @@ pub(crate) async fn asset(Path(name): Path<String>) -> Response {
             HeaderValue::from_static("public, max-age=31536000, immutable"),
         ),
     ];
-    (protection(), headers, asset.text.as_str()).into_response()
+    (protection(), headers, asset.text).into_response()
 }
 
 /// The headers of every answer of this module.
@@ -171,6 +166,9 @@ fn hashed(extension: &str, content: &str) -> String {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    /// The script as it is written.
+    const SOURCE: &str = include_str!("../../assets/chat/chat.js");
 
     /// What may be sent before anybody has said anything.
     const MAX_BYTES: usize = 40_000;
@@ -213,6 +211,7 @@ mod tests {
             "srcdoc",
         ] {
             assert!(!SCRIPT.contains(forbidden), "{forbidden}");
+            assert!(!SOURCE.contains(forbidden), "{forbidden} in the source");
         }
     }
 
@@ -231,7 +230,7 @@ mod tests {
     /// The keys of one language in the script's catalogue: a line each, `  key: `.
     fn keys(language: &str) -> BTreeSet<&'static str> {
         let start = format!("\n  {language}: {{\n");
-        let (_, rest) = SCRIPT
+        let (_, rest) = SOURCE
             .split_once(start.as_str())
             .expect("the catalogue has the language");
         let (block, _) = rest.split_once("\n  },").expect("the block ends");

@@ -216,3 +216,35 @@ async fn who_waits_is_told_the_place_in_line() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_spent_budget_is_told_in_words_with_the_time_it_begins_anew() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    // One answer that costs 9 900 of a visitor's 10 000 tokens.
+    scene
+        .provider
+        .script(Answer::text("Done.").with_usage(4_900, 5_000));
+    assert_eq!(converse(&page, "Do it").await?, "Done.");
+    let words = "document.querySelector('.failed .note span').innerText";
+    say(&page, "More").await?;
+    page.wait_for(&format!("{IDLE} && document.querySelector('.failed .note span')"))
+        .await?;
+    let told = page.text(words).await?;
+    assert!(
+        told.contains("daily limit") && told.contains("It resets in ") && told.contains(" UTC"),
+        "{told}"
+    );
+    assert_eq!(
+        page.text("document.querySelector('#live').innerText").await?,
+        told
+    );
+    page.reload().await?;
+    page.wait_for("document.querySelector('.failed .note span')")
+        .await?;
+    let told = page.text(words).await?;
+    assert!(told.contains("daily limit"), "also when it is read again: {told}");
+    Ok(())
+}

@@ -7,12 +7,13 @@
 use super::line::{AfterCut, Line};
 use super::tape::{Listening, places};
 use super::{
-    IDLE, MIDWAY, Scene, WATCH_TEXT, converse, nothing_odd, numbered_words, picture, say, shown_on_the_way,
-    streamed_exactly, thread,
+    ANSWER, IDLE, MIDWAY, Scene, WATCH_TEXT, converse, nothing_odd, numbered_words, picture, say,
+    shown_on_the_way, streamed_exactly, thread,
 };
 use crate::setup::{LONG, word_by_word};
 use anyhow::{Context, Result};
 use openclaw_testkit::{Answer, Gate};
+use serde_json::json;
 use std::time::Duration;
 
 /// Where the event begins that is the `number`th of its name, once it has begun to come.
@@ -399,5 +400,40 @@ async fn a_message_whose_receipt_is_lost_is_sent_again_and_answered_once() -> Re
     ];
     assert_eq!(thread(&page).await?, expected);
     assert_eq!(scene.provider.stats().requests, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_no_network_is_told_so_and_keeps_what_was_written() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    converse(&page, "one").await?;
+    let network = async |offline: bool| {
+        let conditions =
+            json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        page.ask("Network.emulateNetworkConditions", conditions).await
+    };
+    network(true).await?;
+    page.wait_for("document.querySelector('#banner').checkVisibility()")
+        .await?;
+    let banner = page.text("document.querySelector('#banner').innerText").await?;
+    assert!(banner.starts_with("You are offline."), "{banner}");
+    page.type_text("two").await?;
+    let disabled = "document.querySelector('#send').ariaDisabled";
+    assert_eq!(page.text(disabled).await?, "true");
+    page.press("Enter").await?;
+    page.click("#send").await?;
+    assert_eq!(page.text("document.querySelector('#text').value").await?, "two");
+    assert_eq!(page.eval("document.querySelectorAll('.mine').length").await?, 1);
+    network(false).await?;
+    page.wait_for(&format!(
+        "!document.querySelector('#banner').checkVisibility() && {disabled} === 'false'"
+    ))
+    .await?;
+    page.press("Enter").await?;
+    page.wait_for(&format!("{IDLE} && {ANSWER} === 'echo: two'"))
+        .await?;
     Ok(())
 }

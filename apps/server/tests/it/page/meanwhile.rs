@@ -189,3 +189,83 @@ async fn a_chat_can_be_taken_home() -> Result<()> {
     assert!(places.is_sorted() && places[0].is_some(), "{text}");
     nothing_odd(&page, &scene.server.url("/")).await
 }
+
+/// What stands in the box.
+const BOX: &str = "document.querySelector('#text').value";
+
+#[tokio::test]
+async fn a_draft_outlives_a_reload_and_is_gone_once_it_is_sent() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    // The tab goes to the background and comes back; how many things are stored meanwhile.
+    let kept = "(() => { \
+         Object.defineProperty(document, 'hidden', { value: true, configurable: true }); \
+         document.dispatchEvent(new Event('visibilitychange')); \
+         const kept = localStorage.length + sessionStorage.length; \
+         delete document.hidden; \
+         document.dispatchEvent(new Event('visibilitychange')); \
+         return kept; })()";
+    page.type_text("before the first").await?;
+    assert_eq!(page.eval(kept).await?, 0, "nothing before the first message");
+    page.eval(&format!("{BOX} = ''")).await?;
+    converse(&page, "one").await?;
+    page.type_text("two, almost").await?;
+    page.reload().await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.text(BOX).await?, "two, almost");
+    assert_eq!(page.eval("sessionStorage.length").await?, 0, "taken back out");
+    // Once more, and then it is sent.
+    page.reload().await?;
+    page.wait_for(IDLE).await?;
+    page.eval("document.querySelector('#text').focus()").await?;
+    page.press("Enter").await?;
+    page.wait_for(&format!("{IDLE} && {ANSWER} === 'echo: two, almost'"))
+        .await?;
+    page.reload().await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.text(BOX).await?, "");
+    // It is not the next chat's.
+    page.type_text("three").await?;
+    assert_eq!(page.eval(kept).await?, 2, "the chat and the draft");
+    page.click("#new").await?;
+    assert_eq!(page.eval("localStorage.length + sessionStorage.length").await?, 0);
+    nothing_odd(&page, &scene.server.url("/")).await
+}
+
+#[tokio::test]
+async fn the_last_message_can_be_taken_back_into_the_box_changed_and_sent_again() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    page.press("ArrowUp").await?;
+    assert_eq!(page.text(BOX).await?, "", "there is none yet");
+    converse(&page, "first").await?;
+    converse(&page, "a  **last**\u{a0}one").await?;
+    page.press("ArrowUp").await?;
+    assert_eq!(page.text(BOX).await?, "a  **last**\u{a0}one", "as it was written");
+    page.type_text(", changed").await?;
+    page.press("ArrowUp").await?;
+    assert_eq!(
+        page.text(BOX).await?,
+        "a  **last**\u{a0}one, changed",
+        "in a text the key moves"
+    );
+    page.press("Enter").await?;
+    page.wait_for(&format!(
+        "{IDLE} && document.querySelectorAll('.answer').length === 3"
+    ))
+    .await?;
+    assert_eq!(
+        thread(&page).await?[2..5],
+        [
+            "You: a  **last**\u{a0}one",
+            "OpenClaw: echo: a last\u{a0}one",
+            "You: a  **last**\u{a0}one, changed",
+        ],
+        "a message of its own"
+    );
+    nothing_odd(&page, &scene.server.url("/")).await
+}
