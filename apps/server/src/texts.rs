@@ -14,6 +14,7 @@ mod foreign;
 mod health;
 mod keys;
 mod models;
+mod no_answer;
 mod provider_faults;
 mod queue;
 mod said;

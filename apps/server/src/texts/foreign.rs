@@ -272,7 +272,7 @@ impl Texts {
 }
 
 /// The Russian of the first entry that fits, with what stands in its holes.
-fn in_russian(table: &[[&str; 2]], english: &str) -> Option<String> {
+pub(super) fn in_russian(table: &[[&str; 2]], english: &str) -> Option<String> {
     table.iter().find_map(|[en, ru]| {
         let mut values = in_holes(en, english)?.into_iter();
         let mut parts = ru.split("{}");
@@ -301,6 +301,23 @@ fn in_holes<'a>(pattern: &str, text: &'a str) -> Option<Vec<&'a str>> {
     rest.is_empty().then_some(values)
 }
 
+/// The texts in quotation marks of a program, what is formatted into them replaced by a number.
+#[cfg(test)]
+pub(super) fn quoted(program: &str) -> Vec<String> {
+    let program = program.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for (number, text) in program.split('"').enumerate() {
+        if number % 2 == 1 {
+            let mut parts = text.split('{');
+            let first = parts.next().unwrap_or_default().to_owned();
+            found.push(parts.fold(first, |said, part| {
+                said + "5" + part.split_once('}').map_or("", |(_, after)| after)
+            }));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,22 +335,6 @@ mod tests {
         include_str!("../../../../crates/adapters/process-runtime/src/config.rs"),
         include_str!("../wire/workers.rs"),
     ];
-
-    /// The texts in quotation marks of a program, what is formatted into them replaced by a number.
-    fn quoted(program: &str) -> Vec<String> {
-        let program = program.split("#[cfg(test)]").next().unwrap_or_default();
-        let mut found = Vec::new();
-        for (number, text) in program.split('"').enumerate() {
-            if number % 2 == 1 {
-                let mut parts = text.split('{');
-                let first = parts.next().unwrap_or_default().to_owned();
-                found.push(parts.fold(first, |said, part| {
-                    said + "5" + part.split_once('}').map_or("", |(_, after)| after)
-                }));
-            }
-        }
-        found
-    }
 
     #[test]
     fn every_rule_and_every_advice_of_the_parts_is_known_in_russian() {
