@@ -10,6 +10,7 @@ use crate::serve::ADDRESS_FILE;
 use crate::texts::Texts;
 use openclaw_core::Secret;
 use openclaw_http_client::{Client, HttpClientConfig};
+use reqwest::header::ACCEPT_LANGUAGE;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -309,7 +310,9 @@ impl Admin {
         let mut request = self
             .client
             .request(method, url)
-            .bearer_auth(self.token.secret.expose());
+            .bearer_auth(self.token.secret.expose())
+            // What the server says of its configuration is for whoever typed the command.
+            .header(ACCEPT_LANGUAGE, self.server.texts.language().as_str());
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -22,13 +22,14 @@ pub(crate) mod show;
 mod tree;
 pub(crate) mod unused;
 
+use crate::texts::Said;
 use crate::wire;
 use environment::Environment;
 use fault::{ConfigError, Fault, Origin};
 use found::FoundProvider;
 use openclaw_core::Language;
 use secrets::Secrets;
-use sections::Sections;
+use sections::{Locale, Sections};
 use serde::Deserialize;
 use unused::UnusedVariable;
 
@@ -75,7 +76,7 @@ pub(crate) fn load(
             tree.fault(Fault::new(
                 Origin::File { line: 1, column: 1 },
                 "",
-                format!("the file has {} bytes, {MAX_FILE_BYTES} are read", text.len()),
+                Said::new(|texts| texts.fault_long_file(text.len(), MAX_FILE_BYTES)),
             ));
         }
         Some(text) => tree.file(text),
@@ -86,7 +87,11 @@ pub(crate) fn load(
         let origin = Origin::Flag(flag);
         match setting.split_once('=') {
             Some((path, value)) => tree.set_text(path.trim(), value, &origin),
-            None => tree.fault(Fault::new(origin, setting, "expected section.field=value")),
+            None => tree.fault(Fault::new(
+                origin,
+                setting,
+                Said::new(|texts| texts.fault_setting()),
+            )),
         }
     }
     tree::check_entries(&mut tree, "ai-fabric.providers");
@@ -99,17 +104,26 @@ pub(crate) fn load(
     } else {
         found::look(&mut tree, environment)
     };
+    let language = locale::language(locale_of(&tree), environment);
     // With a file that is not TOML everything in it seems missing, and nothing more can be said.
     if tree.faults.iter().any(is_syntax) {
-        return Err(ConfigError { faults: tree.faults });
+        return Err(ConfigError {
+            faults: tree.faults,
+            language,
+        });
     }
     let sections = match Sections::deserialize(toml::Value::Table(tree.whole())) {
         Ok(sections) => sections,
         Err(error) => {
             if tree.faults.is_empty() {
-                tree.fault(Fault::new(Origin::Default, "", error.message().to_owned()));
+                let why = error.message();
+                let said = Said::new(|texts| texts.fault_form(why));
+                tree.fault(Fault::new(Origin::Default, "", said));
             }
-            return Err(ConfigError { faults: tree.faults });
+            return Err(ConfigError {
+                faults: tree.faults,
+                language,
+            });
         }
     };
     // A value that cannot be read counts as absent here. What only follows from that is not told.
@@ -128,7 +142,10 @@ pub(crate) fn load(
         }
     }
     if !tree.faults.is_empty() {
-        return Err(ConfigError { faults: tree.faults });
+        return Err(ConfigError {
+            faults: tree.faults,
+            language,
+        });
     }
     check::advise(&mut tree, wire::advice(&sections, environment.machine()));
     let mut settings = show::Settings::of(&tree);
@@ -156,6 +173,13 @@ pub(crate) fn load(
     })
 }
 
+/// What `server.locale` says, where it can be read: faults are told in that language too.
+fn locale_of(tree: &tree::Tree) -> Locale {
+    tree.get("server.locale")
+        .and_then(|value| Locale::deserialize(value.clone()).ok())
+        .unwrap_or(Locale::Auto)
+}
+
 /// Whether the file is not TOML at this place.
 fn is_syntax(fault: &Fault) -> bool {
     matches!(fault.origin, Origin::File { .. }) && fault.path.is_empty()
@@ -176,7 +200,8 @@ fn follows(fault: &Fault, cause: &Fault) -> bool {
     };
     let is_sibling = parts(&fault.path).is_some_and(|(own, _)| own == section);
     let names = |word: &str, within: fn(char) -> bool| {
-        let mut words = fault.message.split(|c: char| !within(c));
+        let message = fault.message.within(Language::En);
+        let mut words = message.split(|c: char| !within(c));
         words.any(|found| found.trim_end_matches('.') == word)
     };
     (is_sibling && names(&name, |c| c.is_ascii_alphanumeric()))
@@ -200,7 +225,7 @@ fn apply_environment(tree: &mut tree::Tree, environment: &dyn Environment) {
                 (Some(_), Some(_)) => tree.fault(Fault::new(
                     origin(&file_name),
                     *path,
-                    format!("both {name} and {file_name} are set; keep one"),
+                    Said::new(|texts| texts.fault_both(name, &file_name)),
                 )),
                 (Some(_), None) => tree.set_reference(path, "env", name, &origin(name)),
                 (None, Some(file)) => tree.set_reference(path, "file", file.trim(), &origin(&file_name)),
@@ -255,9 +280,10 @@ fn unread_variables(environment: &dyn Environment) -> Vec<Fault> {
         .into_iter()
         .take(MAX_UNREAD)
         .map(|name| {
-            let hint = fault::nearest(&name, known()).map(|near| format!("did you mean {near}?"));
+            let hint =
+                fault::nearest(&name, known()).map(|near| Said::new(|texts| texts.hint_did_you_mean(near)));
             let origin = Origin::Environment { name };
-            Fault::new(origin, "", "this variable is not read").with_hint(hint)
+            Fault::new(origin, "", Said::new(|texts| texts.fault_unread())).with_hint(hint)
         })
         .collect()
 }
@@ -277,7 +303,7 @@ fn apply_port(tree: &mut tree::Tree, environment: &dyn Environment) {
         tree.fault(Fault::new(
             origin,
             "server.listen",
-            format!("{:?}; expected a port, 0 to 65535", text.trim()),
+            Said::new(|texts| texts.fault_port(&format!("{:?}", text.trim()))),
         ));
         return;
     };

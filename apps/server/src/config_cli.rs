@@ -5,7 +5,7 @@ use crate::client::{Admin, printable};
 use crate::config::environment::ProcessEnvironment;
 use crate::config::explain::{self, Meant};
 use crate::config::provider_variables;
-use crate::config::show::Settings;
+use crate::config::show::{self, Settings};
 use crate::failure::Failure;
 use crate::serve::{self, InvalidConfig};
 use crate::texts::Texts;
@@ -16,7 +16,10 @@ use serde_json::Value;
 /// Carries out a command; the exit code.
 pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<u8> {
     match command {
-        ConfigCommand::Show { from, json: false } => print(&serve::load(from)?.settings.to_table()),
+        ConfigCommand::Show { from, json: false } => {
+            let loaded = serve::load(from)?;
+            print(&loaded.settings.to_table(Texts::new(loaded.language)))
+        }
         ConfigCommand::Show { from, json: true } => {
             print(&format!("{:#}\n", serve::load(from)?.settings.to_json()))
         }
@@ -38,9 +41,12 @@ pub(crate) fn run(command: &ConfigCommand) -> anyhow::Result<u8> {
 fn reloaded(done: &Value, texts: Texts) -> String {
     let changes = |name: &str| done[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let line = |change: &Value| {
-        let unset = texts.config_unset();
-        let text = |name: &str| printable(change[name].as_str().unwrap_or(&unset));
-        format!("  {}  {} → {}\n", text("path"), text("from"), text("to"))
+        let path = printable(change["path"].as_str().unwrap_or_default());
+        let value = |name: &str| match change[name].as_str() {
+            Some(value) => show::in_language(&path, &printable(value), texts),
+            None => texts.config_unset(),
+        };
+        format!("  {path}  {} → {}\n", value("from"), value("to"))
     };
     let mut out = String::new();
     let (applied, waiting) = (changes("applied"), changes("needsRestart"));
@@ -71,8 +77,9 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
         Ok(loaded) => {
             let texts = Texts::new(loaded.language);
             let file = serve::config_file(from);
+            let severity = texts.fault_warning();
             for notice in &loaded.notices {
-                print(&format!("{}\n", notice.line("warn", file.as_deref())))?;
+                print(&format!("{}\n", notice.line(&severity, file.as_deref(), texts)))?;
             }
             let read = match &file {
                 Some(file) => format!("{}: ", file.display()),
@@ -86,8 +93,8 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
         }
         Err(error) => match error.downcast_ref::<InvalidConfig>() {
             Some(invalid) => {
-                let texts = Texts::of_terminal();
-                let said = texts.next_lines(&texts.server_said(&invalid.to_string()));
+                let texts = Texts::new(invalid.language());
+                let said = texts.next_lines(&invalid.report(texts));
                 print(&format!("{said}\n"))?;
                 Ok(EXIT_CONFIG)
             }
@@ -98,18 +105,19 @@ fn check(from: &ServeArgs) -> anyhow::Result<u8> {
 
 /// A field explains itself also where the configuration cannot be used: then without its present value.
 fn explained(field: &str, from: &ServeArgs) -> anyhow::Result<u8> {
-    if let Some(text) = provider_variables::explain(&ProcessEnvironment, field) {
+    let (settings, texts) = match serve::load(from) {
+        Ok(loaded) => (loaded.settings, Texts::new(loaded.language)),
+        Err(error) => match error.downcast_ref::<InvalidConfig>() {
+            Some(invalid) => (Settings::default(), Texts::new(invalid.language())),
+            None => return Err(error),
+        },
+    };
+    if let Some(text) = provider_variables::explain(&ProcessEnvironment, field, texts) {
         return print(&text);
     }
-    let settings = match serve::load(from) {
-        Ok(loaded) => loaded.settings,
-        Err(error) if error.is::<InvalidConfig>() => Settings::default(),
-        Err(error) => return Err(error),
-    };
-    match explain::explain(&settings, field) {
+    match explain::explain(&settings, field, texts) {
         Ok(text) => print(&text),
         Err(meant) => {
-            let texts = Texts::configured(from);
             let nothing = texts.config_no_field(field);
             let (what, next) = match meant {
                 Meant::Nothing => (nothing, "openclaw config show".to_owned()),

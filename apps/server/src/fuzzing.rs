@@ -3,6 +3,7 @@
 use crate::config::environment::FixedEnvironment;
 use crate::config::{self, Loaded, Override};
 use crate::openai_wire::ChatCompletionRequest;
+use crate::texts::Texts;
 use bytes::BytesMut;
 
 /// A request of `/v1/chat/completions` that was accepted.
@@ -55,8 +56,8 @@ pub fn configuration(file: &str, variables: &[(&str, &str)], flags: &[String]) -
     match config::load(Some(file), &environment, &flags) {
         Ok(Loaded { settings, .. }) => {
             let json = settings.to_json();
-            Ok(format!("{}{json}", settings.to_table()))
+            Ok(format!("{}{json}", settings.to_table(Texts::default())))
         }
-        Err(error) => Err(error.report(None)),
+        Err(error) => Err(error.report(None, Texts::default())),
     }
 }

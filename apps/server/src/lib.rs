@@ -74,12 +74,10 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain is said outermost first; each part without repeating the next.
-            let said = format!("{error:#}");
             let texts = Texts::new(language);
-            let said = match error.is::<serve::InvalidConfig>() {
-                // Faults of the configuration are told in English, what stands around them is not.
-                true => texts.server_said(&said),
-                false => said,
+            let said = match error.downcast_ref::<serve::InvalidConfig>() {
+                Some(invalid) => invalid.report(texts),
+                None => format!("{error:#}"),
             };
             let said = texts.next_lines(&again::with_flags(&said, &typed));
             writeln!(std::io::stderr().lock(), "openclaw: {said}").ok();

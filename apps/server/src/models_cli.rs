@@ -321,7 +321,7 @@ fn tested(answer: &Value, texts: Texts) -> String {
         &name,
         &text(&answer["code"]),
         &millis(&answer["durationMs"]),
-        &text(&answer["detail"]),
+        &texts.no_answer(&text(&answer["detail"])),
         &hint(answer, texts),
     )
 }

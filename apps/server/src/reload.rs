@@ -10,6 +10,7 @@ use crate::observer::Observer;
 use crate::prometheus::Counters;
 use crate::serve::{self, InvalidConfig};
 use crate::telemetry::{LogFilter, LogHandle};
+use crate::texts::Texts;
 use crate::wire::Fabric;
 use openclaw_gateway::Gateway;
 use serde::Serialize;
@@ -128,7 +129,7 @@ impl Reloader {
             Err(error) => {
                 tracing::error!(
                     by,
-                    error = why(error),
+                    error = why(error, Texts::default()),
                     "the configuration was not taken over; everything stays as it was"
                 );
             }
@@ -143,9 +144,9 @@ pub(crate) fn is_invalid(error: &anyhow::Error) -> bool {
 }
 
 /// Why a reload changed nothing. What to do next is for whoever asked for it to say, once.
-pub(crate) fn why(error: &anyhow::Error) -> String {
+pub(crate) fn why(error: &anyhow::Error, texts: Texts) -> String {
     if let Some(invalid) = error.downcast_ref::<InvalidConfig>() {
-        invalid.faults()
+        invalid.faults(texts)
     } else if let Some(failure) = error.downcast_ref::<Failure>() {
         failure.what().to_owned()
     } else {

@@ -19,8 +19,8 @@ use crate::reload::{self, Reloader};
 use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::texts::Texts;
 use crate::wire::{self, Built, Purpose};
-use crate::words::counted;
 use anyhow::Context;
+use openclaw_core::Language;
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
 use std::io::{ErrorKind, Write as _};
@@ -79,14 +79,20 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
 
 /// A configuration that cannot be used: every fault with its place.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", self.report())]
+#[error("{}", self.report(Texts::default()))]
 pub(crate) struct InvalidConfig {
     file: Option<PathBuf>,
     error: ConfigError,
 }
 
 impl InvalidConfig {
-    fn report(&self) -> String {
+    /// The language of whoever runs this server, as far as the configuration could be read.
+    pub(crate) fn language(&self) -> Language {
+        self.error.language
+    }
+
+    /// Every fault and what to do next.
+    pub(crate) fn report(&self, texts: Texts) -> String {
         let sorted = self.error.sorted();
         let field = sorted
             .iter()
@@ -97,17 +103,17 @@ impl InvalidConfig {
         });
         let next = match (field, variable) {
             (Some(field), _) => format!("openclaw config explain {}", field.path),
-            (None, Some(name)) => format!("mend {name}, or unset it"),
-            (None, None) => "mend it, then openclaw config check".to_owned(),
+            (None, Some(name)) => texts.mend_variable(name),
+            (None, None) => texts.mend_and_check(),
         };
-        format!("{}\n  next  {next}", self.faults())
+        format!("{}\n  next  {next}", self.faults(texts))
     }
 
     /// Every fault, without what to do next: who asked a running server for a reload has a next step of their own.
-    pub(crate) fn faults(&self) -> String {
-        let faults = self.error.report(self.file.as_deref());
-        let count = counted(self.error.faults.len(), "error", "errors");
-        format!("the configuration is not valid\n{faults}{count}; nothing was started or changed")
+    pub(crate) fn faults(&self, texts: Texts) -> String {
+        let faults = self.error.report(self.file.as_deref(), texts);
+        let count = u64::try_from(self.error.faults.len()).unwrap_or(u64::MAX);
+        texts.invalid_config(&faults, &texts.config_errors(count))
     }
 }
 

@@ -201,7 +201,9 @@ fn model_state(row: &Value, texts: Texts) -> String {
     let failures = many(&row["failures"], |number| texts.status_failures(number));
     let failing = row["failures"].as_u64().is_some_and(|count| count > 0);
     let why = match last["ok"].as_bool() {
-        Some(false) => texts.status_because(&text(&last["reason"]), &minute(&last["since"])),
+        Some(false) => {
+            texts.status_because(&texts.no_answer(&text(&last["reason"])), &minute(&last["since"]))
+        }
         Some(true) | None => texts.status_in_the_log(),
     };
     match (row["state"].as_str(), row["firstTokenMs"].as_u64()) {
@@ -223,7 +225,7 @@ fn left_alone(row: &Value, failures: &str, why: &str, texts: Texts) -> String {
     let last = &row["last"];
     let reason = match alone["reason"].as_str() {
         Some(reason) if last["ok"] != false || last["reason"] != reason => {
-            texts.status_because_of(&printable(reason))
+            texts.status_because_of(&texts.no_answer(&printable(reason)))
         }
         Some(_) | None => why.to_owned(),
     };
@@ -245,7 +247,9 @@ fn minute(at: &Value) -> String {
 fn platforms(platforms: &Value, texts: Texts) -> String {
     let telegram = &platforms["telegram"];
     let intake = text(&telegram["intake"]);
-    let trouble = telegram["trouble"].as_str().map(printable);
+    let trouble = telegram["trouble"]
+        .as_str()
+        .map(|why| texts.no_answer(&printable(why)));
     let telegram = match (telegram["on"].as_bool(), telegram["username"].as_str()) {
         (Some(true), Some(name)) => {
             let failing = trouble.map_or_else(String::new, |why| texts.status_trouble(&why));

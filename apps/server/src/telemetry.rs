@@ -6,7 +6,7 @@
 mod filter;
 mod line;
 
-pub(crate) use filter::LogFilter;
+pub(crate) use filter::{LogFilter, LogFilterError};
 
 use crate::config::sections::LogFormat;
 use line::{LineLayer, Style};

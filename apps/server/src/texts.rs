@@ -8,10 +8,16 @@ mod budget;
 mod config;
 mod confirm;
 mod connection;
+mod explain;
+mod faults;
+mod foreign;
 mod health;
 mod keys;
 mod models;
+mod no_answer;
+mod provider_faults;
 mod queue;
+mod said;
 mod send;
 mod serve;
 mod server_said;
@@ -21,9 +27,12 @@ mod workers;
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::config::environment::ProcessEnvironment;
 use crate::config::{locale, sections::Locale};
+use crate::serve::InvalidConfig;
 use crate::words::why_no_file;
 use openclaw_core::Language;
 use std::path::Path;
+
+pub(crate) use said::Said;
 
 /// The catalogue in one language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,7 +115,10 @@ impl Texts {
     pub(crate) fn configured(args: &ServeArgs) -> Self {
         match crate::serve::load(args) {
             Ok(loaded) => Self::new(loaded.language),
-            Err(_) => Self::of_terminal(),
+            Err(error) => match error.downcast_ref::<InvalidConfig>() {
+                Some(invalid) => Self::new(invalid.language()),
+                None => Self::of_terminal(),
+            },
         }
     }
 
@@ -118,6 +130,14 @@ impl Texts {
     /// Which language it is.
     pub(crate) fn language(self) -> Language {
         self.language
+    }
+
+    /// The one of two texts, English and Russian, that is in this language.
+    pub(crate) fn one_of(self, [en, ru]: [&str; 2]) -> &str {
+        match self.language {
+            Language::En => en,
+            Language::Ru => ru,
+        }
     }
 
     /// Milliseconds as people read them.
@@ -190,9 +210,12 @@ mod tests {
         config::ENTRIES,
         confirm::ENTRIES,
         connection::ENTRIES,
+        explain::ENTRIES,
+        faults::ENTRIES,
         health::ENTRIES,
         keys::ENTRIES,
         models::ENTRIES,
+        provider_faults::ENTRIES,
         queue::ENTRIES,
         send::ENTRIES,
         serve::ENTRIES,

@@ -1,15 +1,6 @@
-//! How counts and the reasons of the operating system are written on the terminal.
+//! How the reasons of the operating system are written on the terminal.
 
-use openclaw_core::Language;
 use std::io::{Error, ErrorKind};
-
-/// A number with the word for what is counted: `1 key`, `0 keys`, `2 keys`.
-pub(crate) fn counted(number: impl TryInto<u64>, one: &str, many: &str) -> String {
-    // What does not fit is not one.
-    let number = number.try_into().unwrap_or(u64::MAX);
-    let word = Language::En.counted(number, [one, many], [""; 3]);
-    format!("{number} {word}")
-}
 
 /// Why a file cannot be read or written, in words that say what to mend.
 pub(crate) fn why_no_file(error: &Error) -> String {
@@ -41,11 +32,5 @@ mod tests {
         assert_eq!(why_no_file(&error), "it is a directory");
         let loops = Error::from_raw_os_error(40);
         assert_eq!(why_no_file(&loops), "too many levels of symbolic links");
-    }
-
-    #[test]
-    fn one_is_one_and_everything_else_is_many() {
-        let keys = |number: u64| counted(number, "key", "keys");
-        assert_eq!([0, 1, 2, 21].map(keys), ["0 keys", "1 key", "2 keys", "21 keys"]);
     }
 }

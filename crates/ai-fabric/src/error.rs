@@ -90,7 +90,7 @@ pub enum ModelError {
     /// No connection.
     #[error("no connection: {message}")]
     Connect {
-        /// What failed, without the address.
+        /// Which host, and what failed; nothing else of the address.
         message: String,
     },
     /// The answer ended without its terminal marker.

@@ -1,12 +1,16 @@
-//! Markdown as Telegram's text and entities: never longer than its source, entities at characters and well nested.
+//! Markdown as Telegram's text and entities, whole or still being written: never longer than its source, entities at characters and well nested.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openclaw_telegram::render_markdown;
+use openclaw_telegram::{Rendered, render_markdown, render_unfinished};
 
 fuzz_target!(|source: &str| {
-    let rendered = render_markdown(source);
+    check(source, &render_markdown(source));
+    check(source, &render_unfinished(source));
+});
+
+fn check(source: &str, rendered: &Rendered) {
     let units = |text: &str| text.encode_utf16().count();
     assert!(units(&rendered.text) <= units(source), "longer than its source");
     assert_eq!(rendered.text.trim().is_empty(), source.trim().is_empty());
@@ -27,4 +31,4 @@ fuzz_target!(|source: &str| {
             );
         }
     }
-});
+}

@@ -7,8 +7,9 @@ use super::schema;
 use super::secrets::{self, ProviderSecrets, SecretRef, Secrets};
 use super::sections::Sections;
 use super::tree::Tree;
+use crate::texts::{Said, Texts};
 use crate::wire::BrokenRule;
-use openclaw_core::Secret;
+use openclaw_core::{Language, Secret};
 
 /// Checks the sections against each other and reads the secrets. Faults go to the tree.
 pub(super) fn check(tree: &mut Tree, sections: &Sections, environment: &dyn Environment) -> Secrets {
@@ -35,15 +36,14 @@ fn listening(tree: &mut Tree, sections: &Sections) {
         missing.push("OPENCLAW_API_KEY");
     }
     if !missing.is_empty() {
-        let message = format!(
-            "{} can be reached by others, so the keys made at first start do not count",
-            server.listen
-        );
-        let hint = format!(
-            "set {} ({} or more visible characters each), or listen on 127.0.0.1",
-            missing.join(" and "),
-            secrets::MIN_SECRET_CHARS
-        );
+        let message = Said::new(|texts| texts.fault_open(server.listen));
+        let hint = Said::new(|texts| {
+            let names = match missing.as_slice() {
+                [one, other] => texts.both_names(one, other),
+                names => names.concat(),
+            };
+            texts.hint_open(&names, secrets::MIN_SECRET_CHARS)
+        });
         let fault = Fault::new(tree.origin("server.listen"), "server.listen", message).with_hint(Some(hint));
         tree.fault(fault);
     }
@@ -55,13 +55,14 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
         match reference.read(environment) {
             Ok(secret) => {
                 if let Some(fault) = rule.broken_by(&secret) {
-                    let message = format!("the secret in {reference} {fault}");
+                    let message =
+                        Said::new(|texts| texts.fault_secret(reference, fault.within(texts.language())));
                     tree.fault(Fault::new(tree.origin(path), path, message));
                 }
                 Some(secret)
             }
             Err(error) => {
-                tree.fault(Fault::new(tree.origin(path), path, error.to_string()));
+                tree.fault(Fault::new(tree.origin(path), path, error.said()));
                 None
             }
         }
@@ -107,11 +108,7 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
         if let (Some(token), Some(key)) = (&secrets.admin_token, key)
             && token.expose() == key.expose()
         {
-            let fault = Fault::new(
-                tree.origin(path),
-                path,
-                "it is the same as the admin token; every key needs its own",
-            );
+            let fault = Fault::new(tree.origin(path), path, Said::new(Texts::fault_same_key));
             tree.fault(fault);
         }
     }
@@ -131,30 +128,23 @@ enum Rule {
 
 impl Rule {
     /// What is wrong with the secret, without a character of it.
-    fn broken_by(self, secret: &Secret) -> Option<String> {
-        let unless = |holds: bool, text: &str| (!holds).then(|| text.to_owned());
+    fn broken_by(self, secret: &Secret) -> Option<Said> {
+        let unless = |holds: bool, tell: fn(Texts) -> String| (!holds).then(|| Said::new(tell));
         match self {
-            Self::Strong => unless(
-                secrets::is_strong(secret),
-                "is too weak; 16 or more visible ASCII characters are needed",
-            ),
+            Self::Strong => unless(secrets::is_strong(secret), Texts::fault_weak),
             Self::Visible => unless(
                 secret.expose().bytes().all(|byte| byte.is_ascii_graphic()),
-                "has white space or other characters that no header can carry",
+                Texts::fault_invisible,
             ),
-            Self::Webhook => unless(
-                secrets::is_webhook_secret(secret),
-                "is not one that Telegram takes; 1 to 256 of A-Z a-z 0-9 _ - are",
-            ),
+            Self::Webhook => unless(secrets::is_webhook_secret(secret), Texts::fault_webhook_secret),
             Self::BotToken => secrets::bot_token_fault(secret).map(|fault| {
-                format!(
-                    "is not a bot's token: {fault}; @BotFather gives one as digits, a colon and about {} of A-Z a-z 0-9 _ -",
-                    secrets::BOT_TOKEN_CHARS
-                )
+                Said::new(|texts| {
+                    texts.fault_bot_token(fault.within(texts.language()), secrets::BOT_TOKEN_CHARS)
+                })
             }),
             Self::Line => unless(
                 http::HeaderValue::from_str(secret.expose()).is_ok(),
-                "has characters that no header can carry",
+                Texts::fault_header_line,
             ),
             Self::Any => None,
         }
@@ -167,12 +157,14 @@ pub(super) fn parts(tree: &mut Tree, broken: Vec<BrokenRule>) {
         let mut path = rule.path;
         if tree.get(&path).is_none() {
             // A preset or a default against a field that was set: the field that was set is the one to change.
-            let other = rule.message.rsplit(' ').next().unwrap_or_default();
+            let other = rule.message.within(Language::En);
+            let other = other.rsplit(' ').next().unwrap_or_default();
             let sibling = path
                 .rsplit_once('.')
                 .map(|(section, _)| format!("{section}.{other}"));
             if let Some(sibling) = sibling.filter(|sibling| tree.get(sibling).is_some()) {
-                let fault = format!("{path} is {}", rule.message);
+                let fault =
+                    Said::new(|texts| texts.fault_joined(&path, rule.message.within(texts.language())));
                 path = sibling;
                 add(tree, path, fault);
                 continue;
@@ -189,7 +181,7 @@ pub(super) fn advise(tree: &mut Tree, advice: Vec<BrokenRule>) {
     }
 }
 
-fn add(tree: &mut Tree, path: String, message: String) {
+fn add(tree: &mut Tree, path: String, message: Said) {
     if !tree.faults.iter().any(|fault| fault.path == path) {
         tree.fault(Fault::new(tree.origin(&path), path, message));
     }
@@ -201,7 +193,7 @@ fn concurrency(tree: &mut Tree, sections: &Sections) {
     let custom = pool.preset.as_deref().is_none_or(|preset| preset == "custom");
     if pool.backpressure_threshold == Some(0.0) {
         let path = "concurrency.backpressureThreshold";
-        let fault = Fault::new(tree.origin(path), path, "0; above 0 and at most 1");
+        let fault = Fault::new(tree.origin(path), path, Said::new(Texts::fault_backpressure));
         tree.fault(fault);
     }
     let pairs = [
@@ -232,13 +224,15 @@ fn concurrency(tree: &mut Tree, sections: &Sections) {
             high.or_else(|| documented(high_path)),
         ) && low.saturating_add(gap) > high
         {
-            let relation = if gap == 0 { "at most" } else { "less than" };
             let path = if tree.get(low_path).is_some() {
                 low_path
             } else {
                 high_path
             };
-            let message = format!("{low_path} is {low}; it must be {relation} {high_path}, which is {high}");
+            let message = Said::new(|texts| match gap {
+                0 => texts.fault_at_most(low_path, low, high_path, high),
+                _ => texts.fault_less_than(low_path, low, high_path, high),
+            });
             tree.fault(Fault::new(tree.origin(path), path, message));
         }
     }

@@ -7,9 +7,9 @@ use super::presets::FIELDS_OF_KINDS;
 use super::secrets::{ProviderSecrets, Secrets};
 use super::sections::Sections;
 use super::tree::Tree;
+use crate::texts::{Said, Texts};
 use crate::wire;
-use crate::words::why_no_file;
-use openclaw_core::{ModelId, ProviderId};
+use openclaw_core::{IdError, ModelId, ProviderId};
 use openclaw_http_client::HttpClientConfig;
 use std::collections::BTreeSet;
 
@@ -44,10 +44,10 @@ pub(super) fn check(
         let path = format!("ai-fabric.providers[{index}]");
         let mut check = Check { tree, path, provider };
         if let Err(error) = ProviderId::parse(&provider.id) {
-            check.fault("id", error.to_string());
+            check.fault("id", bad_id(&error));
         }
         if !ids.insert(provider.id.as_str()) {
-            check.fault("id", format!("\"{}\" names two providers", provider.id));
+            check.fault("id", Said::new(|texts| texts.provider_twice(&provider.id)));
         }
         check.headers();
         check.models();
@@ -66,7 +66,7 @@ pub(super) fn check(
 
 impl Check<'_> {
     /// `field` is below the provider; empty for the provider itself.
-    fn fault(&mut self, field: &str, message: String) {
+    fn fault(&mut self, field: &str, message: Said) {
         let path = self.place(field);
         self.tree
             .fault(Fault::new(self.tree.origin(&path), path, message));
@@ -89,11 +89,7 @@ impl Check<'_> {
         // One that cannot be read or is misspelt has a fault of its own.
         let told = self.place("");
         if kind.is_none() && !self.tree.faults.iter().any(|fault| fault.path.starts_with(&told)) {
-            self.fault(
-                "kind",
-                "it is missing; one of openai, anthropic, gigachat, ollama, command, demo, or a preset"
-                    .to_owned(),
-            );
+            self.fault("kind", Said::new(Texts::provider_no_kind));
         }
         kind
     }
@@ -102,7 +98,8 @@ impl Check<'_> {
         for (field, kinds) in FIELDS_OF_KINDS {
             if self.is_set(field) && !kinds.contains(&kind) {
                 let of: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-                let message = format!("it is for kind {}; this one is {}", of.join(", "), kind.as_str());
+                let of = of.join(", ");
+                let message = Said::new(|texts| texts.provider_other_kind(&of, kind.as_str()));
                 self.fault(field, message);
             }
         }
@@ -112,46 +109,40 @@ impl Check<'_> {
         let provider = self.provider;
         let named_by_program = kind == ProviderKind::Command || kind == ProviderKind::Demo;
         if provider.models.is_empty() && !provider.any_model && !named_by_program {
-            self.fault(
-                "",
-                "it has no models; list them or set anyModel = true".to_owned(),
-            );
+            self.fault("", Said::new(Texts::provider_no_models));
         }
         if kind == ProviderKind::Gigachat && !self.is_set("apiKey") {
-            self.fault(
-                "apiKey",
-                "it is missing; GigaChat needs the authorization key of your project".to_owned(),
-            );
+            self.fault("apiKey", Said::new(Texts::provider_no_gigachat_key));
         }
         if kind == ProviderKind::Command && !self.is_set("program") {
-            self.fault("program", "it is missing; a path, or a name of PATH".to_owned());
+            self.fault("program", Said::new(Texts::provider_no_program));
         }
         let Some(preset) = provider.preset() else {
             if self.is_set("folder") {
-                self.fault("folder", "it needs preset = \"yandex\"".to_owned());
+                self.fault("folder", Said::new(Texts::provider_folder_alone));
             }
             return;
         };
         match (&preset.folder, provider.folder.as_deref()) {
             (Some(_), None | Some("")) => {
-                let message = format!("it is missing; the models of {} belong to a folder", preset.name);
-                self.fault("folder", message);
+                self.fault("folder", Said::new(|texts| texts.provider_no_folder(preset.name)));
             }
             (Some(_), Some(folder))
                 if !folder
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') =>
             {
-                self.fault("folder", format!("{folder:?} is no folder's id"));
+                let shown = format!("{folder:?}");
+                self.fault("folder", Said::new(|texts| texts.provider_bad_folder(&shown)));
             }
             (None, Some(_)) => {
-                self.fault("folder", format!("preset {} has no folders", preset.name));
+                let said = Said::new(|texts| texts.provider_without_folders(preset.name));
+                self.fault("folder", said);
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
         if preset.needs_key && provider.base_url.is_none() && !self.is_set("apiKey") {
-            let message = format!("it is missing; {} answers nobody without a key", preset.name);
-            self.fault("apiKey", message);
+            self.fault("apiKey", Said::new(|texts| texts.provider_needs_key(preset.name)));
         }
     }
 
@@ -164,16 +155,13 @@ impl Check<'_> {
                 "secretHeaders"
             };
             if http::HeaderName::try_from(header.as_str()).is_err() {
-                self.fault(field, format!("\"{header}\" is not a header's name"));
+                self.fault(field, Said::new(|texts| texts.provider_header_name(header)));
             }
         }
         for header in provider.headers.keys() {
             let lower = header.to_ascii_lowercase();
             if SECRET_WORDS.iter().any(|word| lower.contains(word)) {
-                self.fault(
-                    "headers",
-                    format!("{header} carries a secret; use apiKey or secretHeaders, by reference"),
-                );
+                self.fault("headers", Said::new(|texts| texts.provider_secret_header(header)));
             }
         }
     }
@@ -186,22 +174,23 @@ impl Check<'_> {
                 std::iter::once(("id", &model.id)).chain(model.aliases.iter().map(|alias| ("aliases", alias)))
             {
                 if let Err(error) = ModelId::parse(text) {
-                    self.fault(&field(name), error.to_string());
+                    self.fault(&field(name), bad_id(&error));
                 }
                 if !names.insert(text.as_str()) {
-                    self.fault(&field(name), format!("\"{text}\" is listed twice"));
+                    self.fault(&field(name), Said::new(|texts| texts.model_twice(text)));
                 }
             }
             for capability in model.capabilities.iter().flatten() {
                 if !CAPABILITIES.contains(&capability.as_str()) {
-                    let message = format!("\"{capability}\"; expected some of {}", CAPABILITIES.join(", "));
+                    let known = CAPABILITIES.join(", ");
+                    let message = Said::new(|texts| texts.model_capability(capability, &known));
                     self.fault(&field("capabilities"), message);
                 }
             }
             if let (Some(window), Some(output)) = (model.context_window, model.max_output_tokens)
                 && output > window
             {
-                let message = format!("{output} is more than contextWindow, {window}");
+                let message = Said::new(|texts| texts.model_output(output, window));
                 self.fault(&field("maxOutputTokens"), message);
             }
         }
@@ -213,11 +202,8 @@ impl Check<'_> {
         };
         match environment.read_file(path) {
             Err(error) => {
-                let message = format!(
-                    "the file {} cannot be read: {}",
-                    path.display(),
-                    why_no_file(&error)
-                );
+                let message =
+                    Said::new(|texts| texts.fault_unreadable(&Texts::path(path), &texts.no_file(&error)));
                 self.fault("rootCertificate", message);
             }
             Ok(pem) => {
@@ -226,7 +212,7 @@ impl Check<'_> {
                     ..HttpClientConfig::default()
                 };
                 if client.build().is_err() {
-                    let message = format!("the file {} holds no certificate in PEM", path.display());
+                    let message = Said::new(|texts| texts.provider_no_pem(&Texts::path(path)));
                     self.fault("rootCertificate", message);
                 }
                 own.root_certificate = Some(pem);
@@ -250,6 +236,20 @@ impl Check<'_> {
     }
 }
 
+/// Why a text is no identifier. The field's name is told before it.
+pub(super) fn bad_id(error: &IdError) -> Said {
+    Said::new(|texts| match error {
+        IdError::Empty { .. } => texts.id_empty(),
+        IdError::TooLong { bytes, limit, .. } => texts.id_long(*bytes, *limit),
+        IdError::Forbidden { character, .. } => texts.id_forbidden(&format!("{character:?}")),
+        // No model and no provider is refused for these.
+        IdError::Parts { .. }
+        | IdError::UnknownPlatform { .. }
+        | IdError::NotASession
+        | IdError::NotAUuid => error.to_string(),
+    })
+}
+
 /// Without a listed model and without a chain the server has nobody to choose.
 fn somebody_to_choose(tree: &mut Tree, sections: &Sections) {
     let providers = &sections.ai_fabric.providers;
@@ -257,8 +257,7 @@ fn somebody_to_choose(tree: &mut Tree, sections: &Sections) {
         return;
     }
     if !providers.iter().any(lists_a_model) {
-        let message = "no model is listed and ai-fabric.fallback.primaryModel is not set: only callers who name a model \
-                       get an answer";
+        let message = Said::new(Texts::fault_nobody);
         let path = "ai-fabric.providers";
         tree.notices.push(Fault::new(tree.origin(path), path, message));
     }

@@ -5,7 +5,7 @@ use super::schema::{self, FIELDS, Field, Reload};
 use super::show::{Settings, unset};
 use super::tree;
 use super::unused;
-use openclaw_core::Language;
+use crate::texts::Texts;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -29,14 +29,13 @@ pub(crate) enum Meant {
 /// Explains a field or a section, by its path, also with places of lists (`ai-fabric.providers[0].kind`), by its name
 /// in the environment, or by the last part of its path alone where no other field has it. The error is what was probably
 /// meant.
-pub(crate) fn explain(settings: &Settings, typed: &str) -> Result<String, Meant> {
+pub(crate) fn explain(settings: &Settings, typed: &str, texts: Texts) -> Result<String, Meant> {
     let typed = typed.trim().trim_end_matches('.');
     if let Some(field) = by_variable(typed) {
-        return Ok(of_field(settings, field, field.path));
+        return Ok(of_field(settings, field, field.path, texts));
     }
     if let Some(unused) = unused::named(typed) {
-        let why = unused.why(Language::En);
-        return Ok(format!("{}\n  Not used: {why}.\n", unused.name));
+        return Ok(texts.explain_unused(unused.name, unused.why(texts.language())));
     }
     let variable = typed
         .strip_prefix("OPENCLAW__")
@@ -45,14 +44,14 @@ pub(crate) fn explain(settings: &Settings, typed: &str) -> Result<String, Meant>
     let Some(path) = tree::schema_path(name) else {
         let named = by_last_name(name);
         return match named.as_slice() {
-            [field] => Ok(of_field(settings, field, field.path)),
+            [field] => Ok(of_field(settings, field, field.path, texts)),
             [] => Err(similar(typed).map_or(Meant::Nothing, Meant::One)),
             several => Err(Meant::Several(several.iter().map(|field| field.path).collect())),
         };
     };
     match schema::find(&path) {
-        Some(field) => Ok(of_field(settings, field, name)),
-        None => Ok(of_section(settings, &path)),
+        Some(field) => Ok(of_field(settings, field, name, texts)),
+        None => Ok(of_section(settings, &path, texts)),
     }
 }
 
@@ -97,44 +96,39 @@ fn by_last_name(name: &str) -> Vec<&'static Field> {
         .collect()
 }
 
-fn of_field(settings: &Settings, field: &Field, path: &str) -> String {
-    let mut out = format!("{}\n  {}\n\n", field.path, field.doc);
+fn of_field(settings: &Settings, field: &Field, path: &str, texts: Texts) -> String {
+    let mut out = format!("{}\n  {}\n\n", field.path, texts.one_of(field.doc));
     // Writing to a String cannot fail.
-    let mut line = |name: &str, value: &str| {
+    let mut line = |name: String, value: &str| {
         let _ = writeln!(out, "  {name:<12} {value}");
     };
-    line("type", &field.kind.expected());
-    line("default", &unset(field));
+    line(texts.explain_type(), &field.kind.expected(texts));
+    line(texts.explain_default(), &unset(field, texts));
     let own = |entry: &&super::show::Setting| entry.path == path || entry.path == field.path;
     if let Some(entry) = settings.entries().iter().find(own) {
-        line("value", &format!("{} ({})", entry.value, entry.origin));
+        let value = format!("{} ({})", entry.value(texts), entry.origin.told(texts));
+        line(texts.explain_value(), &value);
     }
     let names = match field.short_name() {
         Some(short) => format!("{}, {short}", field.env_name()),
-        None if field.path == LISTEN => format!("{}, PORT (the port alone)", field.env_name()),
+        None if field.path == LISTEN => texts.explain_port(&field.env_name()),
         None => field.env_name(),
     };
-    line("environment", &names);
-    line(
-        "change",
-        match field.reload {
-            Reload::Restart => "needs a restart",
-            Reload::Now | Reload::NewConversations | Reload::Reconnect
-                if schema::applies_at_once(field.path) =>
-            {
-                "takes effect at once after openclaw config reload"
-            }
-            // What each will mean once a running server can change it.
-            Reload::Now | Reload::NewConversations | Reload::Reconnect => {
-                "needs a restart; this version changes models, budgets and log levels while it runs"
-            }
-        },
-    );
+    line(texts.explain_environment(), &names);
+    let change = match field.reload {
+        Reload::Restart => texts.explain_restart(),
+        Reload::Now | Reload::NewConversations | Reload::Reconnect if schema::applies_at_once(field.path) => {
+            texts.explain_at_once()
+        }
+        // What each will mean once a running server can change it.
+        Reload::Now | Reload::NewConversations | Reload::Reconnect => texts.explain_later(),
+    };
+    line(texts.explain_change(), &change);
     out
 }
 
 /// The fields of a section, each with its present value and its meaning.
-fn of_section(settings: &Settings, path: &str) -> String {
+fn of_section(settings: &Settings, path: &str, texts: Texts) -> String {
     let within = format!("{}.", path.trim_end_matches("[]"));
     let of_list = format!("{}[].", path.trim_end_matches("[]"));
     let rows: Vec<(&'static Field, &str, String)> = FIELDS
@@ -148,7 +142,7 @@ fn of_section(settings: &Settings, path: &str) -> String {
                 .entries()
                 .iter()
                 .find(|entry| entry.path == field.path)
-                .map_or_else(|| unset(field), |entry| entry.value.clone());
+                .map_or_else(|| unset(field, texts), |entry| entry.value(texts).to_owned());
             Some((field, name, shortened(&value)))
         })
         .collect();
@@ -157,10 +151,11 @@ fn of_section(settings: &Settings, path: &str) -> String {
     let values = widest(|row| row.2.chars().count());
     let mut out = format!("{}\n\n", path.trim_end_matches("[]"));
     for (field, name, value) in &rows {
-        let _ = writeln!(out, "  {name:<names$}  {value:<values$}  {}", field.doc);
+        let doc = texts.one_of(field.doc);
+        let _ = writeln!(out, "  {name:<names$}  {value:<values$}  {doc}");
     }
     if let Some((field, ..)) = rows.first() {
-        let _ = writeln!(out, "\nmore of each: openclaw config explain {}", field.path);
+        out.push_str(&texts.explain_more(field.path));
     }
     out
 }
@@ -207,7 +202,7 @@ mod tests {
 
     #[track_caller]
     fn check(typed: &str, words: &[&str]) {
-        let text = explain(&Settings::default(), typed).unwrap();
+        let text = explain(&Settings::default(), typed, Texts::default()).unwrap();
         for word in words {
             assert!(text.contains(word), "{typed}: {word} in\n{text}");
         }
@@ -241,7 +236,7 @@ mod tests {
                 ],
             );
         }
-        let text = explain(&Settings::default(), "session").unwrap();
+        let text = explain(&Settings::default(), "session", Texts::default()).unwrap();
         assert!(
             !text.contains("session.ttlMs  "),
             "names are those within the section: {text}"
@@ -282,7 +277,7 @@ mod tests {
             "MAX_BOT_TOKEN",
             &["Not used: this version does not connect to MAX."],
         );
-        let Err(Meant::Several(several)) = explain(&Settings::default(), "baseUrl") else {
+        let Err(Meant::Several(several)) = explain(&Settings::default(), "baseUrl", Texts::default()) else {
             panic!("several fields have that name");
         };
         assert!(several.contains(&"messenger.telegram.baseUrl"), "{several:?}");
@@ -292,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_section_finds_its_neighbour() {
-        let meant = |typed: &str| explain(&Settings::default(), typed).unwrap_err();
+        let meant = |typed: &str| explain(&Settings::default(), typed, Texts::default()).unwrap_err();
         assert_eq!(meant("concurency"), Meant::One("concurrency"));
         assert_eq!(meant("streming.web"), Meant::One("streaming.web"));
         assert_eq!(meant("server.maxWorkers"), Meant::One("concurrency.maxWorkers"));

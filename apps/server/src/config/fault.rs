@@ -1,5 +1,7 @@
 //! What is wrong with a configuration: where, what, and what to write instead.
 
+use crate::texts::{Said, Texts};
+use openclaw_core::Language;
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,9 +35,9 @@ pub(crate) struct Fault {
     /// The field, or the key that is not one.
     pub(crate) path: String,
     /// What is wrong: value and rule. Never a secret.
-    pub(crate) message: String,
+    pub(crate) message: Said,
     /// What to write instead.
-    pub(crate) hint: Option<String>,
+    pub(crate) hint: Option<Said>,
 }
 
 /// Every fault of a configuration, in the order of the layers: file by line, environment, flags.
@@ -44,6 +46,8 @@ pub(crate) struct Fault {
 pub(crate) struct ConfigError {
     /// At least one.
     pub(crate) faults: Vec<Fault>,
+    /// The server's own language, as far as the configuration could be read.
+    pub(crate) language: Language,
 }
 
 // === impl ConfigError ===
@@ -57,10 +61,11 @@ impl ConfigError {
     }
 
     /// One fault a line, each with its place; `file` is the file that was read.
-    pub(crate) fn report(&self, file: Option<&Path>) -> String {
+    pub(crate) fn report(&self, file: Option<&Path>, texts: Texts) -> String {
+        let severity = texts.fault_error();
         self.sorted().iter().fold(String::new(), |mut out, fault| {
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{}", fault.line("error", file));
+            let _ = writeln!(out, "{}", fault.line(&severity, file, texts));
             out
         })
     }
@@ -80,23 +85,28 @@ impl Origin {
     }
 
     /// The place as editors and terminals understand it: `openclaw.toml:14:1`.
-    fn place(&self, file: Option<&Path>) -> String {
+    fn place(&self, file: Option<&Path>, texts: Texts) -> String {
         match (self, file) {
             (Self::File { line, column }, Some(file)) => format!("{}:{line}:{column}", file.display()),
-            (Self::Default, _) => "not set".to_owned(),
-            (_, _) => self.to_string(),
+            (Self::Default, _) => texts.origin_not_set(),
+            (_, _) => self.told(texts),
+        }
+    }
+
+    /// Where a value came from, for people.
+    pub(crate) fn told(&self, texts: Texts) -> String {
+        match self {
+            Self::Default => texts.origin_default(),
+            Self::File { line, column } => texts.origin_file(*line, *column),
+            Self::Environment { name } => texts.origin_environment(name),
+            Self::Flag(name) => (*name).to_owned(),
         }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { line, column } => write!(f, "file {line}:{column}"),
-            Self::Environment { name } => write!(f, "environment {name}"),
-            Self::Flag(name) => f.write_str(name),
-        }
+        f.write_str(&self.told(Texts::default()))
     }
 }
 
@@ -104,36 +114,38 @@ impl fmt::Display for Origin {
 
 impl Fault {
     /// A fault without advice.
-    pub(crate) fn new(origin: Origin, path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(origin: Origin, path: impl Into<String>, message: Said) -> Self {
         Self {
             origin,
             path: path.into(),
-            message: message.into(),
+            message,
             hint: None,
         }
     }
 
     /// The fault on a line of a report, with its place first.
-    pub(crate) fn line(&self, severity: &str, file: Option<&Path>) -> String {
-        format!("{}  {severity}  {}", self.origin.place(file), self.said())
+    pub(crate) fn line(&self, severity: &str, file: Option<&Path>, texts: Texts) -> String {
+        let place = self.origin.place(file, texts);
+        format!("{place}  {severity}  {}", self.told(texts))
     }
 
     /// Field, fault and advice.
-    fn said(&self) -> String {
+    fn told(&self, texts: Texts) -> String {
+        let message = self.message.within(texts.language());
         let hint = self
             .hint
             .as_ref()
-            .map_or_else(String::new, |hint| format!("; {hint}"));
+            .map_or_else(String::new, |hint| format!("; {}", hint.within(texts.language())));
         // A rule that joins two fields names them itself.
-        if self.path.is_empty() || self.message.starts_with(&self.path) {
-            format!("{}{hint}", self.message)
+        if self.path.is_empty() || message.starts_with(&self.path) {
+            format!("{message}{hint}")
         } else {
-            format!("{}: {}{hint}", self.path, self.message)
+            format!("{}: {message}{hint}", self.path)
         }
     }
 
     /// Adds advice.
-    pub(crate) fn with_hint(mut self, hint: Option<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: Option<Said>) -> Self {
         self.hint = hint;
         self
     }
@@ -141,7 +153,7 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.origin, self.said())
+        write!(f, "{}: {}", self.origin, self.told(Texts::default()))
     }
 }
 

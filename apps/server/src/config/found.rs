@@ -11,7 +11,7 @@ use super::fault::{Fault, Origin};
 use super::secrets::{ProviderSecrets, SecretRef};
 use super::tree::Tree;
 use super::variable;
-use crate::words::why_no_file;
+use crate::texts::{Said, Texts};
 use openclaw_core::{ModelId, Secret};
 use openclaw_ollama::OllamaConfig;
 
@@ -111,18 +111,18 @@ impl Looker<'_> {
             SecretRef::Env(_) => name.to_owned(),
             SecretRef::File(_) => file_name,
         };
-        let mut fault = |message: String| {
+        let mut fault = |message: Said| {
             self.tree
                 .fault(Fault::new(Origin::Environment { name: at.clone() }, "", message));
         };
         match reference.read(self.environment) {
             Ok(secret) if secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) => Some(secret),
             Ok(_) => {
-                fault("the key has white space or other characters that no header can carry".to_owned());
+                fault(Said::new(Texts::fault_found_key));
                 None
             }
             Err(error) => {
-                fault(error.to_string());
+                fault(error.said());
                 None
             }
         }
@@ -135,11 +135,8 @@ impl Looker<'_> {
             let origin = Origin::Environment {
                 name: name.to_owned(),
             };
-            self.tree.fault(Fault::new(
-                origin,
-                "",
-                "expected an http:// or https:// address, such as http://127.0.0.1:11434/v1",
-            ));
+            self.tree
+                .fault(Fault::new(origin, "", Said::new(Texts::found_url)));
         }
         Some(url)
     }
@@ -152,7 +149,8 @@ impl Looker<'_> {
             let origin = Origin::Environment {
                 name: variable.to_owned(),
             };
-            self.tree.fault(Fault::new(origin, "", error.to_string()));
+            self.tree
+                .fault(Fault::new(origin, "", super::check_providers::bad_id(&error)));
         }
         vec![ModelSection::named(name.as_deref().unwrap_or(otherwise))]
     }
@@ -200,7 +198,7 @@ impl Looker<'_> {
                 Ok(pem) => secrets.root_certificate = Some(pem),
                 Err(error) => {
                     let name = "GIGACHAT_CA_BUNDLE_FILE".to_owned();
-                    let message = format!("the file {path} cannot be read: {}", why_no_file(&error));
+                    let message = Said::new(|texts| texts.fault_unreadable(&path, &texts.no_file(&error)));
                     self.tree
                         .fault(Fault::new(Origin::Environment { name }, "", message));
                 }
@@ -217,7 +215,8 @@ impl Looker<'_> {
             && scope.parse::<openclaw_gigachat::Scope>().is_err()
         {
             let name = "GIGACHAT_SCOPE".to_owned();
-            let message = format!("{scope:?}; one of GIGACHAT_API_PERS, GIGACHAT_API_B2B, GIGACHAT_API_CORP");
+            let shown = format!("{scope:?}");
+            let message = Said::new(|texts| texts.found_scope(&shown));
             self.tree
                 .fault(Fault::new(Origin::Environment { name }, "", message));
         }
@@ -240,9 +239,9 @@ impl Looker<'_> {
                 Fault::new(
                     Origin::Environment { name },
                     "",
-                    "it is passed over: YANDEX_FOLDER_ID is not set, and models belong to a folder",
+                    Said::new(Texts::found_no_folder),
                 )
-                .with_hint(Some("set YANDEX_FOLDER_ID".to_owned())),
+                .with_hint(Some(Said::new(Texts::found_set_folder))),
             );
             return None;
         };

@@ -3,6 +3,7 @@
 
 use super::environment::Environment;
 use super::variable;
+use crate::texts::Texts;
 use std::fmt::Write as _;
 
 /// A variable and what it does.
@@ -10,12 +11,13 @@ struct ProviderVariable {
     name: &'static str,
     /// The provider it belongs to, by the id that it gets.
     provider: &'static str,
-    doc: &'static str,
+    /// In English and Russian.
+    doc: [&'static str; 2],
     /// Whether `…_FILE` may name a file that holds it.
     secret: bool,
 }
 
-const fn plain(name: &'static str, provider: &'static str, doc: &'static str) -> ProviderVariable {
+const fn plain(name: &'static str, provider: &'static str, doc: [&'static str; 2]) -> ProviderVariable {
     ProviderVariable {
         name,
         provider,
@@ -24,7 +26,7 @@ const fn plain(name: &'static str, provider: &'static str, doc: &'static str) ->
     }
 }
 
-const fn secret(name: &'static str, provider: &'static str, doc: &'static str) -> ProviderVariable {
+const fn secret(name: &'static str, provider: &'static str, doc: [&'static str; 2]) -> ProviderVariable {
     ProviderVariable {
         secret: true,
         ..plain(name, provider, doc)
@@ -36,86 +38,146 @@ const VARIABLES: &[ProviderVariable] = &[
     secret(
         "ANTHROPIC_API_KEY",
         "anthropic",
-        "The key of Anthropic. Makes the provider.",
+        [
+            "The key of Anthropic. Makes the provider.",
+            "Ключ Anthropic. Создаёт провайдера.",
+        ],
     ),
     plain(
         "ANTHROPIC_BASE_URL",
         "anthropic",
-        "Where its API is, where not at Anthropic itself.",
+        [
+            "Where its API is, where not at Anthropic itself.",
+            "Где его API, если не у самой Anthropic.",
+        ],
     ),
     plain(
         "ANTHROPIC_MODEL",
         "anthropic",
-        "The model that requests get which name none.",
+        [
+            "The model that requests get which name none.",
+            "Модель для запросов, которые её не называют.",
+        ],
     ),
     secret(
         "OPENAI_API_KEY",
         "openai",
-        "The key of OpenAI, or of who speaks its protocol. Makes the provider.",
+        [
+            "The key of OpenAI, or of who speaks its protocol. Makes the provider.",
+            "Ключ OpenAI или того, кто говорит на её протоколе. Создаёт провайдера.",
+        ],
     ),
     plain(
         "OPENAI_BASE_URL",
         "openai",
-        "Where the API is, where not at OpenAI itself. Makes the provider, also without a key.",
+        [
+            "Where the API is, where not at OpenAI itself. Makes the provider, also without a key.",
+            "Где API, если не у самой OpenAI. Создаёт провайдера и без ключа.",
+        ],
     ),
     plain(
         "OPENAI_MODEL",
         "openai",
-        "The model that requests get which name none.",
+        [
+            "The model that requests get which name none.",
+            "Модель для запросов, которые её не называют.",
+        ],
     ),
     secret(
         "GIGACHAT_CREDENTIALS",
         "gigachat",
-        "The authorization key of a GigaChat project. Makes the provider.",
+        [
+            "The authorization key of a GigaChat project. Makes the provider.",
+            "Ключ авторизации проекта GigaChat. Создаёт провайдера.",
+        ],
     ),
     plain(
         "GIGACHAT_SCOPE",
         "gigachat",
-        "GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.",
+        [
+            "GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.",
+            "GIGACHAT_API_PERS, GIGACHAT_API_B2B или GIGACHAT_API_CORP.",
+        ],
     ),
-    plain("GIGACHAT_BASE_URL", "gigachat", "Where its API is."),
-    plain("GIGACHAT_AUTH_URL", "gigachat", "Where its tokens are fetched."),
+    plain(
+        "GIGACHAT_BASE_URL",
+        "gigachat",
+        ["Where its API is.", "Где его API."],
+    ),
+    plain(
+        "GIGACHAT_AUTH_URL",
+        "gigachat",
+        ["Where its tokens are fetched.", "Где берутся его токены."],
+    ),
     plain(
         "GIGACHAT_CA_BUNDLE_FILE",
         "gigachat",
-        "A file of certificates to trust for it.",
+        [
+            "A file of certificates to trust for it.",
+            "Файл с сертификатами, которым для него доверять.",
+        ],
     ),
     plain(
         "GIGACHAT_MODEL",
         "gigachat",
-        "The model that requests get which name none.",
+        [
+            "The model that requests get which name none.",
+            "Модель для запросов, которые её не называют.",
+        ],
     ),
     secret(
         "YANDEX_API_KEY",
         "yandex",
-        "The key of Yandex Cloud. Makes the provider together with YANDEX_FOLDER_ID.",
+        [
+            "The key of Yandex Cloud. Makes the provider together with YANDEX_FOLDER_ID.",
+            "Ключ Yandex Cloud. Создаёт провайдера вместе с YANDEX_FOLDER_ID.",
+        ],
     ),
     plain(
         "YANDEX_FOLDER_ID",
         "yandex",
-        "The folder that the models belong to.",
+        [
+            "The folder that the models belong to.",
+            "Каталог, которому принадлежат модели.",
+        ],
     ),
     plain(
         "YC_FOLDER_ID",
         "yandex",
-        "The same as YANDEX_FOLDER_ID, which comes first.",
+        [
+            "The same as YANDEX_FOLDER_ID, which comes first.",
+            "То же, что YANDEX_FOLDER_ID; та важнее.",
+        ],
     ),
-    plain("YANDEX_BASE_URL", "yandex", "Where its API is."),
+    plain("YANDEX_BASE_URL", "yandex", ["Where its API is.", "Где его API."]),
     plain(
         "YANDEX_MODEL",
         "yandex",
-        "The model that requests get which name none.",
+        [
+            "The model that requests get which name none.",
+            "Модель для запросов, которые её не называют.",
+        ],
     ),
-    plain("OLLAMA_HOST", "ollama", "Where an Ollama is. Makes the provider."),
+    plain(
+        "OLLAMA_HOST",
+        "ollama",
+        [
+            "Where an Ollama is. Makes the provider.",
+            "Где Ollama. Создаёт провайдера.",
+        ],
+    ),
     plain(
         "OLLAMA_MODEL",
         "ollama",
-        "The model that requests get which name none.",
+        [
+            "The model that requests get which name none.",
+            "Модель для запросов, которые её не называют.",
+        ],
     ),
 ];
 
 /// Explains such a variable, also under the name of its file; `None` for every other name.
-pub(crate) fn explain(environment: &dyn Environment, typed: &str) -> Option<String> {
+pub(crate) fn explain(environment: &dyn Environment, typed: &str, texts: Texts) -> Option<String> {
     let typed = typed.trim();
     let known = VARIABLES.iter().find(|known| {
         known.name == typed || (known.secret && typed.strip_suffix("_FILE") == Some(known.name))
@@ -131,23 +193,23 @@ pub(crate) fn explain(environment: &dyn Environment, typed: &str) -> Option<Stri
         .filter(|name| variable(environment, name).is_some())
         .collect();
     let set = if set.is_empty() {
-        "no".to_owned()
+        texts.explain_not_set()
     } else {
-        format!("yes, by {}; its value is not shown", set.join(" and "))
+        let names = match set.as_slice() {
+            [one, other] => texts.both_names(one, other),
+            names => names.concat(),
+        };
+        texts.explain_is_set(&names)
     };
-    let mut out = format!("{}\n  {}\n\n", known.name, known.doc);
-    let mut line = |name: &str, value: &str| {
+    let mut out = format!("{}\n  {}\n\n", known.name, texts.one_of(known.doc));
+    let mut line = |name: String, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "  {name:<12} {value}");
     };
-    let provider = known.provider;
-    line(
-        "provider",
-        &format!("{provider}, while ai-fabric.providers names none and none before it is found"),
-    );
-    line("set", &set);
-    line("environment", &names.join(", "));
-    line("change", "needs a restart");
+    line(texts.explain_provider(), &texts.explain_makes(known.provider));
+    line(texts.explain_set(), &set);
+    line(texts.explain_environment(), &names.join(", "));
+    line(texts.explain_change(), &texts.explain_restart());
     Some(out)
 }
 
@@ -163,7 +225,8 @@ mod tests {
             ("OPENAI_BASE_URL", "http://me:hush@host/v1"),
             ("YANDEX_API_KEY_FILE", "/hush"),
         ]);
-        let said = |name: &str| explain(&environment, name).unwrap_or_else(|| panic!("{name}"));
+        let said =
+            |name: &str| explain(&environment, name, Texts::default()).unwrap_or_else(|| panic!("{name}"));
         for (name, words) in [
             ("OPENAI_API_KEY", "set          yes, by OPENAI_API_KEY;"),
             ("OPENAI_API_KEY_FILE", "set          yes, by OPENAI_API_KEY;"),
@@ -181,7 +244,7 @@ mod tests {
             assert!(!text.contains("hush"), "{text}");
         }
         for other in ["OPENAI_MODEL_FILE", "PORT", "openai"] {
-            assert_eq!(explain(&environment, other), None, "{other}");
+            assert_eq!(explain(&environment, other, Texts::default()), None, "{other}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Secrets: the configuration holds references to them, never the secrets themselves.
 
 use super::environment::Environment;
-use crate::words::why_no_file;
+use crate::texts::{Said, Texts};
 use openclaw_core::Secret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -56,16 +56,14 @@ pub(crate) struct ProviderSecrets {
 }
 
 /// Why a secret could not be read. Never holds the secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum SecretError {
     /// The variable is not set or empty.
-    #[error("the variable {name} is not set")]
     NoVariable {
         /// Its name.
         name: String,
     },
     /// The file could not be read.
-    #[error("the file {} cannot be read: {}", .path.display(), why_no_file(.source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -73,11 +71,25 @@ pub(crate) enum SecretError {
         source: std::io::Error,
     },
     /// The file holds nothing.
-    #[error("the file {} is empty", .path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
+}
+
+// === impl SecretError ===
+
+impl SecretError {
+    /// What is told of it.
+    pub(crate) fn said(&self) -> Said {
+        Said::new(|texts| match self {
+            Self::NoVariable { name } => texts.fault_variable_not_set(name),
+            Self::Unreadable { path, source } => {
+                texts.fault_unreadable(&Texts::path(path), &texts.no_file(source))
+            }
+            Self::Empty { path } => texts.fault_empty_file(&Texts::path(path)),
+        })
+    }
 }
 
 // === impl ProviderSecrets ===
@@ -157,24 +169,26 @@ pub(crate) fn is_webhook_secret(secret: &Secret) -> bool {
 }
 
 /// Why a text cannot be the token of a Telegram bot; says nothing of its characters but how many there are.
-pub(crate) fn bot_token_fault(token: &Secret) -> Option<String> {
+pub(crate) fn bot_token_fault(token: &Secret) -> Option<Said> {
     let text = token.expose();
     let Some((id, rest)) = text.split_once(':') else {
-        return Some("it has no colon".to_owned());
+        return Some(Said::new(Texts::token_no_colon));
     };
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some("what stands before the colon is not a number".to_owned());
+        return Some(Said::new(Texts::token_no_number));
     }
     if !rest
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     {
-        return Some("after the colon it has a character that no token has".to_owned());
+        return Some(Said::new(Texts::token_strange));
     }
     match rest.len() {
         MIN_BOT_TOKEN_CHARS.. => None,
-        1 => Some("after the colon it has 1 character".to_owned()),
-        few => Some(format!("after the colon it has {few} characters")),
+        few => {
+            let few = u64::try_from(few).unwrap_or(u64::MAX);
+            Some(Said::new(|texts| texts.token_short(&texts.characters(few))))
+        }
     }
 }
 
@@ -184,7 +198,8 @@ mod tests {
 
     #[track_caller]
     fn check(token: &str, expected: Option<&str>) {
-        assert_eq!(bot_token_fault(&Secret::new(token)).as_deref(), expected);
+        let told = bot_token_fault(&Secret::new(token)).map(|fault| fault.to_string());
+        assert_eq!(told.as_deref(), expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::schema::{self, FIELDS, Field};
 use super::secrets::SecretRef;
 use super::tree::Tree;
 use super::unused::UnusedVariable;
+use crate::texts::{Said, Texts};
 use openclaw_core::Language;
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -21,7 +22,7 @@ pub(crate) struct Setting {
     /// Its path.
     pub(crate) path: String,
     /// The value as TOML, or in brackets what happens without one. A secret is shown as the reference to it.
-    pub(crate) value: String,
+    pub(crate) value: Said,
     /// Where it came from.
     pub(crate) origin: Origin,
 }
@@ -37,10 +38,10 @@ impl Settings {
             }
             let (value, origin) = match tree.get(field.path) {
                 Some(value) => (
-                    text(field, value),
+                    Said::wordless(text(field, value)),
                     tree.origins.get(field.path).cloned().unwrap_or(Origin::Default),
                 ),
-                None => (unset(field), Origin::Default),
+                None => (Said::new(|texts| unset(field, texts)), Origin::Default),
             };
             entries.push(Setting {
                 path: field.path.to_owned(),
@@ -58,7 +59,7 @@ impl Settings {
                 };
                 entries.push(Setting {
                     path: path.clone(),
-                    value: shown,
+                    value: Said::wordless(shown),
                     origin: origin.clone(),
                 });
             }
@@ -77,7 +78,7 @@ impl Settings {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.path == path)
             && entry.origin == Origin::Default
         {
-            entry.value = value.to_string();
+            entry.value = Said::wordless(value.to_string());
         }
     }
 
@@ -86,7 +87,7 @@ impl Settings {
         if !self.entries.iter().any(|entry| entry.path == path) {
             self.entries.push(Setting {
                 path,
-                value,
+                value: Said::wordless(value),
                 origin: Origin::Default,
             });
         }
@@ -96,36 +97,33 @@ impl Settings {
     pub(super) fn unused(&mut self, variable: &UnusedVariable, name: &str) {
         self.entries.push(Setting {
             path: variable.name.to_owned(),
-            value: format!("(off: {})", variable.why(Language::En)),
+            value: Said::new(|texts| texts.explain_off(variable.why(texts.language()))),
             origin: Origin::Environment {
                 name: name.to_owned(),
             },
         });
     }
 
-    /// Every path and its value.
+    /// Every path and its value, in English.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries
             .iter()
-            .map(|entry| (entry.path.as_str(), entry.value.as_str()))
+            .map(|entry| (entry.path.as_str(), entry.value.within(Language::En)))
     }
 
     /// The table for people: path, value, origin, aligned.
-    pub(crate) fn to_table(&self) -> String {
-        let width = |of: fn(&Setting) -> &str| {
-            self.entries
-                .iter()
-                .map(|entry| of(entry).chars().count())
-                .max()
-                .unwrap_or(0)
-        };
-        let (paths, values) = (width(|entry| &entry.path), width(|entry| &entry.value).min(40));
+    pub(crate) fn to_table(&self, texts: Texts) -> String {
+        let width = |of: &dyn Fn(&Setting) -> usize| self.entries.iter().map(of).max().unwrap_or(0);
+        let paths = width(&|entry| entry.path.chars().count());
+        let values = width(&|entry| entry.value(texts).chars().count()).min(40);
         self.entries.iter().fold(String::new(), |mut out, entry| {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 out,
                 "{:paths$}  {:values$}  {}",
-                entry.path, entry.value, entry.origin
+                entry.path,
+                entry.value(texts),
+                entry.origin.told(texts)
             );
             out
         })
@@ -138,11 +136,20 @@ impl Settings {
             .map(|entry| {
                 serde_json::json!({
                     "path": entry.path,
-                    "value": entry.value,
+                    "value": entry.value.within(Language::En),
                     "origin": entry.origin.to_string(),
                 })
             })
             .collect()
+    }
+}
+
+// === impl Setting ===
+
+impl Setting {
+    /// The value as it is shown.
+    pub(crate) fn value(&self, texts: Texts) -> &str {
+        self.value.within(texts.language())
     }
 }
 
@@ -154,8 +161,15 @@ fn text(field: &Field, value: &toml::Value) -> String {
     value.to_string()
 }
 
+/// A value as the server tells it, in English: the words for what nobody has set are put into the reader's language.
+pub(crate) fn in_language(path: &str, value: &str, texts: Texts) -> String {
+    super::explain::field_named(path)
+        .filter(|field| unset(field, Texts::default()) == value)
+        .map_or_else(|| value.to_owned(), |field| unset(field, texts))
+}
+
 /// What a field is when nobody says, as it is shown.
-pub(super) fn unset(field: &Field) -> String {
+pub(super) fn unset(field: &Field, texts: Texts) -> String {
     match field.default {
         schema::Initial::Value(text) | schema::Initial::Owned(text) => {
             let digits = text.replace('_', "");
@@ -165,7 +179,7 @@ pub(super) fn unset(field: &Field) -> String {
                 text.to_owned()
             }
         }
-        schema::Initial::Unset(words) => format!("({words})"),
-        schema::Initial::Required => "(required)".to_owned(),
+        schema::Initial::Unset(words) => format!("({})", texts.one_of(words)),
+        schema::Initial::Required => texts.explain_required(),
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration from outside. What all of its tests read with is here; any damage and any name go through it.
 
 mod faults;
+mod languages;
 mod layers;
 mod owners;
 mod providers;
@@ -11,6 +12,7 @@ use super::*;
 use crate::config::schema::{FIELDS, Field, Initial, Kind};
 use crate::config::sections::RuntimeKind;
 use crate::machine::MachineFacts;
+use crate::texts::Texts;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -111,7 +113,7 @@ fn origin(loaded: &Loaded, path: &str) -> (String, String) {
         .iter()
         .find(|entry| entry.path == path)
         .unwrap();
-    (entry.value.clone(), entry.origin.to_string())
+    (entry.value(Texts::default()).to_owned(), entry.origin.to_string())
 }
 
 #[test]
@@ -134,7 +136,7 @@ fn no_secret_is_shown() {
         "7:hunter2-hunter2-hunter2-hunter2-hun"
     );
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    assert!(!loaded.settings.to_table().contains("hunter2"));
+    assert!(!loaded.settings.to_table(Texts::default()).contains("hunter2"));
     assert!(!loaded.settings.to_json().to_string().contains("hunter2"));
 
     let literal = from_file("[messenger.telegram]\ntoken = \"hunter2\"\n");
@@ -155,7 +157,7 @@ fn no_secret_is_shown() {
 #[test]
 fn a_field_explains_itself() {
     let settings = from_env([("LOG_LEVEL", "debug")]).unwrap().settings;
-    let text = explain::explain(&settings, "logging.level").unwrap();
+    let text = explain::explain(&settings, "logging.level", Texts::default()).unwrap();
     for part in [
         "OPENCLAW__LOGGING__LEVEL, LOG_LEVEL",
         "\"debug\" (environment LOG_LEVEL)",
@@ -165,7 +167,7 @@ fn a_field_explains_itself() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(
-        explain::explain(&settings, "logging.levl"),
+        explain::explain(&settings, "logging.levl", Texts::default()),
         Err(explain::Meant::One("logging.level"))
     );
 }

@@ -5,6 +5,8 @@ mod value;
 
 use super::fault::{Fault, Origin, nearest};
 use super::schema::{self, FIELDS, Field, Kind};
+use crate::texts::{Said, Texts};
+use openclaw_core::Language;
 use path::{Place, Step, child, children, concrete_steps, is_section, put_at, typed_steps};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
@@ -42,7 +44,8 @@ impl Tree {
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in errors.iter().take(MAX_FAULTS) {
             let origin = locate(error.span().unwrap_or(0..0));
-            self.faults.push(Fault::new(origin, "", error.message()));
+            let said = Said::new(|texts| texts.toml(error.message()));
+            self.faults.push(Fault::new(origin, "", said));
         }
         if !errors.is_empty() {
             // Keys found around a mistake are guesses, and so would be what is wrong with them.
@@ -57,7 +60,10 @@ impl Tree {
     pub(crate) fn set_text(&mut self, path: &str, text: &str, origin: &Origin) {
         match self.resolve(&typed_steps(path)) {
             Ok(place) => self.set_place(&place, text, origin),
-            Err(hint) => self.fault(Fault::new(origin.clone(), path, "there is no such key").with_hint(hint)),
+            Err(hint) => {
+                let said = Said::new(Texts::fault_no_key);
+                self.fault(Fault::new(origin.clone(), path, said).with_hint(hint));
+            }
         }
     }
 
@@ -81,9 +87,9 @@ impl Tree {
             }
         }
         let names: Vec<String> = FIELDS.iter().map(Field::env_name).collect();
-        let hint =
-            nearest(name, names.iter().map(String::as_str)).map(|name| format!("did you mean {name}?"));
-        self.fault(Fault::new(origin, "", "this variable names no field").with_hint(hint));
+        let hint = nearest(name, names.iter().map(String::as_str))
+            .map(|name| Said::new(|texts| texts.hint_did_you_mean(name)));
+        self.fault(Fault::new(origin, "", Said::new(Texts::fault_no_variable)).with_hint(hint));
     }
 
     /// Points a secret's field at a variable or a file.
@@ -178,18 +184,14 @@ impl Tree {
                 name.clone()
             };
             if !seen.insert(key_name.clone()) {
-                self.fault(Fault::new(
-                    origin,
-                    &next.concrete,
-                    "it is written twice, in two spellings",
-                ));
+                self.fault(Fault::new(origin, &next.concrete, Said::new(Texts::fault_twice)));
                 continue;
             }
             if name != "*" && name != written {
-                self.notices.push(
-                    Fault::new(origin, &next.concrete, format!("`{written}` is understood"))
-                        .with_hint(Some(format!("its name is `{name}`"))),
-                );
+                let said = Said::new(|texts| texts.fault_understood(written));
+                let hint = Said::new(|texts| texts.hint_its_name(&name));
+                self.notices
+                    .push(Fault::new(origin, &next.concrete, said).with_hint(Some(hint)));
             }
             if let Some(value) = self.walk_value(value, &next, locate, target.get(&key_name)) {
                 target.insert(key_name, value);
@@ -222,7 +224,7 @@ impl Tree {
         let list = format!("{}[]", place.schema);
         if is_section(&list) {
             let DeValue::Array(items) = value.get_ref() else {
-                let message = format!("expected a list, written as [[{}]]", place.concrete);
+                let message = Said::new(|texts| texts.fault_list(&place.concrete));
                 self.fault(Fault::new(origin, &place.concrete, message));
                 return None;
             };
@@ -258,7 +260,7 @@ impl Tree {
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
             | DeValue::Array(_) => {
-                let message = format!("expected a table, written as [{}]", place.concrete);
+                let message = Said::new(|texts| texts.fault_table(&place.concrete));
                 self.fault(Fault::new(origin, &place.concrete, message));
                 None
             }
@@ -280,14 +282,14 @@ impl Tree {
                 self.fault(Fault::new(
                     origin.clone(),
                     path,
-                    format!("it is missing; expected {}", field.kind.expected()),
+                    Said::new(|texts| texts.fault_missing(&field.kind.expected(texts))),
                 ));
             }
         }
     }
 
     /// Finds the field of these steps, whatever their spelling; the error is advice.
-    fn resolve(&self, steps: &[String]) -> Result<Place, Option<String>> {
+    fn resolve(&self, steps: &[String]) -> Result<Place, Option<Said>> {
         let mut place = Place::default();
         for step in steps {
             let list = format!("{}[]", place.schema);
@@ -296,7 +298,7 @@ impl Tree {
                     .parse()
                     .ok()
                     .filter(|index| *index < MAX_FAULTS)
-                    .ok_or_else(|| Some(format!("{} is a list; a number follows", place.concrete)))?;
+                    .ok_or_else(|| Some(Said::new(|texts| texts.hint_list(&place.concrete))))?;
                 place = Place {
                     schema: list,
                     concrete: format!("{}[{index}]", place.concrete),
@@ -312,10 +314,7 @@ impl Tree {
         if schema::find(&place.schema).is_some() || is_section(&list) {
             Ok(place)
         } else {
-            Err(Some(format!(
-                "{} is a section; name one of its fields",
-                place.concrete
-            )))
+            Err(Some(Said::new(|texts| texts.hint_section(&place.concrete))))
         }
     }
 
@@ -343,7 +342,7 @@ impl Tree {
                         None => self.fault(Fault::new(
                             origin.clone(),
                             &place.concrete,
-                            format!("expected {}", field.kind.expected()),
+                            Said::new(|texts| texts.fault_form(&field.kind.expected(texts))),
                         )),
                     }
                 }
@@ -371,7 +370,7 @@ impl Tree {
             Err(error) => self.fault(Fault::new(
                 origin.clone(),
                 &place.concrete,
-                format!("expected a list as TOML: {}", error.message()),
+                Said::new(|texts| texts.fault_list_as_toml(&texts.toml(error.message()))),
             )),
         }
     }
@@ -392,11 +391,7 @@ impl Tree {
         if done {
             self.origins.insert(path.to_owned(), origin);
         } else {
-            self.fault(Fault::new(
-                origin,
-                path,
-                "the list has no such place; places are counted from 0 without gaps",
-            ));
+            self.fault(Fault::new(origin, path, Said::new(Texts::fault_gap)));
         }
     }
 }
@@ -454,7 +449,7 @@ fn stand_in(here: &mut toml::Value, steps: &[&str], field: &Field, number: usize
 fn says(fault: &Fault, path: &str) -> bool {
     let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
     let is_beside = fault.path.rsplit_once('.').is_some_and(|(own, _)| own == section);
-    let means = |hint: &String| hint.contains(&format!("`{name}`"));
+    let means = |hint: &Said| hint.within(Language::En).contains(&format!("`{name}`"));
     fault.path == path || (is_beside && fault.hint.as_ref().is_some_and(means))
 }
 
@@ -467,15 +462,15 @@ fn unknown(place: &Place, written: &str, origin: Origin) -> Fault {
     };
     let here = nearest(&shown, children(&place.schema))
         .or_else(begun)
-        .map(|name| format!("did you mean `{name}`?"));
+        .map(|name| Said::new(|texts| texts.hint_did_you_mean_key(name)));
     let elsewhere = || {
         FIELDS
             .iter()
             .find(|field| field.path.rsplit('.').next().is_some_and(|name| name == written))
-            .map(|field| format!("did you mean `{}`?", field.path))
+            .map(|field| Said::new(|texts| texts.hint_did_you_mean_key(field.path)))
     };
     let path = place.down(&shown, &shown).concrete;
-    Fault::new(origin, path, "there is no such key").with_hint(here.or_else(elsewhere))
+    Fault::new(origin, path, Said::new(Texts::fault_no_key)).with_hint(here.or_else(elsewhere))
 }
 
 /// Line and column of a place in the text.

@@ -4,6 +4,7 @@
 use super::environment::Environment;
 use super::fault::{Fault, Origin};
 use super::variable;
+use crate::texts::Said;
 use openclaw_core::Language;
 
 /// A variable that is understood and does nothing.
@@ -78,9 +79,9 @@ impl UnusedVariable {
         }
     }
 
-    /// For the log and the check, which speak English.
+    /// For the log and the check.
     pub(super) fn notice(&self, name: String) -> Fault {
-        let message = format!("off: {}, so this variable is not used", self.why(Language::En));
+        let message = Said::new(|texts| texts.fault_unused(self.why(texts.language())));
         Fault::new(Origin::Environment { name }, "", message)
     }
 }

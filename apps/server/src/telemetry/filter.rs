@@ -34,8 +34,11 @@ pub(crate) enum LogFilterError {
         value: String,
     },
     /// The text or the list is too long.
-    #[error("too many levels; {MAX_MODULES} modules are allowed")]
-    TooLong,
+    #[error("too many levels; {most} modules are allowed")]
+    TooLong {
+        /// So many modules are allowed.
+        most: usize,
+    },
 }
 
 impl Default for LogFilter {
@@ -51,7 +54,7 @@ impl LogFilter {
     /// Reads a level and levels by module, separated by commas. Without a general level it is `info`.
     pub(crate) fn parse(text: &str) -> Result<Self, LogFilterError> {
         if text.len() > MAX_BYTES {
-            return Err(LogFilterError::TooLong);
+            return Err(LogFilterError::TooLong { most: MAX_MODULES });
         }
         let mut filter = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -68,7 +71,7 @@ impl LogFilter {
             }
         }
         if filter.modules.len() > MAX_MODULES {
-            return Err(LogFilterError::TooLong);
+            return Err(LogFilterError::TooLong { most: MAX_MODULES });
         }
         Ok(filter)
     }
@@ -127,7 +130,7 @@ mod tests {
         );
         assert_eq!(
             LogFilter::parse(&"a=info,".repeat(65)),
-            Err(LogFilterError::TooLong)
+            Err(LogFilterError::TooLong { most: 64 })
         );
     }
 

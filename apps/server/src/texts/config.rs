@@ -6,6 +6,7 @@ super::catalogue! {
     config_applied() { "applied\n", "применено\n" }
     config_waiting() { "needs a restart; it stays as it was until then\n", "вступит в силу после перезапуска, до него действует прежнее\n" }
     config_anew(providers) { "connected anew: {providers}\n", "подключены заново: {providers}\n" }
+    config_kept(why) { "nothing was changed: {why}", "ничего не изменено: {why}" }
     config_no_file() {
         "no file; defaults, environment and flags: ",
         "файла нет; умолчания, окружение и флаги: "

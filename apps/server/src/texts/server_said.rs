@@ -3,10 +3,6 @@
 use super::Texts;
 use openclaw_core::Language;
 
-/// The head of a report of the configuration's faults, and the end of its last line.
-const INVALID: &str = "the configuration is not valid";
-const NOTHING_DONE: &str = "; nothing was started or changed";
-
 /// Beginnings and ends around a name, English and Russian.
 const AROUND: &[([&str; 2], [&str; 2])] = &[
     (["there is no worker ", ""], ["воркера ", " нет"]),
@@ -31,9 +27,6 @@ impl Texts {
         if self.language() == Language::En {
             return english.to_owned();
         }
-        if let Some(faults) = english.strip_prefix(INVALID) {
-            return format!("конфигурация не годится{}", self.counted_faults(faults));
-        }
         if let Some((name, list)) = english.split_once(" fits several tenants: ") {
             return format!("{name} подходит нескольким тенантам: {list}");
         }
@@ -44,20 +37,6 @@ impl Texts {
                 Some(format!("{ru_before}{name}{ru_after}"))
             })
             .unwrap_or_else(|| english.to_owned())
-    }
-
-    /// The faults themselves, which name fields and values, stay English; the line that counts them does not.
-    fn counted_faults(self, faults: &str) -> String {
-        let line = |line: &str| {
-            let count = line
-                .strip_suffix(NOTHING_DONE)
-                .and_then(|count| count.split(' ').next()?.parse().ok());
-            match count {
-                Some(count) => format!("{}; ничего не запущено и не изменено", self.config_errors(count)),
-                None => line.to_owned(),
-            }
-        };
-        faults.split('\n').map(line).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -76,12 +55,6 @@ mod tests {
         assert!(
             said("that names nothing that waits: expected turn_N or call_N")
                 .ends_with("нужно turn_N или call_N")
-        );
-        assert_eq!(
-            said(
-                "the configuration is not valid\nerror x:1:1: a\n2 errors; nothing was started or changed\n  next  y"
-            ),
-            "конфигурация не годится\nerror x:1:1: a\n2 ошибки; ничего не запущено и не изменено\n  next  y"
         );
         assert_eq!(said("something else"), "something else");
         assert_eq!(

@@ -3,6 +3,7 @@
 use super::rules::BrokenRule;
 use crate::config::ai_fabric::ProviderKind;
 use crate::config::sections::{RuntimeKind, Sections};
+use crate::texts::{Said, Texts};
 use openclaw_process_runtime::WorkerCommand;
 use std::path::Path;
 
@@ -17,22 +18,22 @@ pub(super) fn missing(sections: &Sections) -> Vec<BrokenRule> {
         let (Some(ProviderKind::Command), Some(program)) = (provider.kind(), program) else {
             continue;
         };
-        let mut fault = |field: &str, value: &str, rule: &str| {
+        let mut fault = |field: &str, message: Said| {
             broken.push(BrokenRule {
                 path: format!("ai-fabric.providers[{index}].{field}"),
-                message: format!("{value}; it {rule}"),
+                message,
             });
         };
         let directory = provider.directory.as_deref();
         if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
-            let shown = directory.display().to_string();
-            fault("directory", &shown, "must be a directory that exists");
+            let message = Said::new(|texts| texts.fault_directory(&Texts::path(directory)));
+            fault("directory", message);
         }
         let mut command = WorkerCommand::new(program, [""; 0]);
         command.directory = directory.map(Path::to_owned);
         if command.find(std::env::var_os("PATH").as_deref()).is_none() {
-            let shown = program.display().to_string();
-            fault("program", &shown, "must be a program that exists and may be run");
+            let message = Said::new(|texts| texts.fault_program(&Texts::path(program)));
+            fault("program", message);
         }
     }
     broken
@@ -44,13 +45,15 @@ pub(super) fn strange_arguments(sections: &Sections) -> Vec<BrokenRule> {
     let mut look = |path: String, directory: Option<&Path>, arguments: &[String]| {
         for argument in arguments.iter().filter(|argument| is_path(argument)) {
             if !directory.unwrap_or(Path::new("")).join(argument).exists() {
-                let from = match directory {
-                    Some(directory) if !argument.starts_with('/') => format!(" in {}", directory.display()),
-                    Some(_) | None => String::new(),
-                };
+                let argument = format!("{argument:?}");
                 found.push(BrokenRule {
                     path: path.clone(),
-                    message: format!("{argument:?} names no file{from}"),
+                    message: Said::new(|texts| match directory {
+                        Some(directory) if !argument.starts_with("\"/") => {
+                            texts.fault_no_file_in(&argument, &Texts::path(directory))
+                        }
+                        Some(_) | None => texts.fault_no_file(&argument),
+                    }),
                 });
             }
         }

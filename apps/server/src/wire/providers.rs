@@ -2,6 +2,7 @@
 
 use crate::config::ai_fabric::{ModelSection, OutputFormat, ProviderKind, ProviderSection};
 use crate::config::secrets::ProviderSecrets;
+use crate::texts::Said;
 use anyhow::Context as _;
 use openclaw_ai_fabric::{
     ModelCapability, ModelDefinition, ModelPort, ModelProvider, ProviderRateLimit, QuotaSink,
@@ -78,7 +79,7 @@ pub(crate) fn build(
 }
 
 /// What the adapter would refuse, by field; with a key in the place of the real one.
-pub(crate) fn faults(section: &ProviderSection) -> Vec<(String, String)> {
+pub(crate) fn faults(section: &ProviderSection) -> Vec<(String, Said)> {
     let secrets = ProviderSecrets {
         api_key: section.api_key.as_ref().map(|_| Secret::new("key")),
         ..ProviderSecrets::default()
@@ -105,11 +106,14 @@ pub(crate) fn faults(section: &ProviderSection) -> Vec<(String, String)> {
             .violations
             .iter()
             .map(|violation| {
-                let message = format!("{}; it {}", violation.value, violation.rule);
+                let message = Said::new(|texts| texts.broken_rule(&violation.value, &violation.rule));
                 (violation.field.clone(), message)
             })
             .collect(),
-        None => vec![(String::new(), format!("{error:#}"))],
+        None => {
+            let why = format!("{error:#}");
+            vec![(String::new(), Said::new(|texts| texts.fault_by_part(&why)))]
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::providers::provider;
 use super::{Workers, concurrency, dispatch_limits, rate, streaming_options};
 use crate::config::sections::{IntakeMode, RuntimeKind, Sections};
 use crate::machine::MachineFacts;
+use crate::texts::{Said, Texts};
 use openclaw_concurrency::Machine;
 use openclaw_core::{Platform, ValidationError};
 use openclaw_messenger::RateLimits;
@@ -17,7 +18,7 @@ pub(crate) struct BrokenRule {
     /// The field's path.
     pub(crate) path: String,
     /// Value and rule.
-    pub(crate) message: String,
+    pub(crate) message: Said,
 }
 
 /// Telegram's own Bot API server.
@@ -34,12 +35,12 @@ pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
         match error.downcast_ref::<ValidationError>() {
             Some(error) => broken.extend(error.violations.iter().map(|violation| BrokenRule {
                 path: path(within, &violation.field),
-                message: format!("{}; it {}", violation.value, violation.rule),
+                message: Said::new(|texts| texts.broken_rule(&violation.value, &violation.rule)),
             })),
             None => {
                 broken.insert(BrokenRule {
                     path: within.to_owned(),
-                    message: format!("{error:#}"),
+                    message: Said::new(|texts| texts.fault_by_part(&format!("{error:#}"))),
                 });
             }
         }
@@ -102,9 +103,7 @@ fn strangers_of_the_chain(sections: &Sections) -> Vec<BrokenRule> {
         .filter(|(_, model)| !offered.contains(model))
         .map(|(field, model)| BrokenRule {
             path: format!("ai-fabric.fallback.{field}"),
-            message: format!(
-                "{model:?} is a model that no provider lists; list it, or set anyModel = true on one"
-            ),
+            message: Said::new(|texts| texts.fault_stranger(&format!("{model:?}"))),
         })
         .collect()
 }
@@ -127,10 +126,7 @@ fn webhook_without_tls(sections: &Sections) -> Option<BrokenRule> {
     let refused = by_telegram_itself && !url.starts_with("https://") && bot_by_webhook(sections);
     refused.then(|| BrokenRule {
         path: "server.publicUrl".to_owned(),
-        message: format!(
-            "{url} is not https, and Telegram calls no other; give the https address, or set messenger.telegram.mode to \
-             polling"
-        ),
+        message: Said::new(|texts| texts.fault_http_telegram(url)),
     })
 }
 
@@ -139,9 +135,7 @@ fn webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
     let without = sections.messenger.telegram.secret.is_none();
     (without && bot_by_webhook(sections)).then(|| BrokenRule {
         path: "messenger.telegram.secret".to_owned(),
-        message: "it is not set, and a webhook is not taken without it; set WEBHOOK_SECRET to 1 to 256 characters of \
-                  A-Z a-z 0-9 _ -, or messenger.telegram.mode to polling"
-            .to_owned(),
+        message: Said::new(Texts::fault_no_webhook_secret),
     })
 }
 
@@ -159,20 +153,19 @@ pub(crate) fn advice(sections: &Sections, machine: MachineFacts) -> Vec<BrokenRu
         };
         advice.extend(pool.advice(machine).into_iter().map(|advice| BrokenRule {
             path: path("concurrency", &advice.field),
-            message: format!("{}; {}", advice.value, advice.rule),
+            message: Said::new(|texts| texts.advised(&advice.value, &advice.rule)),
         }));
     }
-    let mut idle = |is_set: bool, path: &str, why: &str| {
+    let mut idle = |is_set: bool, path: &str, why: fn(Texts) -> String| {
         if is_set {
             advice.push(BrokenRule {
                 path: path.to_owned(),
-                message: why.to_owned(),
+                message: Said::new(why),
             });
         }
     };
     let fabric = &sections.ai_fabric;
-    let answered =
-        "has no effect: with concurrency.runtime = process the workers answer, and no model is asked";
+    let answered: fn(Texts) -> String = Texts::idle_processes;
     idle(
         processes && !fabric.providers.is_empty(),
         "ai-fabric.providers",
@@ -183,9 +176,9 @@ pub(crate) fn advice(sections: &Sections, machine: MachineFacts) -> Vec<BrokenRu
     idle(
         processes && fabric.first_token_timeout_ms.is_some(),
         "ai-fabric.firstTokenTimeoutMs",
-        "has no effect: with concurrency.runtime = process a worker's heartbeats say whether it still works",
+        Texts::idle_first_token,
     );
-    let tasks = "has no effect: concurrency.runtime is task";
+    let tasks: fn(Texts) -> String = Texts::idle_tasks;
     idle(
         !processes && section.command.is_some(),
         "concurrency.command",

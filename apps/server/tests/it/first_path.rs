@@ -398,6 +398,39 @@ async fn in_a_private_chat_an_answer_is_shown_as_a_draft_and_sent_once() {
 }
 
 #[tokio::test]
+async fn a_draft_looks_like_the_message_that_takes_its_place() {
+    let world = world(|setup| setup.env("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE", "auto")).await;
+    let words: Vec<String> = (0..12)
+        .flat_map(|number| {
+            [
+                "**Number",
+                " ",
+                "one**",
+                " runs `cargo",
+                " test`",
+                ", *never",
+                " else*",
+                ". ",
+            ]
+            .map(|piece| piece.replace("one", &number.to_string()))
+        })
+        .collect();
+    world
+        .provider
+        .script(Answer::pieces(words).with_gap(Duration::from_millis(25)));
+    assert_eq!(world.say(42, "tell me").await, 200);
+    let sentence = |number: usize| format!("Number {number} runs cargo test, never else. ");
+    let text = (0..12).map(sentence).collect::<String>();
+    world.hears(42, text.trim_end()).await;
+    let drafts = world.telegram.chat(42).drafts;
+    assert!(drafts.len() >= 2, "{drafts:?}");
+    assert!(
+        drafts.iter().all(|draft| text.starts_with(draft.text.trim_end())),
+        "{drafts:?}"
+    );
+}
+
+#[tokio::test]
 async fn where_drafts_are_unknown_the_answer_is_edited() {
     let world = world(|setup| setup.env("OPENCLAW__MESSENGER__TELEGRAM__STREAM_MODE", "auto")).await;
     world.telegram.set_drafts(false);

@@ -4,9 +4,8 @@
 //! said, the end of the body, and how the four ends of a stream are told apart: complete, cut, failed, malformed.
 
 use crate::body::{BodyDecoder, Step};
-use crate::{CallError, describe};
 use bytes::Bytes;
-use openclaw_ai_fabric::{ModelError, TimeoutPhase};
+use openclaw_ai_fabric::ModelError;
 use openclaw_core::ModelEvent;
 use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamFormat, StreamParser};
 use std::collections::VecDeque;
@@ -177,18 +176,6 @@ impl<F: AnswerFormat> BodyDecoder for AnswerDecoder<F> {
 pub fn unreadable(what: impl fmt::Display, error: &serde_json::Error) -> ModelError {
     ModelError::Malformed {
         message: format!("{what} is not what it should be, at byte {}", error.column()),
-    }
-}
-
-/// A call that brought no answer, without its address.
-pub fn unreachable(error: CallError) -> ModelError {
-    if error.is_timeout() && !error.is_connect() {
-        return ModelError::Timeout {
-            phase: TimeoutPhase::FirstToken,
-        };
-    }
-    ModelError::Connect {
-        message: ModelError::text(&describe(error)),
     }
 }
 

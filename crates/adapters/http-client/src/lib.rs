@@ -20,25 +20,26 @@
 //! hold no secret in the open ([`address`], [`insert_secret`]).
 //!
 //! Invariants: certificates are always checked — there is no switch to turn that off, only [`HttpClientConfig`]'s extra
-//! roots; [`describe`] never shows an address.
+//! roots; of an address whose call failed only the host is shown ([`unreachable`]).
 
 #![forbid(unsafe_code)]
 
 mod answer;
 mod body;
 mod endpoint;
+mod no_answer;
 mod refusal;
 pub mod testing;
 mod wait;
 
 use openclaw_core::{CodedError, Language};
 use std::borrow::Cow;
-use std::error::Error;
 use std::time::Duration;
 
-pub use answer::{AnswerDecoder, AnswerFormat, Progress, unreachable, unreadable};
+pub use answer::{AnswerDecoder, AnswerFormat, Progress, unreadable};
 pub use body::{BodyDecoder, BodyStream, Step, is_json, read_at_most};
 pub use endpoint::{address, insert_secret};
+pub use no_answer::unreachable;
 pub use refusal::{by_status, listed_models, shown};
 pub use reqwest::{Client, Response, StatusCode, Url, header};
 pub use wait::{duration, retry_after, rfc3339};
@@ -180,53 +181,9 @@ pub fn ensure_crypto() {
     }
 }
 
-/// What went wrong with a call, for logs and errors: the chain of causes without the address, which may hold a secret. Of
-/// a connection that was not made only what stood in its way: the layers above say no more than that there is none.
-pub fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_connect() {
-        let deepest = std::iter::successors(error.source(), |&cause| cause.source()).last();
-        if let Some(system) = deepest.and_then(|cause| cause.downcast_ref::<std::io::Error>())
-            && system.kind() == std::io::ErrorKind::ConnectionRefused
-        {
-            return "the connection is refused".to_owned();
-        }
-        if error.is_timeout() {
-            return "no connection in time".to_owned();
-        }
-    }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some causes repeat what they wrap.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn an_error_shows_its_cause_and_no_address() {
-        let client = HttpClientConfig::default().build().unwrap();
-        // Port 1 of loopback: nothing listens there.
-        let error = client
-            .get("http://127.0.0.1:1/bot-secret-token/x?key=hush")
-            .send()
-            .await
-            .unwrap_err();
-        assert!(error.is_connect());
-        let text = describe(error);
-        assert!(!text.contains("secret") && !text.contains("hush"), "{text}");
-        assert!(text.contains("refused"), "{text}");
-    }
 
     #[test]
     fn a_root_that_is_no_certificate_is_refused() {

@@ -6,6 +6,7 @@ use crate::config::{MAX_MESSAGE_UTF16, TelegramConfig};
 use crate::digest::SecretDigests;
 use crate::markdown::{Rendered, render_markdown};
 use crate::refusal::CallError;
+use crate::unfinished::render_unfinished;
 use crate::update::{parse_update, query_id};
 use crate::wire;
 use async_trait::async_trait;
@@ -65,13 +66,17 @@ impl TelegramAdapter {
         &self.api
     }
 
-    fn render(&self, message: &OutgoingMessage) -> Result<Rendered, DeliveryError> {
+    fn render(
+        &self,
+        message: &OutgoingMessage,
+        markdown: fn(&str) -> Rendered,
+    ) -> Result<Rendered, DeliveryError> {
         let rendered = match message.format {
             TextFormat::Plain => Rendered {
                 text: message.text.clone(),
                 entities: Vec::new(),
             },
-            TextFormat::Markdown => render_markdown(&message.text),
+            TextFormat::Markdown => markdown(&message.text),
         };
         if rendered.text.trim().is_empty() {
             return Err(DeliveryError::not_sent(DeliveryErrorKind::Empty));
@@ -151,7 +156,7 @@ impl MessengerPort for TelegramAdapter {
     }
 
     async fn send_message(&self, message: &OutgoingMessage) -> Result<MessageId, DeliveryError> {
-        let mut rendered = self.render(message)?;
+        let mut rendered = self.render(message, render_markdown)?;
         let sent = match self.send(message, &rendered).await {
             Err(CallError::BadEntities) if !rendered.entities.is_empty() => {
                 tracing::warn!("Telegram refused our entities; the text goes without them");
@@ -169,7 +174,7 @@ impl MessengerPort for TelegramAdapter {
     async fn edit_message(&self, id: &MessageId, message: &OutgoingMessage) -> Result<(), DeliveryError> {
         let message_id =
             number(id).ok_or_else(|| DeliveryError::not_sent(DeliveryErrorKind::NothingToEdit))?;
-        let mut rendered = self.render(message)?;
+        let mut rendered = self.render(message, render_markdown)?;
         match self.edit(message_id, message, &rendered).await {
             Err(CallError::BadEntities) if !rendered.entities.is_empty() => {
                 tracing::warn!("Telegram refused our entities; the text goes without them");
@@ -215,8 +220,9 @@ impl MessengerPort for TelegramAdapter {
             wire::ChatRef::Id(id) if id > 0 && draft != 0 => id,
             _ => return Err(DeliveryError::unsupported("drafts outside of private chats")),
         };
-        let rendered = self.render(message)?;
-        let request = wire::SendMessageDraft {
+        // More of it is to come: what is open at its end is shown as if it were closed.
+        let rendered = self.render(message, render_unfinished)?;
+        let mut request = wire::SendMessageDraft {
             chat_id,
             message_thread_id: thread(&message.chat),
             draft_id: draft,
@@ -224,7 +230,13 @@ impl MessengerPort for TelegramAdapter {
             entities: &rendered.entities,
             can_stop: true,
         };
-        match self.api.call::<bool>("sendMessageDraft", &request).await {
+        let mut answer = self.api.call::<bool>("sendMessageDraft", &request).await;
+        if matches!(answer, Err(CallError::BadEntities)) && !request.entities.is_empty() {
+            tracing::warn!("Telegram refused our entities; the draft goes without them");
+            request.entities = &[];
+            answer = self.api.call::<bool>("sendMessageDraft", &request).await;
+        }
+        match answer {
             Ok(_) => Ok(()),
             Err(CallError::NotFound) => {
                 self.drafts.store(false, Ordering::Relaxed);

@@ -18,8 +18,8 @@
 //! ```
 //!
 //! Reading order: [`config`], [`adapter`], [`bot`] (the calls beyond the port), [`update`], [`markdown`]; private are
-//! the client (`api`), its errors (`refusal`), the wire types (`wire`), JSON repair (`json`) and the secrets
-//! (`digest`).
+//! the client (`api`), its errors (`refusal`), the wire types (`wire`), JSON repair (`json`), the secrets
+//! (`digest`) and the Markdown of drafts (`unfinished`).
 //!
 //! # Invariants
 //!
@@ -38,6 +38,7 @@ mod digest;
 mod json;
 pub mod markdown;
 mod refusal;
+mod unfinished;
 pub mod update;
 mod wire;
 
@@ -45,3 +46,4 @@ pub use adapter::TelegramAdapter;
 pub use bot::{BotIdentity, PolledUpdate, WebhookInfo};
 pub use config::{GroupMode, TelegramConfig};
 pub use markdown::{Entity, EntityKind, Rendered, render_markdown};
+pub use unfinished::render_unfinished;

@@ -4,7 +4,7 @@
 //! markup is taken away: the text is never longer than its source, in UTF-16 code units, and so a source that was cut
 //! to fit still fits.
 
-use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, OffsetIter, Options, Parser, Tag, TagEnd};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -59,8 +59,7 @@ pub enum EntityKind {
 /// Renders Markdown. What cannot be rendered within the length of its source comes back as it stands.
 pub fn render_markdown(source: &str) -> Rendered {
     let mut writer = Writer::new(source);
-    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
-    for (event, range) in Parser::new_ext(source, options).into_offset_iter() {
+    for (event, range) in parser(source) {
         writer.event(event, range.start, range.end);
     }
     let rendered = writer.finish();
@@ -72,6 +71,12 @@ pub fn render_markdown(source: &str) -> Rendered {
         };
     }
     rendered
+}
+
+/// What the Markdown says, with its places in the source.
+pub(crate) fn parser(source: &str) -> OffsetIter<'_> {
+    let options = Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS;
+    Parser::new_ext(source, options).into_offset_iter()
 }
 
 /// What an open tag will become when it ends.
@@ -417,6 +422,6 @@ impl Serialize for Entity {
     }
 }
 
-fn utf16_len(text: &str) -> usize {
+pub(crate) fn utf16_len(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }

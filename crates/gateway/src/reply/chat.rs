@@ -271,7 +271,8 @@ async fn show_draft(services: Arc<Services>, address: Address, id: i64, text: St
     let Ok(text) = before_send(&services, &address, text, false).await else {
         return Done::Nothing;
     };
-    let message = address.message(text, TextFormat::Plain);
+    // As the final message will be, which takes its place: a platform that shows drafts knows that more is to come.
+    let message = address.message(text, TextFormat::Markdown);
     match services.dispatcher.draft(&address.tenant, id, &message).await {
         Ok(()) => Done::Nothing,
         Err(DispatchError::Throttled { retry_at, .. }) => Done::NoDraft {

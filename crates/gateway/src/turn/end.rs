@@ -141,7 +141,8 @@ fn remembered_turn(
     };
     let is_answered = match answer.outcome {
         Outcome::Answered => true,
-        Outcome::Stopped => !answer.said.is_empty(),
+        // What was said to a tool alone leaves nothing to read.
+        Outcome::Stopped => answer.said.iter().any(is_read),
         Outcome::Command
         | Outcome::Refused
         | Outcome::Cancelled
@@ -164,13 +165,15 @@ fn remembered_turn(
     let mut said: Vec<_> = std::iter::once(question)
         .chain(answer.said.iter().cloned())
         .collect();
-    let is_read = |said: &NewHistoryMessage| {
-        said.message.role == Role::Assistant && !said.message.joined_text().is_empty()
-    };
     if let Some(last) = said.iter_mut().rfind(|said| is_read(said)) {
         last.finish_reason = Some(answer.finish_reason.to_owned());
     }
     said
+}
+
+/// Whether a person has something of it to read.
+fn is_read(said: &NewHistoryMessage) -> bool {
+    said.message.role == Role::Assistant && !said.message.joined_text().trim().is_empty()
 }
 
 pub(super) fn remembered(step: &Step, usage: TokenUsage) -> NewHistoryMessage {

@@ -2,7 +2,7 @@
 
 use crate::faults::{Faulty, faulty, until};
 use crate::hooks::plug;
-use crate::world::World;
+use crate::world::{LONG, TOOL_CALL, World};
 use openclaw_concurrency::RequestError;
 use openclaw_core::{Clock, CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId};
 use openclaw_gateway::ports::{CloseEntry, Outcome, TenantDirectory, TurnStore};
@@ -149,6 +149,30 @@ async fn a_message_that_was_stopped_while_it_waited() {
     chat.say("question").await;
     assert!(chat.chats.stop(&chat.tenant).await.unwrap());
     chat.world().gateway.resume();
+    check(&chat, Outcome::Stopped, "Stopped.").await;
+}
+
+/// Something was said, but to a tool and not to the person.
+#[tokio::test]
+async fn a_message_that_was_stopped_after_the_model_had_called_a_tool() {
+    let chat = Chat::open(|_| {}).await;
+    let model = Arc::clone(&chat.world().model);
+    chat.world().model.says(move |request| {
+        if request
+            .messages
+            .last()
+            .is_some_and(|last| last.role == Role::Tool)
+        {
+            *model.gap.lock() = LONG;
+            Ok("too late".to_owned())
+        } else {
+            Ok(TOOL_CALL.to_owned())
+        }
+    });
+    chat.say("question").await;
+    let asked_again = async || chat.world().model.asked.lock().len() == 2;
+    until("the model is told of its tool", asked_again).await;
+    assert!(chat.chats.stop(&chat.tenant).await.unwrap());
     check(&chat, Outcome::Stopped, "Stopped.").await;
 }
 

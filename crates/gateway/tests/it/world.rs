@@ -50,6 +50,9 @@ pub(crate) struct Messenger {
     changed: Notify,
 }
 
+/// What a model says that calls a tool.
+pub(crate) const TOOL_CALL: &str = "\u{0}tool";
+
 type Saying = Box<dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync>;
 
 /// Says what the test wants, word by word.
@@ -92,10 +95,18 @@ impl ModelPort for Model {
     ) -> Result<ModelStream, ModelError> {
         self.asked.lock().push(request.clone());
         let text = (self.saying.lock())(request)?;
-        let mut events: Vec<Result<ModelEvent, ModelError>> = text
-            .split_inclusive(' ')
-            .map(|word| Ok(ModelEvent::TextDelta(word.to_owned())))
-            .collect();
+        let mut events: Vec<Result<ModelEvent, ModelError>> = if text == TOOL_CALL {
+            vec![Ok(ModelEvent::ToolUseStart {
+                index: 0,
+                id: "call".to_owned(),
+                name: "look".to_owned(),
+            })]
+        } else {
+            let words = text.split_inclusive(' ');
+            words
+                .map(|word| Ok(ModelEvent::TextDelta(word.to_owned())))
+                .collect()
+        };
         events.push(Ok(ModelEvent::Usage(TokenUsage {
             input_tokens: *self.input_tokens.lock(),
             output_tokens: 5,

@@ -13,8 +13,8 @@ fn what_an_owner_decided_is_shown_unless_somebody_set_it() {
             .iter()
             .find(|entry| entry.path == path)
             .unwrap()
-            .value
-            .clone()
+            .value(Texts::default())
+            .to_owned()
     };
     assert_eq!(
         (value("concurrency.minWorkers"), value("concurrency.maxWorkers")),
@@ -242,25 +242,23 @@ fn the_documented_defaults_are_those_of_the_parts_that_own_them() {
 }
 
 /// What the guide says after the meaning of a field that takes one of a few words.
-fn choices_in(language: &str, field: &Field) -> String {
+fn choices_in(language: Language, field: &Field) -> String {
     let Kind::Choice(choices) = field.kind else {
         return String::new();
     };
-    let words = if language == "en" {
-        "One of"
-    } else {
-        "Одно из"
-    };
+    let words = Texts::new(language).one_of(["One of", "Одно из"]);
     format!(" {words} `{}`.", choices.join("`, `"))
 }
 
-/// The guide's tables, in both languages, say of every field what the table says.
+/// The guide's tables say of every field what the table says, each in its language: the table's words are the only ones.
 #[test]
 fn the_guide_names_every_field_with_its_default() {
-    for language in ["en", "ru"] {
+    for language in Language::ALL {
+        let texts = Texts::new(language);
         let page = format!(
-            "{}/../../docs/guide/{language}/configuration.md",
-            env!("CARGO_MANIFEST_DIR")
+            "{}/../../docs/guide/{}/configuration.md",
+            env!("CARGO_MANIFEST_DIR"),
+            language.as_str()
         );
         let text = std::fs::read_to_string(&page).unwrap();
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
@@ -269,30 +267,37 @@ fn the_guide_names_every_field_with_its_default() {
             let row = rows.iter().find_map(|row| row.strip_prefix(&start));
             let row = row.unwrap_or_else(|| panic!("{page} has no row {start}"));
             let (default, meaning) = row.split_once(" | ").unwrap();
-            match (field.default, language) {
-                (Initial::Value(value) | Initial::Owned(value), _) => {
-                    assert_eq!(default, format!("`{value}`"), "{page}: {}", field.path);
-                }
-                (Initial::Unset(words), "en") => assert_eq!(default, words, "{page}: {}", field.path),
-                (Initial::Unset(_) | Initial::Required, _) => {}
-            }
-            let meaning = meaning.trim_end_matches(" |");
+            let documented = match field.default {
+                Initial::Value(value) | Initial::Owned(value) => format!("`{value}`"),
+                Initial::Unset(words) => texts.one_of(words).to_owned(),
+                Initial::Required => texts.explain_required().trim_matches(['(', ')']).to_owned(),
+            };
+            assert_eq!(default, documented, "{page}: {}", field.path);
             let values = choices_in(language, field);
-            assert!(
-                meaning.ends_with(&values),
-                "{page}: {} does not end with {values}",
-                field.path
-            );
-            if language == "en" {
-                assert_eq!(
-                    meaning,
-                    format!("{}{values}", field.doc),
-                    "{page}: {}",
-                    field.path
-                );
-            }
+            let documented = format!("{}{values} |", texts.one_of(field.doc));
+            assert_eq!(meaning, documented, "{page}: {}", field.path);
         }
         assert_eq!(rows.len(), FIELDS.len(), "{page} names a field that is not there");
+    }
+}
+
+#[test]
+fn every_field_is_explained_in_both_languages() {
+    let is_cyrillic = |c: char| matches!(c, '\u{0400}'..='\u{04FF}');
+    for field in FIELDS {
+        let words = match field.default {
+            Initial::Unset(words) => vec![field.doc, words],
+            Initial::Value(_) | Initial::Owned(_) | Initial::Required => vec![field.doc],
+        };
+        for [en, ru] in words {
+            assert!(
+                !en.is_empty() && !en.contains(is_cyrillic),
+                "{}: {en}",
+                field.path
+            );
+            assert!(ru.contains(is_cyrillic), "{}: {ru}", field.path);
+            assert_eq!(en.ends_with('.'), ru.ends_with('.'), "{}: {ru}", field.path);
+        }
     }
 }
 

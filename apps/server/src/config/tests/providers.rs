@@ -120,7 +120,7 @@ fn what_a_preset_fills_in_is_shown_and_what_is_set_beside_it_is_stronger() {
         loaded
             .notices
             .iter()
-            .any(|notice| notice.message.contains("only callers who name a model"))
+            .any(|notice| notice.to_string().contains("only callers who name a model"))
     );
 }
 

@@ -3,26 +3,27 @@
 use super::super::fault::nearest;
 use super::super::schema::{Field, Kind};
 use super::super::sections::ByteSize;
-use crate::telemetry::LogFilter;
+use crate::telemetry::{LogFilter, LogFilterError};
+use crate::texts::{Said, Texts};
 use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
 
 /// A TOML value without its places. Dates have no use here.
-pub(super) fn plain(value: &DeValue<'_>) -> Result<toml::Value, String> {
+pub(super) fn plain(value: &DeValue<'_>) -> Result<toml::Value, Said> {
     Ok(match value {
         DeValue::String(text) => toml::Value::String(text.clone().into_owned()),
         DeValue::Integer(number) => toml::Value::Integer(
             i64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| format!("{} is too large", number.as_str()))?,
+                .map_err(|_| Said::new(|texts| texts.fault_too_large(number.as_str())))?,
         ),
         DeValue::Float(number) => toml::Value::Float(
             number
                 .as_str()
                 .parse()
-                .map_err(|_| format!("{} is not a number", number.as_str()))?,
+                .map_err(|_| Said::new(|texts| texts.fault_no_number(number.as_str())))?,
         ),
         DeValue::Boolean(flag) => toml::Value::Boolean(*flag),
-        DeValue::Datetime(date) => return Err(format!("{date} is a date; no field holds one")),
+        DeValue::Datetime(date) => return Err(Said::new(|texts| texts.fault_date(date))),
         DeValue::Array(items) => toml::Value::Array(
             items
                 .iter()
@@ -33,15 +34,18 @@ pub(super) fn plain(value: &DeValue<'_>) -> Result<toml::Value, String> {
             table
                 .iter()
                 .map(|(key, value)| Ok((key.get_ref().clone().into_owned(), plain(value.get_ref())?)))
-                .collect::<Result<_, String>>()?,
+                .collect::<Result<_, Said>>()?,
         ),
     })
 }
 
 /// A value of the environment or a flag as its field's type.
-pub(super) fn from_text(field: &Field, text: &str) -> Result<toml::Value, String> {
+pub(super) fn from_text(field: &Field, text: &str) -> Result<toml::Value, Said> {
     let text = text.trim();
-    let wrong = || format!("{text:?}; expected {}", field.kind.expected());
+    let wrong = || {
+        let shown = format!("{text:?}");
+        Said::new(|texts| texts.fault_value(&shown, &field.kind.expected(texts)))
+    };
     Ok(match field.kind {
         Kind::Flag => match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => toml::Value::Boolean(true),
@@ -80,7 +84,7 @@ pub(super) fn literal(text: &str) -> Option<toml::Value> {
 }
 
 /// Whether the field may hold the value; gives it back in the field's own type. The error names value and rule.
-pub(super) fn check(field: &Field, value: toml::Value) -> Result<toml::Value, String> {
+pub(super) fn check(field: &Field, value: toml::Value) -> Result<toml::Value, Said> {
     use toml::Value as V;
     if field.kind == Kind::Secret {
         // The value is never shown: it may be the secret.
@@ -96,15 +100,14 @@ pub(super) fn check(field: &Field, value: toml::Value) -> Result<toml::Value, St
             {
                 Ok(value)
             }
-            V::String(_) => Err(format!(
-                "a secret does not belong in the configuration; expected {}",
-                field.kind.expected()
-            )),
-            _ => Err(format!("expected {}", field.kind.expected())),
+            V::String(_) => Err(Said::new(|texts| {
+                texts.fault_secret_here(&field.kind.expected(texts))
+            })),
+            _ => Err(Said::new(|texts| texts.fault_form(&field.kind.expected(texts)))),
         };
     }
     let shown = shown(&value);
-    let wrong = move || format!("{shown}; expected {}", field.kind.expected());
+    let told = move |texts: Texts| texts.fault_value(&shown, &field.kind.expected(texts));
     match (field.kind, &value) {
         (Kind::Flag, V::Boolean(_)) | (Kind::Text, V::String(_)) => Ok(value),
         (Kind::Integer(min, max), V::Integer(number)) if (min..=max).contains(number) => Ok(value),
@@ -117,7 +120,10 @@ pub(super) fn check(field: &Field, value: toml::Value) -> Result<toml::Value, St
                 Ok(value)
             } else {
                 let hint = nearest(text, choices.iter().copied());
-                Err(wrong() + &hint.map_or_else(String::new, |choice| format!("; did you mean {choice}?")))
+                Err(Said::new(|texts| match hint {
+                    Some(choice) => texts.fault_hint(&told(texts), &texts.hint_did_you_mean(choice)),
+                    None => told(texts),
+                }))
             }
         }
         (Kind::Texts, V::Array(items)) if items.iter().all(V::is_str) => Ok(value),
@@ -134,9 +140,20 @@ pub(super) fn check(field: &Field, value: toml::Value) -> Result<toml::Value, St
         (Kind::Size, V::String(text)) if ByteSize::parse(text).is_some() => Ok(value),
         (Kind::Levels, V::String(text)) => match LogFilter::parse(text) {
             Ok(_) => Ok(value),
-            Err(error) => Err(format!("{error}; expected {}", field.kind.expected())),
+            Err(error) => Err(Said::new(|texts| {
+                texts.fault_value(&unread_levels(&error, texts), &field.kind.expected(texts))
+            })),
         },
-        _ => Err(wrong()),
+        _ => Err(Said::new(told)),
+    }
+}
+
+/// Why a text of levels is refused.
+fn unread_levels(error: &LogFilterError, texts: Texts) -> String {
+    match error {
+        LogFilterError::UnknownLevel { value } => texts.fault_level(value),
+        LogFilterError::BadModule { value } => texts.fault_module(value),
+        LogFilterError::TooLong { most } => texts.fault_levels(*most),
     }
 }
 

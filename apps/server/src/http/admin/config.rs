@@ -1,9 +1,10 @@
 //! `POST /admin/api/v1/config/reload`: what `SIGHUP` does, with an answer.
 
-use super::super::{App, is_admin};
+use super::super::{App, is_admin, own_language};
 use super::unauthorized;
 use crate::problem::Problem;
 use crate::reload::{is_invalid, why};
+use crate::texts::Texts;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -11,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::sync::Arc;
 
-/// What was applied and what needs a restart; 422 with every fault when the configuration is not valid.
+/// What was applied and what needs a restart; 422 with every fault when the configuration is not valid, in English unless
+/// the caller asks for another language.
 pub(crate) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if !is_admin(&app, &headers) {
         return unauthorized();
@@ -27,9 +29,14 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> R
             answer["schema"] = 1.into();
             Json(answer).into_response()
         }
-        Ok(Err(error)) if is_invalid(&error) => Problem::new("CONFIG_INVALID", why(&error)).into_response(),
         Ok(Err(error)) => {
-            Problem::new("CONFIG_INVALID", format!("nothing was changed: {}", why(&error))).into_response()
+            let texts = Texts::new(own_language(&headers).unwrap_or_default());
+            let why = why(&error, texts);
+            let detail = match is_invalid(&error) {
+                true => why,
+                false => texts.config_kept(&why),
+            };
+            Problem::new("CONFIG_INVALID", detail).into_response()
         }
         Err(_) => Problem::new("INTERNAL", "the configuration was not read again").into_response(),
     }

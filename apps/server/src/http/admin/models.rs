@@ -20,7 +20,6 @@ use openclaw_ai_fabric::{
 use openclaw_core::{
     AccessTier, ChatMessage, CodedError as _, CorrelationId, ModelEvent, ModelId, Role, TokenUsage,
 };
-use openclaw_http_client::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -294,7 +293,7 @@ async fn tested(app: &App, found: &FoundModel, id: CorrelationId) -> Value {
         }
         Err(error) => {
             answer["code"] = error.code().into();
-            answer["detail"] = detail(&error, &found.provider).into();
+            answer["detail"] = error.to_string().into();
             answer["next"] = advice(&error, &found.provider, &found.model).into();
         }
     }
@@ -388,16 +387,6 @@ async fn asked(app: &App, found: &FoundModel, id: CorrelationId, seen: &mut Seen
         permit.settle(usage.total());
     }
     if stopped { Ok(()) } else { Err(ModelError::Cut) }
-}
-
-/// What went wrong; of a connection that was not made also where it was to lead.
-fn detail(error: &ModelError, provider: &ModelProvider) -> String {
-    let address = provider.base_url.as_deref().and_then(|url| Url::parse(url).ok());
-    match (error, address) {
-        // Host and port alone: the rest of an address may hold a secret.
-        (ModelError::Connect { .. }, Some(url)) => format!("{}: {error}", url.origin().ascii_serialization()),
-        (_, _) => error.to_string(),
-    }
 }
 
 /// What an operator does about it.

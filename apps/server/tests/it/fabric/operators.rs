@@ -102,6 +102,7 @@ async fn models_are_listed_explained_and_really_asked() {
     for words in [
         "ok    seeing",
         "FAIL  lost (broken): MODEL_CONNECT",
+        ": no connection: 127.0.0.1:1: the connection is refused\n",
         "next  check baseUrl",
     ] {
         assert!(text.contains(words), "{words} in\n{text}");

@@ -80,6 +80,36 @@ async fn a_running_server_is_looked_after_in_russian() {
         &["слишком коротко"],
     );
 
+    // A reload that is refused says why in the language of whoever typed it, and in English to all others.
+    let file = dir.join("openclaw.toml");
+    std::fs::write(&file, "[concurrency]\nmaxWorkers = 0\n").unwrap();
+    let place = file.display();
+    check(
+        &speak(dir, &["config", "reload"]).await,
+        78,
+        &[
+            "openclaw: конфигурация не годится\n",
+            &format!("{place}:2:14  ошибка  concurrency.maxWorkers: 0; ожидается целое число от 1 до "),
+            "1 ошибка; ничего не запущено и не изменено\n  дальше  ",
+        ],
+    );
+    let refused = client
+        .clone()
+        .with_bearer(&server.admin_token().unwrap())
+        .unwrap()
+        .post("/admin/api/v1/config/reload")
+        .send()
+        .await
+        .unwrap();
+    let detail = refused.json().unwrap()["detail"].clone();
+    assert!(detail.as_str().unwrap().is_ascii(), "{detail}");
+    assert!(
+        server.log().contains("expected a whole number") && !server.log().contains("ожидается"),
+        "{}",
+        server.log()
+    );
+    std::fs::remove_file(&file).unwrap();
+
     // What programs read is the same in every language.
     let json = speak(dir, &["workers", "list", "--json"]).await;
     assert!(serde_json::from_str::<Value>(&json.out).unwrap()["workers"].is_array());
@@ -135,5 +165,57 @@ async fn without_a_server_and_when_something_is_wrong_it_is_said_in_russian_too(
         &speak(dir, &["config", "check"]).await,
         0,
         &["the configuration is valid"],
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_configuration_and_what_a_field_means_is_said_in_russian() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let file = dir.join("openclaw.toml");
+    std::fs::write(&file, "[concurrency]\nminWorkers = 6\nstuckTresholdMs = 1\n").unwrap();
+    let place = file.display();
+    let words = [
+        "конфигурация не годится\n",
+        &*format!(
+            "{place}:2:14  ошибка  concurrency.minWorkers — 6; должно быть не больше concurrency.maxWorkers, а там 4\n"
+        ),
+        &*format!(
+            "{place}:3:1  ошибка  concurrency.stuckTresholdMs: такого ключа нет; может быть, `stuckThresholdMs`?\n"
+        ),
+        "2 ошибки; ничего не запущено и не изменено\n  дальше  openclaw config explain concurrency.minWorkers",
+    ];
+    let checked = speak(dir, &["config", "check"]).await;
+    check(&checked, 78, &words);
+    check(&speak(dir, &["serve"]).await, 78, &words);
+    check(
+        &speak(dir, &["config", "explain", "minWorkers"]).await,
+        0,
+        &[
+            "Воркеров держится всегда, даже без работы.",
+            "тип          целое число от 0",
+            "окружение    OPENCLAW__CONCURRENCY__MIN_WORKERS",
+        ],
+    );
+    // The file's own language counts, although the rest of it is wrong.
+    std::fs::write(&file, "[server]\nlocale = \"ru\"\nlisten = \"x\"\n").unwrap();
+    check(
+        &run(dir, &["config", "check"]).await,
+        78,
+        &["ошибка  server.listen: \"x\"; ожидается адрес с портом"],
+    );
+    std::fs::write(&file, "[concurrency]\nmax_workers = 4\n").unwrap();
+    check(
+        &speak(dir, &["config", "check"]).await,
+        0,
+        &[
+            "предупреждение  concurrency.maxWorkers: `max_workers` читается; правильное имя — `maxWorkers`\n",
+            "есть 1 предупреждение",
+        ],
+    );
+    check(
+        &speak(dir, &["config", "show"]).await,
+        0,
+        &["(создаётся при первом запуске", "файл 2:15", "по умолчанию"],
     );
 }

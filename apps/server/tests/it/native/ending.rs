@@ -37,6 +37,54 @@ async fn stopping_ends_the_answer_and_keeps_what_was_said() {
         .unwrap();
 }
 
+/// Nothing of the answer has come, or the message only waits behind another: nothing was said that could show the stop.
+#[tokio::test]
+async fn a_message_stopped_before_any_text_is_marked_in_what_is_read_later() {
+    let (provider, _server, client) = api_world(word_by_word).await;
+    let person = Person::with_key(&client);
+    let chat = person.open().await;
+    let hold = provider.hold();
+    let mut watch = person.watch(&chat).await;
+    let first = person.post(&chat, "talk").await;
+    provider
+        .wait_until(LONG, |stats| stats.in_flight == 1)
+        .await
+        .unwrap();
+    let second = person.post(&chat, "and then?").await;
+    let stop = person.request("POST", &format!("/api/v1/chats/{chat}/stop"));
+    assert_eq!(stop.send().await.unwrap().status, 202);
+    for _ in 0..2 {
+        let events = watch.until("turn.finished").await;
+        let end = data(events.last().unwrap());
+        assert_eq!(
+            (&end["finishReason"], &end["text"]),
+            (&json!("stopped"), &json!(""))
+        );
+    }
+    let snapshot = person.messages(&chat).await;
+    let said: Vec<_> = snapshot["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| {
+            let text = |name: &str| message[name].as_str().unwrap().to_owned();
+            [text("turnId"), text("text"), text("unanswered")]
+        })
+        .collect();
+    let expected = |turn: &str, text: &str| [turn, text, "stopped"].map(str::to_owned);
+    assert_eq!(
+        said,
+        [
+            expected(&first, "talk"),
+            expected(&first, "Stopped."),
+            expected(&second, "and then?"),
+            expected(&second, "Stopped."),
+        ],
+        "{snapshot:#}"
+    );
+    drop(hold);
+}
+
 #[tokio::test]
 async fn an_erased_chat_is_gone_with_its_streams_and_its_answer() {
     let (provider, server, client) = api_world(word_by_word).await;

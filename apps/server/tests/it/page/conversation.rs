@@ -154,6 +154,32 @@ async fn escape_stops_an_answer_and_it_can_be_tried_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_answer_stopped_before_its_first_word_is_marked_and_stays_so() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    let hold = scene.provider.hold();
+    say(&page, "Count").await?;
+    page.wait_for("document.querySelector('.dots')").await?;
+    page.press("Escape").await?;
+    page.wait_for(IDLE).await?;
+    let notes = "[...document.querySelectorAll('.note span')].map((one) => one.innerText).join()";
+    assert_eq!(page.text(notes).await?, "Stopped.");
+    assert_eq!(
+        page.text("String(document.querySelector('.dots'))").await?,
+        "null"
+    );
+    page.reload().await?;
+    page.wait_for("document.querySelector('.note button')").await?;
+    assert_eq!(page.text(notes).await?, "Stopped.");
+    drop(hold);
+    // What is said next is of the same conversation, and both can be asked again.
+    assert_eq!(converse(&page, "Hello").await?, "echo: Hello");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failed_turn_says_so_and_can_be_tried_again() -> Result<()> {
     let Some(scene) = Scene::set().await? else {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Markdown as text and entities: examples, and what holds for any text.
 
-use openclaw_telegram::{EntityKind, Rendered, render_markdown};
+use openclaw_telegram::{EntityKind, Rendered, render_markdown, render_unfinished};
 use proptest::prelude::*;
 
 /// `kind@offset+length` for each entity, after the text.
@@ -116,6 +116,61 @@ fn a_flood_of_entities_is_cut() {
     assert_eq!(render_markdown(&source).entities.len(), 100);
 }
 
+/// What is shown of a text that goes on.
+#[track_caller]
+fn check_unfinished(source: &str, text: &str, entities: &[&str]) {
+    let (actual, found) = describe(&render_unfinished(source));
+    assert_eq!(actual, text, "text of {source:?}");
+    assert_eq!(found, entities, "entities of {source:?}");
+}
+
+#[test]
+fn what_is_open_at_the_end_of_a_draft_is_shown_as_if_it_were_closed() {
+    check_unfinished("so **bo", "so bo", &["bold@3+2"]);
+    check_unfinished("so **bold*", "so bold", &["bold@3+4"]);
+    check_unfinished("so **bold** and", "so bold and", &["bold@3+4"]);
+    check_unfinished("**all *of it", "all of it", &["bold@0+9", "italic@4+5"]);
+    check_unfinished("run `cargo te", "run cargo te", &["code@4+8"]);
+    check_unfinished("run `a[i] * b", "run a[i] * b", &["code@4+8"]);
+    check_unfinished("~~gone", "gone", &["strike@0+4"]);
+    check_unfinished("- a\n- **b", "• a\n• b", &["bold@6+1"]);
+    check_unfinished("**a\n\nb *c", "**a\n\nb c", &["italic@7+1"]);
+    check_unfinished("```rust\nfn main() {", "fn main() {", &["pre:rust@0+11"]);
+    check_unfinished("```rust\nfn main() {}\n``", "fn main() {}", &["pre:rust@0+12"]);
+    check_unfinished("```\nlet a = b[**c", "let a = b[**c", &["pre:@0+13"]);
+    check_unfinished("so:\n```ru", "so:", &[]);
+}
+
+#[test]
+fn what_says_nothing_yet_is_left_out_of_a_draft() {
+    check_unfinished("so **", "so", &[]);
+    check_unfinished("# ", "# ", &[]);
+    check_unfinished("text\n-", "text", &[]);
+    check_unfinished("text\n---", "text", &[]);
+    check_unfinished("text\n1.", "text", &[]);
+    check_unfinished("text\n## Head", "text\nHead", &["bold@5+4"]);
+    check_unfinished("see [the do", "see the do", &[]);
+    check_unfinished("see [the docs]", "see the docs", &[]);
+    check_unfinished("see [the docs](https://a.b/c", "see the docs", &[]);
+    check_unfinished(
+        "see [the docs](https://a.b/c)",
+        "see the docs",
+        &["link:https://a.b/c@4+8"],
+    );
+    check_unfinished("see ![a pict", "see a pict", &[]);
+}
+
+#[test]
+fn a_mark_that_may_be_none_stays_in_a_draft() {
+    check_unfinished("2 * 3", "2 * 3", &[]);
+    check_unfinished("2*3", "2*3", &[]);
+    check_unfinished("a snake_case", "a snake_case", &[]);
+    check_unfinished("about ~5 minutes", "about ~5 minutes", &[]);
+    check_unfinished("a < b", "a < b", &[]);
+    check_unfinished("\\*not this", "*not this", &[]);
+    check_unfinished("plain text", "plain text", &[]);
+}
+
 fn markdownish() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-zа-я ]{1,8}",
@@ -130,7 +185,14 @@ fn markdownish() -> impl Strategy<Value = String> {
 }
 
 fn holds(source: &str) -> Result<(), TestCaseError> {
-    let Rendered { text, entities } = render_markdown(source);
+    for render in [render_markdown, render_unfinished] {
+        promises(source, render(source))?;
+    }
+    Ok(())
+}
+
+fn promises(source: &str, rendered: Rendered) -> Result<(), TestCaseError> {
+    let Rendered { text, entities } = rendered;
     let units = |text: &str| text.encode_utf16().count();
     prop_assert!(
         units(&text) <= units(source),
