@@ -163,8 +163,11 @@ impl TurnStore for FaultyStore {
     }
 
     async fn commit_turn(&self, commit: CommitTurn) -> Result<Vec<OutboxPart>, StoreError> {
+        self.delay("commit_turn").await;
         self.ask("commit_turn")?;
-        self.store.commit_turn(commit).await
+        let committed = self.store.commit_turn(commit).await;
+        self.delay("commit_turn's answer").await;
+        committed
     }
 
     async fn release(&self, entry: EntryId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {
