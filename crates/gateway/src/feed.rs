@@ -128,11 +128,16 @@ impl ChatFeeds {
         feed
     }
 
-    /// Adds an event to a chat.
+    /// Adds an event to a chat. That a message waits is told only while it does.
     pub fn publish(&self, tenant: &TenantId, event: FeedEvent) {
         let feed = self.feed(tenant);
         {
             let mut ring = feed.ring.lock();
+            if let FeedEvent::Notice { turn_id, .. } = &event
+                && !ring.may_wait(turn_id)
+            {
+                return;
+            }
             ring.touched = self.clock.monotonic();
             ring.last_id += 1;
             let id = ring.last_id;
@@ -258,6 +263,18 @@ impl ChatFeeds {
     }
 }
 
+// === impl Ring ===
+
+impl Ring {
+    /// Whether the turn has yet to begin. Whoever saw it wait may say so late.
+    fn may_wait(&self, turn_id: &str) -> bool {
+        let is_live = self.live.as_ref().is_some_and(|live| live.turn_id == turn_id);
+        let is_asked = self.asked.iter().any(|asked| asked.turn_id == turn_id);
+        // With so many questions the oldest are not remembered.
+        !is_live && (is_asked || self.asked.len() >= MAX_ASKED)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,6 +391,32 @@ mod tests {
         );
         feeds.publish(&chat, failed("turn_2"));
         assert!(feeds.state(&chat).asked.is_empty());
+    }
+
+    #[test]
+    fn that_a_message_waits_is_not_told_once_it_is_answered() {
+        let (_, feeds, chat) = feeds();
+        let mut reader = feeds.subscribe(&chat, None);
+        let mut told = |turn: &str| {
+            let notice = FeedEvent::Notice {
+                turn_id: turn.into(),
+                place: 1,
+                paused: false,
+            };
+            feeds.publish(&chat, notice);
+            texts(&mut reader)
+        };
+        feeds.asked(&chat, "turn_1".into(), "first".into());
+        feeds.asked(&chat, "turn_2".into(), "second".into());
+        assert_eq!(told("turn_1"), ["notice"]);
+        let began = FeedEvent::TurnStarted {
+            turn_id: "turn_1".into(),
+        };
+        feeds.publish(&chat, began);
+        assert_eq!(told("turn_1"), ["turn.started"]);
+        assert_eq!(told("turn_2"), ["notice"]);
+        feeds.publish(&chat, failed("turn_1"));
+        assert_eq!(told("turn_1"), ["turn.failed"]);
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub enum FeedEvent {
         /// Whether it failed.
         is_error: bool,
     },
-    /// A message waits for a worker.
+    /// A message waits for a worker. Comes again when it has a place in the pool, and when an operator pauses answering or
+    /// lets it go on.
     #[serde(rename = "notice", rename_all = "camelCase")]
     Notice {
         /// The turn.
