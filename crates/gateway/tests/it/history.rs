@@ -235,6 +235,26 @@ async fn a_question_that_failed_is_told_once_when_it_is_asked_again() {
 }
 
 #[tokio::test]
+async fn what_is_told_with_the_end_of_a_turn_is_not_read_before_it() {
+    let chat = Chat::open(|_| {}).await;
+    let (store, chats) = (&chat.faulty.store, &chat.chats);
+    store.hold("commit_turn's answer");
+    chat.say("question").await;
+    until("the end is in the store", async || {
+        store.is_held("commit_turn's answer")
+    })
+    .await;
+    let key = chats.find(&chat.tenant).await.unwrap().key;
+    assert_eq!(store.said(key, 9).await.unwrap().len(), 2);
+    let snapshot = chats.snapshot(&chat.tenant, None, 9).await.unwrap();
+    assert_eq!(snapshot.messages, [], "the events after it tell the answer");
+    assert_eq!((snapshot.asked.len(), snapshot.live.is_some()), (1, true));
+    store.let_go("commit_turn's answer");
+    chat.at_rest().await;
+    assert_eq!(chat.reads().await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_dropped_while_another_is_answered_is_read_at_once() {
     let chat = Chat::open(|_| {}).await;
     let world = chat.world();
