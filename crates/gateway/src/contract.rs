@@ -61,6 +61,7 @@ macro_rules! store_contract {
             an_entry_is_closed_once,
             a_closed_entry_is_still_recognised_and_its_text_is_gone,
             a_key_stands_for_its_message_only_so_long,
+            what_a_message_repeats_is_known_without_taking_it,
             open_entries_are_listed_oldest_first_in_pages,
             depths_count_what_is_open_and_pending,
         );

@@ -24,7 +24,7 @@ mod upkeep;
 pub use self::directory::{ApiKeyRecord, StoredTenant};
 pub use self::history::{HISTORY_KEPT, HistoryMessage, NewHistoryMessage};
 pub use self::inbox::{
-    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, ShownPart, message_digest,
+    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, Repeated, ShownPart, message_digest,
 };
 pub use self::money::{AccountUsage, ReservationRecord, UsageDelta};
 pub use self::outbox::{Delivery, NewOutboxPart, OutboxId, OutboxPart};
@@ -33,7 +33,7 @@ pub use self::upkeep::{Recovery, StoreDepths, StoreError, Sweep, Swept};
 
 use crate::ledger::{Spent, SpentQuery, SpentRow};
 use async_trait::async_trait;
-use openclaw_core::{BotId, Platform, TenantId, Timestamp, UserId};
+use openclaw_core::{BotId, IncomingMessage, Platform, TenantId, Timestamp, UserId};
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 use std::fmt;
 
@@ -43,6 +43,14 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// Puts messages into the inbox, each unless it is there already, and creates or touches their tenants. Results
     /// come in the order of the entries. Two deliveries of one message in one call give one entry.
     async fn accept(&self, entries: Vec<NewEntry>) -> Result<Vec<Accepted>, StoreError>;
+
+    /// The entry that a message repeats, if it is remembered and was accepted after `since`: what [`TurnStore::accept`]
+    /// would call a duplicate. Changes nothing.
+    async fn repeated(
+        &self,
+        message: &IncomingMessage,
+        since: Timestamp,
+    ) -> Result<Option<Repeated>, StoreError>;
 
     /// Ends an entry that has no running turn. `Ok(None)` when it has an end already or is gone: nothing changed,
     /// nothing is to be delivered. Else the parts to be delivered, in order. A turn that was left running loses its

@@ -180,6 +180,25 @@ async fn who_waits_in_the_pool_is_told_so_and_of_a_pause_too() {
 }
 
 #[tokio::test]
+async fn a_repeat_is_answered_while_no_place_is_left() {
+    let world = World::with(|config| config.max_open_entries = 1).await;
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    let (chats, tenant) = opened(&world).await;
+    let keyed = |text: &str| Draft {
+        idempotency_key: Some("k".to_owned()),
+        ..draft(text)
+    };
+    let first = chats.post(&tenant, keyed("hello"), true).await.unwrap();
+    assert!(!first.duplicate);
+    let refused = chats.post(&tenant, draft("other"), true).await.unwrap_err();
+    assert_eq!(refused.code(), "INBOX_FULL");
+    let again = chats.post(&tenant, keyed("hello"), true).await.unwrap();
+    assert_eq!((again.turn_id, again.duplicate), (first.turn_id, true));
+    let other = chats.post(&tenant, keyed("other"), true).await;
+    assert!(matches!(other, Err(ChatError::Mismatch)), "{other:?}");
+}
+
+#[tokio::test]
 async fn commands_are_answered_on_the_feed_and_end_their_question() {
     let world = World::new().await;
     let (chats, tenant) = opened(&world).await;
