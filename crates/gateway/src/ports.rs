@@ -26,7 +26,7 @@ pub use self::history::{HISTORY_KEPT, HistoryMessage, NewHistoryMessage};
 pub use self::inbox::{
     Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, Repeated, ShownPart, message_digest,
 };
-pub use self::money::{AccountUsage, ReservationRecord, UsageDelta};
+pub use self::money::{AccountUsage, ReservationRecord, USAGE_KEPT, UsageDelta};
 pub use self::outbox::{Delivery, NewOutboxPart, OutboxId, OutboxPart};
 pub use self::turn::{BeginError, BeginTurn, CommitTurn, Fence, TurnGrant};
 pub use self::upkeep::{Recovery, StoreDepths, StoreError, Sweep, Swept};
@@ -59,7 +59,8 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
 
     /// Begins a turn: counts the attempt, hands out the tenant's next fence, opens or continues the session and moves
     /// it to `processing`, writes the reservation. A turn of the tenant that was running loses its fence and is charged
-    /// its input estimate; the attempt of its entry stays counted. An entry that is gone counts as closed.
+    /// its input estimate, which the ledger is told of; the attempt of its entry stays counted. An entry that is gone
+    /// counts as closed.
     async fn begin_turn(&self, begin: BeginTurn) -> Result<TurnGrant, BeginError>;
 
     /// Remembers that a part of the reply stands in the chat, before its first edit. `Stale` under an old fence.
@@ -124,7 +125,8 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
-    /// sessions past their time and without a running turn. Generations and fences stay. To be called again while [`Swept::more`].
+    /// sessions past their time and without a running turn, chats that were never written in, days of the ledger, usage of
+    /// windows that began longer than [`USAGE_KEPT`] ago. Generations and fences stay. To be called again while [`Swept::more`].
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError>;
 
     /// Depths and ages.

@@ -285,6 +285,7 @@ impl TurnStore for MemoryStore {
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError> {
         let mut state = self.open_state()?;
         state.sweep_ledger(sweep.now);
+        state.sweep_usage(sweep.now);
         Ok(sweep_state(&mut state, sweep))
     }
 
@@ -419,6 +420,21 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
     for (_, key) in past.into_iter().take(limit) {
         if let Some(session) = state.tenants.get_mut(&key).and_then(|row| row.session.take()) {
             swept.sessions.push(end_session(&session));
+        }
+    }
+    let mut unused: Vec<(Timestamp, TenantKey)> = state
+        .tenants
+        .iter()
+        .filter(|(_, row)| row.is_unused() && row.tenant.created_at < sweep.history_before)
+        .filter(|(key, _)| state.inbox.values().all(|entry| entry.tenant != **key))
+        .map(|(key, row)| (row.tenant.created_at, *key))
+        .collect();
+    unused.sort_unstable();
+    swept.more |= unused.len() >= limit;
+    for (_, key) in unused.into_iter().take(limit) {
+        if let Some(row) = state.tenants.remove(&key) {
+            swept.chats.push(row.tenant.tenant_id.clone());
+            state.addresses.remove(&(row.bot, row.tenant.tenant_id));
         }
     }
     swept

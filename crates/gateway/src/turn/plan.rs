@@ -2,12 +2,13 @@
 
 use super::{Plan, STOPPED, TurnRunner};
 use crate::error::Refusal;
+use crate::ledger::row_of_lost_call;
 use crate::ports::{BeginTurn, HistoryMessage, OpenEntry, ReservationRecord, StoreError};
 use crate::purse::Want;
 use crate::services::Needs;
 use openclaw_ai_fabric::{ChatRequest, FREE_POOL, OUTPUT_FLOOR, estimate_tokens};
 use openclaw_concurrency::WorkContext;
-use openclaw_core::{ChatMessage, Role};
+use openclaw_core::{ChatMessage, Role, TokenUsage};
 use openclaw_session::{SizedMessage, trim_history};
 use std::time::Duration;
 
@@ -118,9 +119,16 @@ impl TurnRunner {
     }
 
     pub(super) fn begin(&self, entry: &OpenEntry, plan: &Plan) -> BeginTurn {
+        let now = self.services.clock.now();
+        let request = TokenUsage {
+            input_tokens: plan.reservation.input_estimate(),
+            output_tokens: 0,
+            estimated: true,
+        };
+        let tenant = &entry.tenant;
         BeginTurn {
             entry: entry.id,
-            now: self.services.clock.now(),
+            now,
             session_ttl: self.services.config.session_ttl,
             reservation: Some(ReservationRecord {
                 account: plan.reservation.account().to_owned(),
@@ -131,6 +139,7 @@ impl TurnRunner {
                     .reservation
                     .pool_window()
                     .map(|window| (FREE_POOL.to_owned(), window)),
+                if_lost: row_of_lost_call(&plan.model.model, request, &tenant.tenant_id, tenant.tier, now),
             }),
             max_attempts: self.services.config.max_attempts,
         }
