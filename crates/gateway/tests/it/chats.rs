@@ -1,5 +1,6 @@
 //! Chats that are read from a feed.
 
+use crate::faults::{faulty, until};
 use crate::hooks::plug;
 use crate::world::{LONG, World};
 use openclaw_core::{CodedError, Platform, Role, TenantId, UserId};
@@ -196,6 +197,29 @@ async fn a_repeat_is_answered_while_no_place_is_left() {
     assert_eq!((again.turn_id, again.duplicate), (first.turn_id, true));
     let other = chats.post(&tenant, keyed("other"), true).await;
     assert!(matches!(other, Err(ChatError::Mismatch)), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_chat_that_is_never_written_in_is_forgotten_and_its_readers_end() {
+    let faulty = faulty(|config| {
+        config.history_retention = Duration::from_secs(10);
+        config.cleanup_interval = Duration::from_secs(1);
+    })
+    .await;
+    let world = &faulty.world;
+    let (chats, written) = opened(world).await;
+    chats.post(&written, draft("hello"), false).await.unwrap();
+    let (_, unused) = opened(world).await;
+    let mut reader = chats.subscribe(&unused, None);
+    assert_eq!(told_of_tenants(world), ["tenant.created", "tenant.created"]);
+    until("it is forgotten", async || {
+        matches!(chats.find(&unused).await, Err(ChatError::NoSuchChat))
+    })
+    .await;
+    let end = tokio::time::timeout(LONG, reader.next()).await.unwrap();
+    assert_eq!(end, FeedRead::Closed);
+    assert_eq!(told_of_tenants(world), ["tenant.deleted"]);
+    chats.find(&written).await.unwrap();
 }
 
 #[tokio::test]
