@@ -6,6 +6,7 @@
 
 mod supervise;
 mod taking_out;
+mod telling;
 
 pub(crate) use self::taking_out::{Dropped, ToDrop};
 
@@ -32,8 +33,6 @@ use tokio_util::task::TaskTracker;
 
 /// The pool the gateway works with.
 pub type TurnPool = WorkerPool<Job, JobEnd>;
-/// Chats that are shown a typing indicator while they wait, at most, per round.
-const TYPING_AT_ONCE: usize = 64;
 
 /// The waiting room and its feeder.
 #[derive(Debug)]
@@ -204,8 +203,13 @@ impl Admission {
             (room.scheduler.len(), room.waiting.contains_key(&waits_as))
         };
         if waits && place > 0 {
-            let paused = self.pool.is_paused();
-            self.services.show_waiting(&tenant, id, place, paused);
+            // What has a place in the pool is before it. To a messenger only the room counts: a bot has few calls to spare.
+            let before = if self.services.has_chat(&tenant) {
+                0
+            } else {
+                self.waiting_in_pool()
+            };
+            self.show_waiting(&tenant, id, before + place);
         }
     }
 
@@ -295,6 +299,7 @@ impl Admission {
             return self.spawn(async move { admission.end_dropped(item, submission.request, told).await });
         }
         let mut job = None;
+        let priority = submission.priority;
         let submission = Submission {
             deadline: None,
             ..submission
@@ -324,6 +329,11 @@ impl Admission {
         }
         let admission = Arc::clone(self);
         if let Some(job) = job {
+            let tenant = &job.entry.tenant.tenant_id;
+            // A worker that is free takes it at once; where one of its priority waits, none is.
+            if !self.services.has_chat(tenant) && self.pool.queue_depth_of(priority) > 0 {
+                self.show_waiting(tenant, entry_id, self.waiting_in_pool());
+            }
             self.spawn(async move { admission.supervise(key, id, job, ticket).await });
         }
     }
@@ -354,28 +364,6 @@ impl Admission {
             let admission = Arc::clone(self);
             let entry = scheduled.submission.request;
             self.spawn(async move { admission.refuse_late(entry).await });
-        }
-    }
-
-    /// Shows the people who wait that they are not forgotten. Call it every few seconds.
-    pub(crate) fn show_typing(self: &Arc<Self>) {
-        let keys: Vec<Arc<str>> = self
-            .room
-            .lock()
-            .waiting
-            .keys()
-            .take(TYPING_AT_ONCE)
-            .cloned()
-            .collect();
-        for tenant in keys.iter().filter_map(|key| key.parse::<TenantId>().ok()) {
-            let services = Arc::clone(&self.services);
-            self.spawn(async move {
-                services
-                    .dispatcher
-                    .typing(&tenant, openclaw_core::ChatKind::Private)
-                    .await
-                    .ok();
-            });
         }
     }
 

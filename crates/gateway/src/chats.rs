@@ -16,7 +16,7 @@ use self::gate::Gate;
 use crate::error::Refusal;
 use crate::feed::{Asked, FeedReader, LiveAnswer, turn_id};
 use crate::gateway::Gateway;
-use crate::ports::{HISTORY_KEPT, Outcome, StoreError, StoredTenant, TenantDirectory};
+use crate::ports::{EntryId, HISTORY_KEPT, Outcome, StoreError, StoredTenant, TenantDirectory};
 use openclaw_ai_fabric::BudgetUsage;
 use openclaw_core::{
     AccessTier, ChatId, ChatKind, CorrelationId, IncomingKind, IncomingMessage, Language, Platform, Role,
@@ -166,8 +166,8 @@ impl Chats {
         found.map_err(Refusal::from)?.ok_or(ChatError::NoSuchChat)
     }
 
-    /// Takes a message in. When this returned `Ok`, it is durable and will be answered. `ask_first` refuses it, before
-    /// anything is written, when the pool would; else it waits. Dropping the future abandons the wait only.
+    /// Takes a message in. When this returned `Ok`, it is durable and will be answered. `ask_first` refuses a new one,
+    /// before anything is written, when the pool would; else it waits. Dropping the future abandons the wait only.
     pub async fn post(&self, tenant: &TenantId, draft: Draft, ask_first: bool) -> Result<Posted, ChatError> {
         let passage = self.gate.post(tenant).ok_or(ChatError::NoSuchChat)?;
         let (chats, tenant) = (self.clone(), tenant.clone());
@@ -183,9 +183,6 @@ impl Chats {
     async fn accept(&self, tenant: &TenantId, draft: Draft, ask_first: bool) -> Result<Posted, ChatError> {
         if self.find(tenant).await?.tenant.suspended {
             return Err(Refusal::TenantSuspended.into());
-        }
-        if ask_first {
-            self.gateway.check_admission()?;
         }
         let services = self.gateway.services();
         let update_key = match &draft.idempotency_key {
@@ -215,6 +212,15 @@ impl Chats {
             .idempotency_key
             .is_some()
             .then(|| services.clock.now() - REPEATED);
+        // What was taken needs no place: its author must get the same answer also when there is none to be had.
+        if let Some(since) = repeats_after
+            && let Some(known) = services.store.repeated(&message, since).await?
+        {
+            return posted(known.entry, known.same, true);
+        }
+        if ask_first {
+            self.gateway.check_admission()?;
+        }
         let received = self
             .gateway
             .receive_keyed(draft.correlation_id, message, repeats_after);
@@ -224,14 +230,7 @@ impl Chats {
                 reason: "the store told nothing of a message".to_owned(),
             })
         })?;
-        if receipt.same {
-            Ok(Posted {
-                turn_id: turn_id(receipt.entry),
-                duplicate: receipt.duplicate,
-            })
-        } else {
-            Err(ChatError::Mismatch)
-        }
+        posted(receipt.entry, receipt.same, receipt.duplicate)
     }
 
     /// The newest messages of a chat, at most `limit` and at most [`MAX_REACH`] back, those before the one known by
@@ -349,6 +348,17 @@ impl Chats {
             .into())
         })
     }
+}
+
+/// What the author of a message is answered.
+fn posted(entry: EntryId, same: bool, duplicate: bool) -> Result<Posted, ChatError> {
+    if !same {
+        return Err(ChatError::Mismatch);
+    }
+    Ok(Posted {
+        turn_id: turn_id(entry),
+        duplicate,
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {

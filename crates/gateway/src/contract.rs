@@ -20,8 +20,8 @@ pub mod remembering;
 pub mod turns;
 
 pub use fixture::{
-    DAY, HOUR, TTL, accept_one, answer, begin, begin_with, bot, close_as, commit, entry_from, message_from,
-    part, said, t, tenant_of,
+    DAY, HOUR, TTL, accept_one, answer, begin, begin_with, bot, close_as, commit, entry_from, lost,
+    message_from, part, said, t, tenant_of,
 };
 
 use crate::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
@@ -61,6 +61,7 @@ macro_rules! store_contract {
             an_entry_is_closed_once,
             a_closed_entry_is_still_recognised_and_its_text_is_gone,
             a_key_stands_for_its_message_only_so_long,
+            what_a_message_repeats_is_known_without_taking_it,
             open_entries_are_listed_oldest_first_in_pages,
             depths_count_what_is_open_and_pending,
         );
@@ -106,8 +107,11 @@ macro_rules! store_contract {
         $crate::store_contract!(@ $under_test, ledger:
             what_was_spent_is_added_up_by_tenant_tier_model_and_day,
             a_turn_is_written_into_the_ledger_with_its_end,
+            a_turn_that_a_crash_cuts_is_in_the_ledger,
+            a_turn_without_an_end_is_in_the_ledger_as_often_as_it_is_charged,
             a_deleted_tenants_sums_stay_without_its_name,
             old_days_of_the_ledger_are_swept,
+            usage_of_windows_long_over_is_swept,
             a_budget_started_over_takes_nothing_more_of_what_is_over,
         );
         $crate::store_contract!(@ $under_test, delivery:
@@ -119,6 +123,7 @@ macro_rules! store_contract {
             the_outbox_survives_a_crash,
             closed_entries_are_swept_after_their_time_and_not_before_delivery,
             sessions_past_their_time_are_swept_in_batches,
+            chats_that_were_never_written_in_are_swept,
         );
         $crate::store_contract!(@ $under_test, directory:
             a_tenant_is_created_once_per_address,

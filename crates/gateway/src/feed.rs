@@ -5,16 +5,19 @@
 //! [`FeedRead::Reset`] and must take a snapshot. There is no queue per reader, so a slow one costs nothing and
 //! delays nobody.
 
-use openclaw_core::{Clock, Monotonic, TenantId, Timestamp, TokenUsage};
+mod event;
+mod reader;
+
+pub use self::event::{FeedEvent, turn_id};
+pub use self::reader::{FeedRead, FeedReader};
+
+use crate::housekeeping::shrink;
+use openclaw_core::{Clock, Monotonic, TenantId, Timestamp};
 use parking_lot::Mutex;
-use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-
-use crate::housekeeping::shrink;
-use crate::ports::EntryId;
 
 /// How many events a chat's ring holds.
 const RING_EVENTS: usize = 4_096;
@@ -24,110 +27,6 @@ const RING_BYTES: usize = 512 * 1024;
 const MAX_ASKED: usize = 64;
 /// How long a chat is kept in which something waits for its end and nothing happens.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
-
-/// Something that happened in a chat. The same vocabulary for the page, the API and embedders.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "event", content = "data")]
-pub enum FeedEvent {
-    /// A turn began to work on a message.
-    #[serde(rename = "turn.started", rename_all = "camelCase")]
-    TurnStarted {
-        /// The turn: the id the message was accepted under.
-        turn_id: String,
-    },
-    /// More text of the answer, to be appended.
-    #[serde(rename = "text.delta", rename_all = "camelCase")]
-    TextDelta {
-        /// The turn.
-        turn_id: String,
-        /// The piece.
-        text: String,
-    },
-    /// The text shown so far is void; this takes its place.
-    #[serde(rename = "text.replace", rename_all = "camelCase")]
-    TextReplace {
-        /// The turn.
-        turn_id: String,
-        /// The whole text, possibly empty.
-        text: String,
-    },
-    /// A tool is being called.
-    #[serde(rename = "tool.started", rename_all = "camelCase")]
-    ToolStarted {
-        /// The turn.
-        turn_id: String,
-        /// Which tool.
-        name: String,
-    },
-    /// A tool has answered.
-    #[serde(rename = "tool.finished", rename_all = "camelCase")]
-    ToolFinished {
-        /// The turn.
-        turn_id: String,
-        /// Which tool.
-        name: String,
-        /// Whether it failed.
-        is_error: bool,
-    },
-    /// A message waits for a worker.
-    #[serde(rename = "notice", rename_all = "camelCase")]
-    Notice {
-        /// The turn.
-        turn_id: String,
-        /// How many messages wait, this one included.
-        place: usize,
-        /// Whether an operator has paused answering: then nobody moves up.
-        paused: bool,
-    },
-    /// The turn ended with an answer, or with words in place of one.
-    #[serde(rename = "turn.finished", rename_all = "camelCase")]
-    TurnFinished {
-        /// The turn.
-        turn_id: String,
-        /// The whole answer.
-        text: String,
-        /// `stop`, `length`, `content_filter`, `stopped` (by its person), `command` or `cancelled`.
-        finish_reason: String,
-        /// What it cost, where a model was asked.
-        usage: Option<TokenUsage>,
-    },
-    /// The turn ended without an answer.
-    #[serde(rename = "turn.failed", rename_all = "camelCase")]
-    TurnFailed {
-        /// The turn.
-        turn_id: String,
-        /// Why, in the form of RFC 9457.
-        problem: serde_json::Value,
-    },
-}
-
-/// A chat's events, from some point on.
-#[derive(Debug)]
-pub struct FeedReader {
-    feed: Arc<Feed>,
-    /// The id of the last event seen.
-    position: u64,
-}
-
-/// What a reader got.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FeedRead {
-    /// The next event.
-    Event {
-        /// Its id.
-        id: u64,
-        /// The event.
-        event: Arc<FeedEvent>,
-    },
-    /// The ring does not hold what follows the reader's position. The reader goes on after `id`; what stands in the
-    /// chat up to there is read from the history.
-    Reset {
-        /// The position the reader is at now.
-        id: u64,
-    },
-    /// The chat was forgotten; nothing comes any more.
-    Closed,
-}
 
 /// A message of a person that has no end yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,42 +91,6 @@ struct Ring {
     closed: bool,
 }
 
-// === impl FeedEvent ===
-
-impl FeedEvent {
-    /// The name in the `event:` field.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::TurnStarted { .. } => "turn.started",
-            Self::TextDelta { .. } => "text.delta",
-            Self::TextReplace { .. } => "text.replace",
-            Self::ToolStarted { .. } => "tool.started",
-            Self::ToolFinished { .. } => "tool.finished",
-            Self::Notice { .. } => "notice",
-            Self::TurnFinished { .. } => "turn.finished",
-            Self::TurnFailed { .. } => "turn.failed",
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        64 + match self {
-            Self::TextDelta { text, .. }
-            | Self::TextReplace { text, .. }
-            | Self::TurnFinished { text, .. } => text.len(),
-            Self::TurnStarted { .. }
-            | Self::ToolStarted { .. }
-            | Self::ToolFinished { .. }
-            | Self::Notice { .. }
-            | Self::TurnFailed { .. } => 0,
-        }
-    }
-}
-
-/// The id a turn has in feeds and in the native API.
-pub fn turn_id(entry: EntryId) -> String {
-    format!("turn_{}", entry.0)
-}
-
 // === impl ChatFeeds ===
 
 impl ChatFeeds {
@@ -265,11 +128,16 @@ impl ChatFeeds {
         feed
     }
 
-    /// Adds an event to a chat.
+    /// Adds an event to a chat. That a message waits is told only while it does.
     pub fn publish(&self, tenant: &TenantId, event: FeedEvent) {
         let feed = self.feed(tenant);
         {
             let mut ring = feed.ring.lock();
+            if let FeedEvent::Notice { turn_id, .. } = &event
+                && !ring.may_wait(turn_id)
+            {
+                return;
+            }
             ring.touched = self.clock.monotonic();
             ring.last_id += 1;
             let id = ring.last_id;
@@ -395,51 +263,15 @@ impl ChatFeeds {
     }
 }
 
-// === impl FeedReader ===
+// === impl Ring ===
 
-impl FeedReader {
-    /// The id of the last event that was read, or where reading began.
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// What already waits, if anything.
-    pub fn try_next(&mut self) -> Option<FeedRead> {
-        let ring = self.feed.ring.lock();
-        if ring.closed {
-            return Some(FeedRead::Closed);
-        }
-        if self.position == ring.last_id {
-            return None;
-        }
-        let first = ring.events.front().map_or(ring.last_id + 1, |(id, _)| *id);
-        if self.position > ring.last_id || self.position + 1 < first {
-            self.position = ring.last_id;
-            return Some(FeedRead::Reset { id: ring.last_id });
-        }
-        // Ids in the ring are consecutive.
-        let offset = usize::try_from(self.position + 1 - first).unwrap_or(usize::MAX);
-        let (id, event) = ring.events.get(offset)?;
-        self.position = *id;
-        Some(FeedRead::Event {
-            id: *id,
-            event: Arc::clone(event),
-        })
-    }
-
-    /// The next event. Dropping the future loses nothing: the position moves only when an event is returned.
-    pub async fn next(&mut self) -> FeedRead {
-        loop {
-            let feed = Arc::clone(&self.feed);
-            let news = feed.news.notified();
-            tokio::pin!(news);
-            // Registered before looking, so that an event in between is not slept through.
-            news.as_mut().enable();
-            if let Some(read) = self.try_next() {
-                return read;
-            }
-            news.await;
-        }
+impl Ring {
+    /// Whether the turn has yet to begin. Whoever saw it wait may say so late.
+    fn may_wait(&self, turn_id: &str) -> bool {
+        let is_live = self.live.as_ref().is_some_and(|live| live.turn_id == turn_id);
+        let is_asked = self.asked.iter().any(|asked| asked.turn_id == turn_id);
+        // With so many questions the oldest are not remembered.
+        !is_live && (is_asked || self.asked.len() >= MAX_ASKED)
     }
 }
 
@@ -559,6 +391,32 @@ mod tests {
         );
         feeds.publish(&chat, failed("turn_2"));
         assert!(feeds.state(&chat).asked.is_empty());
+    }
+
+    #[test]
+    fn that_a_message_waits_is_not_told_once_it_is_answered() {
+        let (_, feeds, chat) = feeds();
+        let mut reader = feeds.subscribe(&chat, None);
+        let mut told = |turn: &str| {
+            let notice = FeedEvent::Notice {
+                turn_id: turn.into(),
+                place: 1,
+                paused: false,
+            };
+            feeds.publish(&chat, notice);
+            texts(&mut reader)
+        };
+        feeds.asked(&chat, "turn_1".into(), "first".into());
+        feeds.asked(&chat, "turn_2".into(), "second".into());
+        assert_eq!(told("turn_1"), ["notice"]);
+        let began = FeedEvent::TurnStarted {
+            turn_id: "turn_1".into(),
+        };
+        feeds.publish(&chat, began);
+        assert_eq!(told("turn_1"), ["turn.started"]);
+        assert_eq!(told("turn_2"), ["notice"]);
+        feeds.publish(&chat, failed("turn_1"));
+        assert_eq!(told("turn_1"), ["turn.failed"]);
     }
 
     #[test]

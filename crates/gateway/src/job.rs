@@ -129,3 +129,25 @@ impl TurnProgress {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_party_ends_a_turn_and_what_was_shown_stays_known() {
+        let progress = TurnProgress::default();
+        assert!(progress.end().is_none(), "it has not begun");
+        let id = MessageId::parse("7").unwrap();
+        progress.update(|progress| {
+            progress.fence = Some(Fence(1));
+            progress.generation = Some(3);
+            progress.shown = vec![(0, id.clone())];
+        });
+        let ending = progress.end().unwrap();
+        assert_eq!((ending.fence, ending.generation), (Fence(1), Some(3)));
+        assert_eq!(ending.shown, [(0, id)]);
+        assert!(progress.end().is_none(), "whoever comes after it is too late");
+        assert_eq!(progress.read(|progress| progress.shown.len()), 1);
+    }
+}

@@ -4,7 +4,7 @@
 
 use openclaw_ai_fabric::{Attempt, Cost, ModelDefinition};
 use openclaw_core::{AccessTier, ModelId, Platform, ProviderId, TenantId, Timestamp, TokenUsage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A day of the ledger: from midnight to midnight, UTC.
@@ -15,7 +15,8 @@ pub const LEDGER_DAYS: i64 = 400;
 pub const FORGOTTEN_PAYER: &str = "-";
 
 /// What calls of one model have cost somebody. Rows of the same day, payer, tier, provider and model are added up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Spent {
     /// Days since 1970-01-01, UTC.
     pub day: i64,
@@ -32,7 +33,7 @@ pub struct Spent {
 }
 
 /// Sums of calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SpentSums {
     /// Calls that cost something, failed ones too.

@@ -24,16 +24,16 @@ mod upkeep;
 pub use self::directory::{ApiKeyRecord, StoredTenant};
 pub use self::history::{HISTORY_KEPT, HistoryMessage, NewHistoryMessage};
 pub use self::inbox::{
-    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, ShownPart, message_digest,
+    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, Repeated, ShownPart, message_digest,
 };
-pub use self::money::{AccountUsage, ReservationRecord, UsageDelta};
+pub use self::money::{AccountUsage, ReservationRecord, USAGE_KEPT, UsageDelta};
 pub use self::outbox::{Delivery, NewOutboxPart, OutboxId, OutboxPart};
 pub use self::turn::{BeginError, BeginTurn, CommitTurn, Fence, TurnGrant};
 pub use self::upkeep::{Recovery, StoreDepths, StoreError, Sweep, Swept};
 
 use crate::ledger::{Spent, SpentQuery, SpentRow};
 use async_trait::async_trait;
-use openclaw_core::{BotId, Platform, TenantId, Timestamp, UserId};
+use openclaw_core::{BotId, IncomingMessage, Platform, TenantId, Timestamp, UserId};
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 use std::fmt;
 
@@ -44,6 +44,14 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     /// come in the order of the entries. Two deliveries of one message in one call give one entry.
     async fn accept(&self, entries: Vec<NewEntry>) -> Result<Vec<Accepted>, StoreError>;
 
+    /// The entry that a message repeats, if it is remembered and was accepted after `since`: what [`TurnStore::accept`]
+    /// would call a duplicate. Changes nothing.
+    async fn repeated(
+        &self,
+        message: &IncomingMessage,
+        since: Timestamp,
+    ) -> Result<Option<Repeated>, StoreError>;
+
     /// Ends an entry that has no running turn. `Ok(None)` when it has an end already or is gone: nothing changed,
     /// nothing is to be delivered. Else the parts to be delivered, in order. A turn that was left running loses its
     /// fence and is charged as a crashed one.
@@ -51,7 +59,8 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
 
     /// Begins a turn: counts the attempt, hands out the tenant's next fence, opens or continues the session and moves
     /// it to `processing`, writes the reservation. A turn of the tenant that was running loses its fence and is charged
-    /// its input estimate; the attempt of its entry stays counted. An entry that is gone counts as closed.
+    /// its input estimate, which the ledger is told of; the attempt of its entry stays counted. An entry that is gone
+    /// counts as closed.
     async fn begin_turn(&self, begin: BeginTurn) -> Result<TurnGrant, BeginError>;
 
     /// Remembers that a part of the reply stands in the chat, before its first edit. `Stale` under an old fence.
@@ -116,7 +125,8 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
-    /// sessions past their time and without a running turn. Generations and fences stay. To be called again while [`Swept::more`].
+    /// sessions past their time and without a running turn, chats that were never written in, days of the ledger, usage of
+    /// windows that began longer than [`USAGE_KEPT`] ago. Generations and fences stay. To be called again while [`Swept::more`].
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError>;
 
     /// Depths and ages.

@@ -152,13 +152,7 @@ impl Gateway {
     /// Everything that waits, the most urgent first, of one priority the oldest. A picture of a moment: what is on its
     /// way from the inbox into the pool may be missing. Its cost grows with what waits.
     pub fn queue(&self) -> Vec<QueuedItem> {
-        let now = self.services().clock.monotonic();
-        let mut items = self
-            .admission()
-            .waiting(|entry, waiting| QueuedItem::in_inbox(entry, waiting, now));
-        items.extend(self.pool().waiting(|waiting| QueuedItem::in_pool(&waiting, now)));
-        items.sort_by_key(|item| (item.priority as usize, std::cmp::Reverse(item.waited)));
-        items
+        self.admission().queue()
     }
 
     /// Takes something out of the queue: its person is told in words, its caller by an error. What a worker has begun is
@@ -195,15 +189,17 @@ impl Gateway {
     }
 
     /// Hands nothing to workers from now on. Messages and calls are accepted as before and wait; what runs runs on. Not
-    /// remembered over a restart.
+    /// remembered over a restart. Whoever waits and reads a feed is told.
     pub fn pause(&self) {
         self.pool().pause();
+        self.admission().tell_waiting();
     }
 
-    /// Goes on where [`Gateway::pause`] stopped.
+    /// Goes on where [`Gateway::pause`] stopped. Whoever still waits and reads a feed is told.
     pub fn resume(&self) {
         self.pool().resume();
         self.admission().feed();
+        self.admission().tell_waiting();
     }
 }
 

@@ -31,6 +31,8 @@ use std::sync::Arc;
 
 /// Model calls of one turn; a model that still calls tools after that has its last text taken for the answer.
 const MAX_STEPS: usize = 10;
+/// How an answer has ended that its person stopped.
+const STOPPED: &str = "stopped";
 
 /// Runs turns.
 #[derive(Clone, Debug)]
@@ -284,7 +286,7 @@ impl TurnRunner {
                         said.push(remembered(&step, usage));
                     }
                     outcome = Outcome::Stopped;
-                    finish_reason = "stopped";
+                    finish_reason = STOPPED;
                     break;
                 }
                 Followed::Complete => {}

@@ -47,6 +47,14 @@ pub(crate) fn without_limits(setup: ServerSetup) -> ServerSetup {
         )
 }
 
+/// One worker, and one place to wait for it.
+pub(crate) fn one_place(setup: ServerSetup) -> ServerSetup {
+    setup
+        .env("OPENCLAW__CONCURRENCY__MIN_WORKERS", "1")
+        .env("OPENCLAW__CONCURRENCY__MAX_WORKERS", "1")
+        .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "1")
+}
+
 /// Every word is an event of its own.
 pub(crate) fn word_by_word(setup: ServerSetup) -> ServerSetup {
     setup

@@ -2,7 +2,7 @@
 
 use crate::BINARY;
 use crate::cli::{check, run};
-use crate::setup::{LONG, api_world};
+use crate::setup::{LONG, api_world, one_place};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -100,4 +100,44 @@ async fn a_chats_events_say_that_its_message_waits_because_answering_is_paused()
     }
     assert_eq!(notice, json!({ "turnId": turn, "place": 1, "paused": true }));
     assert_eq!(names[0], "notice", "{names:?}");
+}
+
+#[tokio::test]
+async fn a_pause_that_begins_while_a_message_waits_is_told_in_its_chat_and_so_is_its_end() {
+    let (provider, server, client) = api_world(one_place).await;
+    let hold = provider.hold();
+    let open = async || {
+        let opened = client.post("/api/v1/chats").send().await.unwrap().json().unwrap();
+        format!("/api/v1/chats/{}", opened["chatId"].as_str().unwrap())
+    };
+    let post = async |path: &str| {
+        let request = client.post(&format!("{path}/messages"));
+        let posted = request.json(&json!({ "text": "hello" })).send().await.unwrap();
+        assert_eq!(posted.status, 202, "{}", posted.text());
+        posted.json().unwrap()["turnId"].clone()
+    };
+    post(&open().await).await;
+    provider.wait_for_requests(1, LONG).await.unwrap();
+    let path = open().await;
+    let request = client.get(&format!("{path}/events")).within(LONG);
+    let mut events = request.stream().await.unwrap();
+    let turn = post(&path).await;
+    let mut next = async || loop {
+        let event = events.next_event().await.unwrap().unwrap();
+        if !event.event.is_empty() {
+            break (event.event, serde_json::from_str::<Value>(&event.data).unwrap());
+        }
+    };
+    let notice = |paused: bool| {
+        let data = json!({ "turnId": turn, "place": 1, "paused": paused });
+        ("notice".to_owned(), data)
+    };
+    assert_eq!(next().await, notice(false), "no worker is free");
+    check(&run(server.data_dir(), &["queue", "pause"]).await, 0, &["paused"]);
+    assert_eq!(next().await, notice(true));
+    let resume = run(server.data_dir(), &["queue", "resume"]).await;
+    check(&resume, 0, &["resumed"]);
+    assert_eq!(next().await, notice(false), "the worker is still busy");
+    drop(hold);
+    assert_eq!(next().await.0, "turn.started");
 }

@@ -5,7 +5,7 @@ use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     AccountUsage, ApiKeyRecord, EntryId, Fence, HISTORY_KEPT, HistoryMessage, NewHistoryMessage,
     NewOutboxPart, OpenEntry, OutboxId, OutboxPart, Outcome, Recovery, ReservationRecord, ShownPart,
-    StoreError, StoredTenant, UsageDelta,
+    StoreError, StoredTenant, USAGE_KEPT, UsageDelta,
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant, leave_session};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -206,6 +206,12 @@ impl State {
         });
     }
 
+    /// Forgets what was used in windows that are long over.
+    pub(crate) fn sweep_usage(&mut self, now: Timestamp) {
+        let oldest = now - USAGE_KEPT;
+        self.usage.retain(|_, usage| usage.window_started_at >= oldest);
+    }
+
     /// Charges what a turn that did not end had set aside, into the windows it was taken from.
     pub(crate) fn charge_interrupted(&mut self, reservation: &ReservationRecord) {
         let own = (reservation.account.clone(), reservation.window_started_at);
@@ -217,6 +223,7 @@ impl State {
                 settled: 1,
             });
         }
+        self.add_spent(&reservation.if_lost);
     }
 
     /// Takes the right to write from the tenant's running turn, as a crash would.
@@ -307,6 +314,16 @@ impl TenantRow {
             tenant: self.tenant.clone(),
             version: self.version,
         }
+    }
+
+    /// Whether it is a chat that was opened and that nobody has written in or changed. Every message moves the time of
+    /// activity.
+    pub(crate) fn is_unused(&self) -> bool {
+        let is_opened = matches!(self.tenant.platform(), Platform::Web | Platform::Api);
+        is_opened
+            && self.generation == 0
+            && self.version == 1
+            && self.tenant.last_active_at == self.tenant.created_at
     }
 
     /// The generation of what is said outside a turn: the session there is, or the one to come.

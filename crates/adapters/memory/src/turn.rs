@@ -3,12 +3,12 @@
 use crate::MemoryStore;
 use crate::state::{EntryRow, Running, State};
 use async_trait::async_trait;
-use openclaw_core::Timestamp;
+use openclaw_core::{IncomingMessage, Timestamp};
 use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId, Fence,
-    HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, ShownPart, StoreDepths, StoreError,
-    Sweep, Swept, TurnGrant, TurnStore, UsageDelta, message_digest,
+    HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, Repeated, ShownPart, StoreDepths,
+    StoreError, Sweep, Swept, TurnGrant, TurnStore, UsageDelta, message_digest,
 };
 use openclaw_session::{
     TenantKey, TenantSession, create_user_tenant, end_session, enter_session, leave_session, touch_tenant,
@@ -23,6 +23,24 @@ impl TurnStore for MemoryStore {
             .into_iter()
             .map(|entry| accept_one(&mut state, entry))
             .collect())
+    }
+
+    async fn repeated(
+        &self,
+        message: &IncomingMessage,
+        since: Timestamp,
+    ) -> Result<Option<Repeated>, StoreError> {
+        let state = self.open_state()?;
+        let update = (message.platform, message.bot.clone(), message.update_key.clone());
+        let known = state
+            .updates
+            .get(&update)
+            .and_then(|id| state.inbox.get(id).map(|row| (*id, row)))
+            .filter(|(_, row)| row.accepted_at > since);
+        Ok(known.map(|(entry, row)| Repeated {
+            entry,
+            same: row.digest == message_digest(message),
+        }))
     }
 
     async fn close(&self, close: CloseEntry) -> Result<Option<Vec<OutboxPart>>, StoreError> {
@@ -267,6 +285,7 @@ impl TurnStore for MemoryStore {
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError> {
         let mut state = self.open_state()?;
         state.sweep_ledger(sweep.now);
+        state.sweep_usage(sweep.now);
         Ok(sweep_state(&mut state, sweep))
     }
 
@@ -401,6 +420,21 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
     for (_, key) in past.into_iter().take(limit) {
         if let Some(session) = state.tenants.get_mut(&key).and_then(|row| row.session.take()) {
             swept.sessions.push(end_session(&session));
+        }
+    }
+    let mut unused: Vec<(Timestamp, TenantKey)> = state
+        .tenants
+        .iter()
+        .filter(|(_, row)| row.is_unused() && row.tenant.created_at < sweep.history_before)
+        .filter(|(key, _)| state.inbox.values().all(|entry| entry.tenant != **key))
+        .map(|(key, row)| (row.tenant.created_at, *key))
+        .collect();
+    unused.sort_unstable();
+    swept.more |= unused.len() >= limit;
+    for (_, key) in unused.into_iter().take(limit) {
+        if let Some(row) = state.tenants.remove(&key) {
+            swept.chats.push(row.tenant.tenant_id.clone());
+            state.addresses.remove(&(row.bot, row.tenant.tenant_id));
         }
     }
     swept

@@ -32,6 +32,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "unanswered",
         sql: include_str!("../migrations/0003_unanswered.sql"),
     },
+    Migration {
+        version: 4,
+        name: "lost_turns",
+        sql: include_str!("../migrations/0004_lost_turns.sql"),
+    },
 ];
 
 // === impl Migration ===
@@ -227,7 +232,7 @@ mod tests {
                  VALUES (1, 1, 'budget', 100, 40, 5, 5);",
             )
             .expect("rows of the release before");
-        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 1);
+        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 2);
         let tenant = openclaw_session::TenantKey(1);
         let told = crate::ops::memory::history(&connection, tenant, 9, 99).expect("a conversation");
         let read = crate::ops::memory::said(&connection, tenant, 9).expect("a conversation");

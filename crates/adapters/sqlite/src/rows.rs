@@ -4,7 +4,7 @@ use crate::error::OpError;
 use openclaw_core::{AccessTier, BotId, Platform, SessionId, TenantId, Timestamp};
 use openclaw_gateway::ports::{EntryId, OpenEntry, OutboxId, OutboxPart, StoredTenant};
 use openclaw_session::{SessionState, TenantKey, TenantSession, UserTenant};
-use rusqlite::types::FromSql;
+use rusqlite::types::{FromSql, ValueRef};
 use rusqlite::{Connection, Params, Row};
 use serde::de::DeserializeOwned;
 use serde_json::from_str;
@@ -109,7 +109,7 @@ pub(crate) fn open_entry(row: &Row<'_>) -> Result<OpenEntry, OpError> {
 
 /// The session in five columns from `at`; `None` when they are null.
 pub(crate) fn session(row: &Row<'_>, at: usize, tenant: &TenantId) -> Result<Option<TenantSession>, OpError> {
-    if row.get_ref(at)? == rusqlite::types::ValueRef::Null {
+    if row.get_ref(at)? == ValueRef::Null {
         return Ok(None);
     }
     Ok(Some(TenantSession {
@@ -163,6 +163,18 @@ pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, at: usize, what: &'static
     let value = row.get_ref(at)?;
     let value = value.as_str().map_err(|error| OpError::corrupt(what, &error))?;
     from_str(value).map_err(|error| OpError::corrupt(what, &error))
+}
+
+/// The same where it may be null.
+pub(crate) fn optional_json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    at: usize,
+    what: &'static str,
+) -> Result<Option<T>, OpError> {
+    match row.get_ref(at)? {
+        ValueRef::Null => Ok(None),
+        _ => json(row, at, what).map(Some),
+    }
 }
 
 pub(crate) fn time(row: &Row<'_>, at: usize) -> Result<Timestamp, OpError> {

@@ -3,13 +3,13 @@
 use crate::SqliteStore;
 use crate::ops::{directory, inbox, keys, ledger, memory, outbox, sweep, turn};
 use async_trait::async_trait;
-use openclaw_core::{BotId, Platform, TenantId, Timestamp, UserId};
+use openclaw_core::{BotId, IncomingMessage, Platform, TenantId, Timestamp, UserId};
 use openclaw_gateway::ledger::{Spent, SpentQuery, SpentRow};
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, ApiKeyRecord, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId,
     Fence, HistoryMessage, KeyStore, MetaStore, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery,
-    ShownPart, StoreDepths, StoreError, StoredTenant, Sweep, Swept, TenantDirectory, TurnGrant, TurnStore,
-    UsageDelta, UsageLedger,
+    Repeated, ShownPart, StoreDepths, StoreError, StoredTenant, Sweep, Swept, TenantDirectory, TurnGrant,
+    TurnStore, UsageDelta, UsageLedger, message_digest,
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 
@@ -20,6 +20,18 @@ impl TurnStore for SqliteStore {
             return Ok(Vec::new());
         }
         Ok(self.write(move |c| inbox::accept(c, entries)).await?)
+    }
+
+    async fn repeated(
+        &self,
+        message: &IncomingMessage,
+        since: Timestamp,
+    ) -> Result<Option<Repeated>, StoreError> {
+        let digest = message_digest(message);
+        let (platform, bot, key) = (message.platform, message.bot.clone(), message.update_key.clone());
+        Ok(self
+            .read(move |c| inbox::repeated(c, (platform, &bot, &key), digest, since))
+            .await?)
     }
 
     async fn close(&self, close: CloseEntry) -> Result<Option<Vec<OutboxPart>>, StoreError> {

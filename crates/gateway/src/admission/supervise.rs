@@ -213,6 +213,10 @@ impl Admission {
         let ended = job.progress.end();
         drop(at_rest);
         let Some(ending) = ended else {
+            // What its worker could not store is settled already: closing would charge its reservation beside that.
+            while !self.give_back(job).await && !self.is_closing() {
+                self.pause().await;
+            }
             // It had not begun, or was just being ended by its worker: closing what has an end changes nothing.
             let words = text.unwrap_or_default();
             return self.close_until_stored(entry, outcome, &words, refusal).await;

@@ -1,12 +1,15 @@
 //! The outbox, and forgetting what is done.
 
 use super::{
-    Store, StoreUnderTest, TTL, accept_one, answer, begin, bot, close_as, commit, entry_from, part, t,
+    Store, StoreUnderTest, TTL, accept_one, answer, begin, bot, close_as, commit, entry_from, message_from,
+    part, t,
 };
 use crate::ports::{
-    Accepted, CommitTurn, Delivery, NewOutboxPart, OutboxId, OutboxPart, Outcome, StoreDepths, Sweep, Swept,
+    Accepted, CommitTurn, Delivery, NewEntry, NewOutboxPart, OutboxId, OutboxPart, Outcome, StoreDepths,
+    Sweep, Swept,
 };
-use openclaw_session::SessionState;
+use openclaw_core::{AccessTier, IncomingMessage, Platform};
+use openclaw_session::{SessionState, change_tenant_tier, create_user_tenant};
 
 async fn answered(store: &dyn Store, parts: Vec<NewOutboxPart>) -> Vec<OutboxPart> {
     let entry = accept_one(store, "1", "a", t(0)).await;
@@ -201,4 +204,71 @@ pub async fn sessions_past_their_time_are_swept_in_batches<U: StoreUnderTest>() 
         .map(|session| session.id.tenant().user().as_str())
         .collect();
     assert_eq!(users, ["3", "1"]);
+}
+
+/// Whoever opens chats and writes in none leaves nothing for ever.
+pub async fn chats_that_were_never_written_in_are_swept<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let open = async |id: &str, opened_at| {
+        let tenant = create_user_tenant(id.parse().unwrap(), AccessTier::Free, opened_at);
+        store.create(&bot(), tenant).await.unwrap()
+    };
+    let mut unused = Vec::new();
+    for (number, id) in [(2, "web:1:b"), (1, "api:1:a"), (3, "web:1:c")] {
+        open(id, t(number)).await;
+        unused.push(id);
+    }
+    unused.swap(0, 1);
+    open("web:1:young", t(10)).await;
+    open("telegram:1:1", t(1)).await;
+    let changed = open("web:1:changed", t(1)).await;
+    let tenant = change_tenant_tier(&changed.tenant, AccessTier::Premium);
+    store.update(changed.key, 1, tenant).await.unwrap().unwrap();
+    let written = open("web:1:written", t(1)).await;
+    let message = IncomingMessage {
+        platform: Platform::Web,
+        chat: "written".parse().unwrap(),
+        ..message_from("1", "k", "hello")
+    };
+    let entry = NewEntry {
+        message,
+        ..entry_from("1", "k", t(2))
+    };
+    store.accept(vec![entry]).await.unwrap();
+    let sweep = Sweep {
+        now: t(20),
+        closed_before: t(0),
+        history_before: t(10),
+        limit: 2,
+    };
+    let mut swept = Vec::new();
+    loop {
+        let round = store.sweep(sweep).await.unwrap();
+        swept.extend(round.chats.iter().map(ToString::to_string));
+        if !round.more {
+            break;
+        }
+    }
+    assert_eq!(swept, unused);
+    let left: Vec<String> = store
+        .list(None, None, 99)
+        .await
+        .unwrap()
+        .iter()
+        .map(|stored| stored.tenant.tenant_id.to_string())
+        .collect();
+    let expected = ["web:1:young", "telegram:1:1", "web:1:changed", "web:1:written"];
+    assert_eq!(left, expected);
+    assert_eq!(
+        store
+            .find(&bot(), &written.tenant.tenant_id)
+            .await
+            .unwrap()
+            .unwrap()
+            .key,
+        written.key
+    );
+    let anew = open(unused[0], t(20)).await;
+    assert!(anew.key > written.key, "no key is used again");
 }

@@ -1,6 +1,7 @@
 //! What the rules are tried with.
 
 use super::Store;
+use crate::ledger::{Spent, SpentSums, day_of};
 use crate::ports::{
     Accepted, BeginError, BeginTurn, CloseEntry, CommitTurn, EntryId, Fence, NewEntry, NewHistoryMessage,
     NewOutboxPart, OpenEntry, OutboxPart, Outcome, ReservationRecord, StoreError, StoredTenant, TurnGrant,
@@ -93,10 +94,29 @@ pub async fn begin_with(
                 // All turns of a test are of one window.
                 window_started_at: t(0),
                 shared: None,
+                if_lost: lost(input_estimate),
             }),
             max_attempts: 3,
         })
         .await
+}
+
+/// What the ledger is told of a turn with this input estimate that did not come to its end.
+pub fn lost(input_estimate: u64) -> Spent {
+    Spent {
+        day: day_of(t(0)),
+        payer: "budget".into(),
+        tier: AccessTier::Free,
+        provider: "p".parse().unwrap(),
+        model: "m".parse().unwrap(),
+        sums: SpentSums {
+            calls: 1,
+            estimated_calls: 1,
+            input_tokens: input_estimate,
+            output_tokens: 0,
+            cost_micros: 5,
+        },
+    }
 }
 
 /// An end with nothing to remember, nothing used and nothing to deliver.

@@ -1,8 +1,8 @@
 //! Accepting, ending, listing.
 
-use super::{StoreUnderTest, accept_one, begin, close_as, entry_from, message_from, part, t, tenant_of};
-use crate::ports::{Accepted, NewEntry, Outcome, StoreDepths, Sweep};
-use openclaw_core::{AccessTier, Attachment, Platform};
+use super::{StoreUnderTest, accept_one, begin, bot, close_as, entry_from, message_from, part, t, tenant_of};
+use crate::ports::{Accepted, NewEntry, Outcome, Repeated, StoreDepths, Sweep};
+use openclaw_core::{AccessTier, Attachment, IncomingMessage, Platform};
 
 /// Redelivery changes nothing, and says what was there.
 pub async fn a_message_is_accepted_once_however_often_it_comes<U: StoreUnderTest>() {
@@ -219,6 +219,38 @@ pub async fn a_key_stands_for_its_message_only_so_long<U: StoreUnderTest>() {
         panic!("the second is not known after the sweep");
     };
     assert_eq!(entry, second.id);
+}
+
+/// Asked before a place is taken: a second delivery needs none.
+pub async fn what_a_message_repeats_is_known_without_taking_it<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let message = message_from("1", "k", "text of k");
+    let repeated = async |text: &str, since| {
+        let message = message_from("1", "k", text);
+        store.repeated(&message, t(since)).await.unwrap()
+    };
+    assert_eq!(repeated(&message.text, 0).await, None);
+    assert!(store.find(&bot(), &message.tenant_id()).await.unwrap().is_none());
+    let first = accept_one(store, "1", "k", t(10)).await;
+    let known = |same| {
+        Some(Repeated {
+            entry: first.id,
+            same,
+        })
+    };
+    assert_eq!(repeated(&message.text, 9).await, known(true));
+    assert_eq!(repeated("something else", 9).await, known(false));
+    assert_eq!(repeated(&message.text, 10).await, None, "it is another by now");
+    // The text is forgotten, what it said is not.
+    close_as(store, first.id, Outcome::Answered, t(11), Vec::new()).await;
+    assert_eq!(repeated(&message.text, 9).await, known(true));
+    assert_eq!(repeated("something else", 9).await, known(false));
+    let other = IncomingMessage {
+        platform: Platform::Max,
+        ..message
+    };
+    assert_eq!(store.repeated(&other, t(9)).await.unwrap(), None);
 }
 
 /// Entries whose turn runs are open too.

@@ -1,9 +1,9 @@
 //! The ledger: what calls have cost, written with turns and usage, added up, kept through a crash, forgotten in time.
 
-use super::fixture::{DAY, accept_one, answer, begin, begin_with, t};
+use super::fixture::{DAY, accept_one, answer, begin, begin_with, close_as, lost, t};
 use super::{Store, StoreUnderTest};
-use crate::ledger::{FORGOTTEN_PAYER, LEDGER_DAYS, Spent, SpentBy, SpentQuery, SpentSums, day_of};
-use crate::ports::{AccountUsage, CommitTurn, Sweep, UsageDelta};
+use crate::ledger::{FORGOTTEN_PAYER, LEDGER_DAYS, Spent, SpentBy, SpentQuery, SpentRow, SpentSums, day_of};
+use crate::ports::{AccountUsage, CommitTurn, Outcome, Sweep, USAGE_KEPT, UsageDelta};
 use openclaw_core::AccessTier;
 use std::time::Duration;
 
@@ -98,6 +98,61 @@ pub async fn a_turn_is_written_into_the_ledger_with_its_end<U: StoreUnderTest>()
     assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("a", 1, 9)]);
 }
 
+/// A charge that nobody can find again would look like an error of the budget.
+pub async fn a_turn_that_a_crash_cuts_is_in_the_ledger<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    begin_with(store, entry.id, t(1), Some(40)).await.unwrap();
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [], "it may still end");
+    let under_test = under_test.crash().await;
+    let all = SpentQuery {
+        by: SpentBy::Model,
+        since_day: day_of(t(0)),
+        payer: Some("budget".into()),
+        limit: 9,
+    };
+    let rows = under_test.store().spent(all).await.unwrap();
+    let expected = SpentRow {
+        key: "p/m".into(),
+        sums: lost(40).sums,
+    };
+    assert_eq!(rows, [expected]);
+    let under_test = under_test.crash().await;
+    assert_eq!(
+        sums(under_test.store(), SpentBy::Tenant, 0).await,
+        [row("budget", 1, 40)],
+        "once"
+    );
+}
+
+/// Taken over, left running, deleted; and not when it was given back or came to its end.
+pub async fn a_turn_without_an_end_is_in_the_ledger_as_often_as_it_is_charged<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let entry = accept_one(store, "1", "a", t(0)).await;
+    begin_with(store, entry.id, t(1), Some(7)).await.unwrap();
+    let second = begin_with(store, entry.id, t(2), Some(20)).await.unwrap();
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("budget", 1, 7)]);
+    store.release(entry.id, second.fence, t(3)).await.unwrap();
+    let third = begin_with(store, entry.id, t(4), Some(30)).await.unwrap();
+    store
+        .commit_turn(answer(entry.id, third.fence, t(5)))
+        .await
+        .unwrap();
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("budget", 1, 7)]);
+    let left = accept_one(store, "1", "b", t(6)).await;
+    begin_with(store, left.id, t(7), Some(2)).await.unwrap();
+    close_as(store, left.id, Outcome::Failed, t(8), Vec::new()).await;
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("budget", 2, 9)]);
+    let gone = accept_one(store, "1", "c", t(9)).await;
+    begin_with(store, gone.id, t(10), Some(1)).await.unwrap();
+    assert!(store.delete(gone.key).await.unwrap());
+    assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("budget", 3, 10)]);
+    let used = store.usage("budget").await.unwrap().unwrap();
+    assert_eq!((used.used, used.settled), (10, 3));
+}
+
 /// The sums stay; whose they were is forgotten.
 pub async fn a_deleted_tenants_sums_stay_without_its_name<U: StoreUnderTest>() {
     let under_test = U::fresh().await;
@@ -137,6 +192,43 @@ pub async fn old_days_of_the_ledger_are_swept<U: StoreUnderTest>() {
     };
     store.sweep(sweep).await.unwrap();
     assert_eq!(sums(store, SpentBy::Tenant, 0).await, [row("a", 1, 1)]);
+}
+
+/// One row of every budget that was ever used would be without end.
+pub async fn usage_of_windows_long_over_is_swept<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let delta = |account: &str, window_started_at| UsageDelta {
+        account: account.into(),
+        window_started_at,
+        tokens: 5,
+        settled: 1,
+    };
+    let (oldest, before) = (t(0), t(0) - Duration::from_millis(1));
+    let all = vec![
+        delta("old", before),
+        delta("older", before - DAY),
+        delta("kept", oldest),
+        // Used again: there is one window only.
+        delta("in use", before),
+        delta("in use", oldest + DAY),
+    ];
+    store.add_usage(all, Vec::new()).await.unwrap();
+    let sweep = Sweep {
+        now: oldest + USAGE_KEPT,
+        closed_before: t(0),
+        history_before: t(0),
+        limit: 1,
+    };
+    let mut rounds = 0;
+    while store.sweep(sweep).await.unwrap().more {
+        rounds += 1;
+        assert!(rounds < 9, "it never ends");
+    }
+    for (account, is_kept) in [("old", false), ("older", false), ("kept", true), ("in use", true)] {
+        let known = store.usage(account).await.unwrap();
+        assert_eq!(known.is_some(), is_kept, "{account}");
+    }
 }
 
 /// What ends or crashes later counts in the window it was taken from, and that is over.

@@ -1,8 +1,8 @@
 //! Turns: attempts, fences, sessions, reservations, crashes.
 
 use super::{
-    Store, StoreUnderTest, TTL, accept_one, answer, begin, begin_with, close_as, commit, message_from, part,
-    said, t, tenant_of,
+    Store, StoreUnderTest, TTL, accept_one, answer, begin, begin_with, close_as, commit, lost, message_from,
+    part, said, t, tenant_of,
 };
 use crate::ports::{
     AccountUsage, BeginError, BeginTurn, CommitTurn, EntryId, Fence, Outcome, Recovery, ReservationRecord,
@@ -271,6 +271,7 @@ pub async fn a_crash_is_charged_to_the_shared_budget_too<U: StoreUnderTest>() {
             input_estimate: 40,
             window_started_at: t(0),
             shared: Some(("shared".into(), t(-9))),
+            if_lost: lost(40),
         }),
         max_attempts: 3,
     };

@@ -8,7 +8,7 @@ use crate::services::Services;
 use openclaw_core::AccessTier;
 use openclaw_plugins::{HookContext, HookName, SessionEndReason};
 use openclaw_session::TenantSession;
-use openclaw_session::event::SessionExpired;
+use openclaw_session::event::{SessionExpired, TenantDeleted};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -168,6 +168,13 @@ impl Inner {
                         .dispatch(HookName::OnSessionEnd, &mut context, AccessTier::Free, None)
                         .await;
                 }
+            }
+            for tenant in &swept.chats {
+                self.services.feeds.forget(tenant);
+                self.services.session_events.publish(None, || TenantDeleted {
+                    tenant_id: tenant.clone(),
+                    removed: Vec::new(),
+                });
             }
             if !swept.more {
                 return;

@@ -44,6 +44,15 @@ pub enum Accepted {
     },
 }
 
+/// An entry that a message repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// The entry of the first delivery.
+    pub entry: EntryId,
+    /// As in [`Accepted::Duplicate`].
+    pub same: bool,
+}
+
 /// An inbox entry without an end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenEntry {

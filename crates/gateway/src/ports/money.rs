@@ -1,7 +1,15 @@
 //! What is set aside and what is used.
 
+use crate::ledger::Spent;
+use openclaw_ai_fabric::budget::BUDGET_WINDOW;
 use openclaw_core::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a budget has used is kept for this long after its window began. Then the window is long over: forgetting it gives
+/// nobody anything back.
+pub const USAGE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const _: () = assert!(USAGE_KEPT.as_secs() > BUDGET_WINDOW.as_secs());
 
 /// Tokens set aside for a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +24,8 @@ pub struct ReservationRecord {
     pub window_started_at: Timestamp,
     /// Another budget that they are taken from as well, and its window: that of all free tenants, where there is one.
     pub shared: Option<(String, Timestamp)>,
+    /// What the ledger is told of it when the turn does not come to its end: the request, by the estimate.
+    pub if_lost: Spent,
 }
 
 /// What a budget has used in its window.

@@ -33,8 +33,9 @@ impl TurnRunner {
         progress: &Arc<TurnProgress>,
         answer: Answer,
     ) -> Result<(), StoreError> {
-        // Held until the store has answered: whoever ends a turn whose worker is gone waits for it. Its own words, beside
-        // what is shown, could come first otherwise.
+        // Held until the end is stored, remembered and on its way: whoever ends a turn whose worker is gone waits for it,
+        // and so does the next turn of the session then. Words of theirs could come first otherwise, and the next turn would
+        // be told nothing of this one where conversations are in memory only.
         let at_rest = Arc::clone(progress).acting().await;
         let Some(ending) = progress.end() else {
             return Ok(());
@@ -74,7 +75,6 @@ impl TurnRunner {
                     session_ttl: services.config.session_ttl,
                 })
                 .await;
-            drop(at_rest);
             match committed {
                 Ok(parts) => {
                     if let Some(settlement) = &settlement {
@@ -88,7 +88,9 @@ impl TurnRunner {
                         answer.usage,
                         answer.refusal.as_ref(),
                     );
-                    services.outbox.deliver(parts).await;
+                    let delivered = services.outbox.deliver(parts);
+                    drop(at_rest);
+                    delivered.await;
                     services.remove(&entry, answer.closing.surplus).await;
                     Ok(())
                 }

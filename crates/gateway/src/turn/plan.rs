@@ -1,13 +1,14 @@
 //! What is settled before a turn begins: the model, what it is told, and the tokens that are set aside.
 
-use super::{Plan, TurnRunner};
+use super::{Plan, STOPPED, TurnRunner};
 use crate::error::Refusal;
-use crate::ports::{BeginTurn, OpenEntry, ReservationRecord, StoreError};
+use crate::ledger::row_of_lost_call;
+use crate::ports::{BeginTurn, HistoryMessage, OpenEntry, ReservationRecord, StoreError};
 use crate::purse::Want;
 use crate::services::Needs;
 use openclaw_ai_fabric::{ChatRequest, FREE_POOL, OUTPUT_FLOOR, estimate_tokens};
 use openclaw_concurrency::WorkContext;
-use openclaw_core::{ChatMessage, Role};
+use openclaw_core::{ChatMessage, Role, TokenUsage};
 use openclaw_session::{SizedMessage, trim_history};
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ impl TurnRunner {
                 services.config.system_prompt.clone(),
             ));
         }
+        let remembered = without_what_is_asked_again(remembered, &entry.message.text);
         // Where a conversation ends with its session, only the newest session's messages count.
         let newest = remembered.last().map(|message| message.generation);
         let counts = |generation| !services.config.forget_with_session || Some(generation) == newest;
@@ -117,9 +119,16 @@ impl TurnRunner {
     }
 
     pub(super) fn begin(&self, entry: &OpenEntry, plan: &Plan) -> BeginTurn {
+        let now = self.services.clock.now();
+        let request = TokenUsage {
+            input_tokens: plan.reservation.input_estimate(),
+            output_tokens: 0,
+            estimated: true,
+        };
+        let tenant = &entry.tenant;
         BeginTurn {
             entry: entry.id,
-            now: self.services.clock.now(),
+            now,
             session_ttl: self.services.config.session_ttl,
             reservation: Some(ReservationRecord {
                 account: plan.reservation.account().to_owned(),
@@ -130,10 +139,37 @@ impl TurnRunner {
                     .reservation
                     .pool_window()
                     .map(|window| (FREE_POOL.to_owned(), window)),
+                if_lost: row_of_lost_call(&plan.model.model, request, &tenant.tenant_id, tenant.tier, now),
             }),
             max_attempts: self.services.config.max_attempts,
         }
     }
+}
+
+/// The conversation without the last answers that were cut short and whose question is now asked again: a model would see
+/// the question twice, and take its own torn answers for what was wanted. The person still reads them.
+fn without_what_is_asked_again(mut remembered: Vec<HistoryMessage>, question: &str) -> Vec<HistoryMessage> {
+    while let Some(entry) = remembered.last().and_then(|last| last.entry) {
+        let begins = remembered
+            .iter()
+            .rposition(|message| message.entry != Some(entry))
+            .map_or(0, |before| before + 1);
+        let turn = &remembered[begins..];
+        let is_the_question = turn.first().is_some_and(|first| {
+            first.message.role == Role::User && first.message.joined_text().trim() == question.trim()
+        });
+        let is_cut_short = turn.iter().any(|message| {
+            matches!(
+                message.finish_reason.as_deref(),
+                Some(STOPPED | "length" | "content_filter")
+            )
+        });
+        if !is_the_question || !is_cut_short {
+            break;
+        }
+        remembered.truncate(begins);
+    }
+    remembered
 }
 
 /// The newest of the conversation within the limit, the system prompt kept, no tool call parted from its result.

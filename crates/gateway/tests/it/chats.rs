@@ -1,14 +1,16 @@
 //! Chats that are read from a feed.
 
+use crate::faults::{faulty, until};
 use crate::hooks::plug;
 use crate::world::{LONG, World};
 use openclaw_core::{CodedError, Platform, Role, TenantId, UserId};
 use openclaw_gateway::ports::TenantDirectory;
-use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader};
+use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader, QueuePlace};
 use openclaw_plugins::{HookContext, HookName, HookResult, SessionEndReason};
 use openclaw_session::suspend_tenant;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
 
 async fn opened(world: &World) -> (Chats, TenantId) {
     let chats = Chats::new(
@@ -118,6 +120,106 @@ async fn a_text_that_a_plugin_must_see_whole_is_shown_whole() {
         answer(&mut reader).await,
         (vec![], "echo: my [removed]".to_owned())
     );
+}
+
+/// Whose message is said to wait, and whether answering is paused, in what comes next.
+async fn notice(reader: &mut FeedReader) -> (String, usize, bool) {
+    let reading = async {
+        loop {
+            let FeedRead::Event { event, .. } = reader.next().await else {
+                panic!("not an event")
+            };
+            match &*event {
+                FeedEvent::Notice {
+                    turn_id,
+                    place,
+                    paused,
+                } => return (turn_id.clone(), *place, *paused),
+                FeedEvent::TurnStarted { .. } | FeedEvent::TextDelta { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(LONG, reading).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_waits_already_is_told_of_a_pause_and_of_its_end() {
+    let world = World::new().await;
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    let (chats, tenant) = opened(&world).await;
+    let mut reader = chats.subscribe(&tenant, None);
+    chats.post(&tenant, draft("runs"), false).await.unwrap();
+    let waits = chats.post(&tenant, draft("waits"), false).await.unwrap().turn_id;
+    assert_eq!(notice(&mut reader).await, (waits.clone(), 1, false));
+    world.gateway.pause();
+    assert_eq!(notice(&mut reader).await, (waits.clone(), 1, true));
+    world.gateway.resume();
+    assert_eq!(notice(&mut reader).await, (waits, 1, false));
+    assert!(reader.try_next().is_none(), "of what runs nothing is told");
+}
+
+#[tokio::test]
+async fn who_waits_in_the_pool_is_told_so_and_of_a_pause_too() {
+    let world = World::new().await;
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    // All workers are busy for long.
+    let mut person = 0;
+    while world.gateway.queue().is_empty() {
+        person += 1;
+        world.say(&person.to_string(), "hello").await;
+    }
+    let (chats, tenant) = opened(&world).await;
+    let mut reader = chats.subscribe(&tenant, None);
+    let waits = chats.post(&tenant, draft("hello"), false).await.unwrap().turn_id;
+    let places: Vec<QueuePlace> = world.gateway.queue().iter().map(|item| item.place).collect();
+    assert_eq!(places, [QueuePlace::Pool, QueuePlace::Pool]);
+    assert_eq!(notice(&mut reader).await, (waits.clone(), 2, false));
+    world.gateway.pause();
+    let (turn, _, paused) = notice(&mut reader).await;
+    assert_eq!((turn, paused), (waits, true));
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_while_no_place_is_left() {
+    let world = World::with(|config| config.max_open_entries = 1).await;
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    let (chats, tenant) = opened(&world).await;
+    let keyed = |text: &str| Draft {
+        idempotency_key: Some("k".to_owned()),
+        ..draft(text)
+    };
+    let first = chats.post(&tenant, keyed("hello"), true).await.unwrap();
+    assert!(!first.duplicate);
+    let refused = chats.post(&tenant, draft("other"), true).await.unwrap_err();
+    assert_eq!(refused.code(), "INBOX_FULL");
+    let again = chats.post(&tenant, keyed("hello"), true).await.unwrap();
+    assert_eq!((again.turn_id, again.duplicate), (first.turn_id, true));
+    let other = chats.post(&tenant, keyed("other"), true).await;
+    assert!(matches!(other, Err(ChatError::Mismatch)), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_chat_that_is_never_written_in_is_forgotten_and_its_readers_end() {
+    let faulty = faulty(|config| {
+        config.history_retention = Duration::from_secs(10);
+        config.cleanup_interval = Duration::from_secs(1);
+    })
+    .await;
+    let world = &faulty.world;
+    let (chats, written) = opened(world).await;
+    chats.post(&written, draft("hello"), false).await.unwrap();
+    let (_, unused) = opened(world).await;
+    let mut reader = chats.subscribe(&unused, None);
+    assert_eq!(told_of_tenants(world), ["tenant.created", "tenant.created"]);
+    until("it is forgotten", async || {
+        matches!(chats.find(&unused).await, Err(ChatError::NoSuchChat))
+    })
+    .await;
+    let end = tokio::time::timeout(LONG, reader.next()).await.unwrap();
+    assert_eq!(end, FeedRead::Closed);
+    assert_eq!(told_of_tenants(world), ["tenant.deleted"]);
+    chats.find(&written).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! The in-memory store with a disk that refuses when the test says so.
 
 use async_trait::async_trait;
-use openclaw_core::Timestamp;
+use openclaw_core::{IncomingMessage, Timestamp};
 use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId, Fence,
-    HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, ShownPart, StoreDepths, StoreError,
-    Sweep, Swept, TurnGrant, TurnStore, UsageDelta,
+    HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, Repeated, ShownPart, StoreDepths,
+    StoreError, Sweep, Swept, TurnGrant, TurnStore, UsageDelta,
 };
 use openclaw_memory::MemoryStore;
 use openclaw_session::{TenantKey, TenantSession};
@@ -147,6 +147,14 @@ impl TurnStore for FaultyStore {
         Ok(accepted)
     }
 
+    async fn repeated(
+        &self,
+        message: &IncomingMessage,
+        since: Timestamp,
+    ) -> Result<Option<Repeated>, StoreError> {
+        self.store.repeated(message, since).await
+    }
+
     async fn close(&self, close: CloseEntry) -> Result<Option<Vec<OutboxPart>>, StoreError> {
         self.ask("close")?;
         self.store.close(close).await
@@ -163,8 +171,11 @@ impl TurnStore for FaultyStore {
     }
 
     async fn commit_turn(&self, commit: CommitTurn) -> Result<Vec<OutboxPart>, StoreError> {
+        self.delay("commit_turn").await;
         self.ask("commit_turn")?;
-        self.store.commit_turn(commit).await
+        let committed = self.store.commit_turn(commit).await;
+        self.delay("commit_turn's answer").await;
+        committed
     }
 
     async fn release(&self, entry: EntryId, fence: Fence, now: Timestamp) -> Result<(), StoreError> {

@@ -213,6 +213,72 @@ async fn an_answer_that_was_stopped_stays_as_far_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_question_whose_answer_was_stopped_is_told_once_when_it_is_asked_again() {
+    for store_texts in [true, false] {
+        let chat = Chat::open(|config| config.store_texts = store_texts).await;
+        let world = chat.world();
+        chat.say("before").await;
+        chat.at_rest().await;
+        *world.model.gap.lock() = Duration::from_secs(2);
+        world.model.says(|_| Ok("one two three four five six".to_owned()));
+        for told in [3, 3] {
+            chat.say("question").await;
+            until("something is shown", async || {
+                let snapshot = chat.chats.snapshot(&chat.tenant, None, 9).await.unwrap();
+                snapshot.live.is_some_and(|live| live.text.contains("one"))
+            })
+            .await;
+            assert_eq!(chat.told(), told);
+            assert!(chat.chats.stop(&chat.tenant).await.unwrap());
+            chat.at_rest().await;
+        }
+        assert_eq!(chat.reads().await.len(), 6, "its person reads all of it");
+        *world.model.gap.lock() = Duration::ZERO;
+        chat.say("something else").await;
+        chat.at_rest().await;
+        assert_eq!(
+            chat.told(),
+            7,
+            "what was said counts where something else is asked"
+        );
+        chat.say("something else").await;
+        chat.at_rest().await;
+        assert_eq!(chat.told(), 9, "a whole answer counts also then");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_failed_is_told_once_when_it_is_asked_again() {
+    let chat = Chat::open(|_| {}).await;
+    chat.world().model.says(|_| Ok(String::new()));
+    for _ in 0..2 {
+        chat.say("question").await;
+        chat.at_rest().await;
+        assert_eq!(chat.told(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_with_the_end_of_a_turn_is_not_read_before_it() {
+    let chat = Chat::open(|_| {}).await;
+    let (store, chats) = (&chat.faulty.store, &chat.chats);
+    store.hold("commit_turn's answer");
+    chat.say("question").await;
+    until("the end is in the store", async || {
+        store.is_held("commit_turn's answer")
+    })
+    .await;
+    let key = chats.find(&chat.tenant).await.unwrap().key;
+    assert_eq!(store.said(key, 9).await.unwrap().len(), 2);
+    let snapshot = chats.snapshot(&chat.tenant, None, 9).await.unwrap();
+    assert_eq!(snapshot.messages, [], "the events after it tell the answer");
+    assert_eq!((snapshot.asked.len(), snapshot.live.is_some()), (1, true));
+    store.let_go("commit_turn's answer");
+    chat.at_rest().await;
+    assert_eq!(chat.reads().await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_dropped_while_another_is_answered_is_read_at_once() {
     let chat = Chat::open(|_| {}).await;
     let world = chat.world();

@@ -7,6 +7,7 @@ mod faults;
 mod faulty_store;
 mod history;
 mod hooks;
+mod killed;
 mod old_news;
 mod order;
 mod path;

@@ -3,10 +3,12 @@
 use crate::faults::{faulty, until};
 use crate::world::World;
 use futures::FutureExt;
+use openclaw_concurrency::WorkerState;
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{AccessTier, Clock, IncomingMessage};
 use openclaw_gateway::Refusal;
-use openclaw_gateway::ports::{BeginTurn, NewEntry, TurnStore};
+use openclaw_gateway::ledger::{SpentBy, SpentQuery, day_of};
+use openclaw_gateway::ports::{BeginTurn, NewEntry, TurnStore, UsageLedger};
 use openclaw_memory::MemoryStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,6 +221,66 @@ async fn a_turn_whose_worker_broke_is_charged_what_it_asked_for() {
     let stored = stored.map_or((0, 0), |stored| (stored.used, stored.settled));
     assert!(in_memory.used > 0);
     assert_eq!(stored, (in_memory.used, 1), "a restart knows it too");
+}
+
+#[tokio::test]
+async fn a_turn_whose_worker_is_killed_while_the_disk_refuses_is_charged_once() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    faulty.store.hold("commit_turn");
+    faulty.store.refuse("commit_turn", 1);
+    world.say("1", "hello").await;
+    until("it ends", async || faulty.store.is_held("commit_turn")).await;
+    let workers = world.gateway.pool().workers();
+    let busy = workers.iter().find(|worker| worker.state == WorkerState::Busy);
+    world.gateway.pool().kill(busy.unwrap().id).unwrap();
+    faulty.store.let_go("commit_turn");
+    until("it has its end", async || world.gateway.open_entries() == 0).await;
+    world.gateway.flush_usage().await.unwrap();
+    let tenant = world.message("1", "").tenant_id();
+    let account = world.gateway.account_of(&tenant);
+    let stored = faulty.store.usage(&account).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.used, stored.settled),
+        (15, 1),
+        "what the model said it cost"
+    );
+    let in_memory = world.gateway.usage(&tenant, AccessTier::Free).await.unwrap();
+    assert_eq!(in_memory.used, 15);
+    let query = SpentQuery {
+        by: SpentBy::Tenant,
+        since_day: 0,
+        payer: None,
+        limit: 9,
+    };
+    let spent = world.store.spent(query).await.unwrap();
+    assert_eq!((spent[0].sums.calls, spent[0].sums.tokens()), (1, 15));
+}
+
+#[tokio::test]
+async fn what_a_crash_is_charged_stands_in_the_ledger_under_its_model() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    *world.model.gap.lock() = Duration::from_secs(1_000);
+    world.say("1", "hello").await;
+    until("it runs", async || world.model.asked.lock().len() == 1).await;
+    let tenant = world.message("1", "").tenant_id();
+    let after = world.store.reopened();
+    let query = |by| SpentQuery {
+        by,
+        since_day: day_of(faulty.clock.now()),
+        payer: Some(tenant.to_string()),
+        limit: 9,
+    };
+    let spent = after.spent(query(SpentBy::Model)).await.unwrap();
+    let account = world.gateway.account_of(&tenant);
+    let charged = after.usage(&account).await.unwrap().unwrap();
+    assert_eq!((spent.len(), spent[0].key.as_str()), (1, "test/test"));
+    let sums = spent[0].sums;
+    assert_eq!((sums.calls, sums.estimated_calls), (1, 1));
+    assert!(charged.used > 0);
+    assert_eq!(sums.tokens(), charged.used, "as much as the budget");
+    assert_eq!(after.spent(query(SpentBy::Tier)).await.unwrap()[0].key, "free");
 }
 
 #[tokio::test]

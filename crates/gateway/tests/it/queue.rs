@@ -1,6 +1,6 @@
 //! An operator takes a message out of the queue, wherever it is.
 
-use crate::faults::{faulty, until};
+use crate::faults::{Faulty, faulty, until};
 use crate::world::World;
 use openclaw_concurrency::RequestError;
 use openclaw_core::{CodedError, Language};
@@ -8,13 +8,11 @@ use openclaw_gateway::ports::EntryId;
 use openclaw_gateway::{QueueId, QueuePlace};
 use std::time::Duration;
 
-#[tokio::test]
-async fn a_message_put_back_for_a_moment_can_be_dropped_in_that_moment() {
-    let faulty = faulty(|_| {}).await;
-    let world = &faulty.world;
+/// A message that the store let not begin: for a moment it is neither in the inbox nor in the pool.
+async fn between_two_places(faulty: &Faulty, text: &str) -> QueueId {
     faulty.store.refuse("begin_turn", 1);
-    let message = world.message("1", "not any more");
-    let receipts = world.gateway.receive(vec![message], None).await.unwrap();
+    let message = faulty.world.message("1", text);
+    let receipts = faulty.world.gateway.receive(vec![message], None).await.unwrap();
     until("the store has refused", async || {
         faulty.store.left("begin_turn") == 0
     })
@@ -22,8 +20,15 @@ async fn a_message_put_back_for_a_moment_can_be_dropped_in_that_moment() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
+    QueueId::Turn(receipts[0].entry)
+}
+
+#[tokio::test]
+async fn a_message_put_back_for_a_moment_can_be_dropped_in_that_moment() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    let id = between_two_places(&faulty, "not any more").await;
     assert!(world.gateway.queue().is_empty(), "it is in neither place");
-    let id = QueueId::Turn(receipts[0].entry);
     let dropped = world.gateway.drop_queued(id).await.unwrap().unwrap();
     assert_eq!((dropped.id, dropped.place), (id, QueuePlace::Inbox));
     assert!(world.gateway.drop_queued(id).await.unwrap().is_none(), "once");
@@ -38,17 +43,8 @@ async fn a_message_put_back_for_a_moment_can_be_dropped_in_that_moment() {
 async fn a_drop_on_the_way_that_the_stop_of_the_server_overtakes_is_not_told_as_one() {
     let faulty = faulty(|_| {}).await;
     let world = &faulty.world;
-    faulty.store.refuse("begin_turn", 1);
-    let message = world.message("1", "hello");
-    let receipts = world.gateway.receive(vec![message], None).await.unwrap();
-    until("the store has refused", async || {
-        faulty.store.left("begin_turn") == 0
-    })
-    .await;
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
-    let dropping = world.gateway.drop_queued(QueueId::Turn(receipts[0].entry));
+    let id = between_two_places(&faulty, "hello").await;
+    let dropping = world.gateway.drop_queued(id);
     let (refused, _) = tokio::join!(dropping, world.gateway.shut_down(Duration::ZERO));
     refused.unwrap_err();
 }

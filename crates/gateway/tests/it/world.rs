@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) model: Arc<Model>,
     pub(crate) plugins: Arc<PluginRegistry>,
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) budget: Arc<TokenBudget>,
     pub(crate) events: Subscription,
     updates: AtomicU64,
 }
@@ -291,6 +292,11 @@ impl World {
         let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
         let mut config = GatewayConfig::default();
         change(&mut config);
+        let budget = Arc::new(TokenBudget::new(
+            TokenBudgetConfig::default(),
+            Arc::clone(&clock),
+            &events,
+        ));
         let runner = JobRunner::new(GatewayParts {
             config,
             streaming: HashMap::new(),
@@ -314,11 +320,7 @@ impl World {
                     events: events.clone(),
                 },
             )),
-            budget: Arc::new(TokenBudget::new(
-                TokenBudgetConfig::default(),
-                Arc::clone(&clock),
-                &events,
-            )),
+            budget: Arc::clone(&budget),
             estimator,
             hooks: Arc::new(HookDispatcher::new(
                 Arc::clone(&plugins),
@@ -354,6 +356,7 @@ impl World {
             model,
             plugins,
             store,
+            budget,
             events: seen,
             updates: AtomicU64::new(0),
         }

@@ -2,7 +2,7 @@
 
 use super::Again::{After, Unsaid};
 use super::{Row, row};
-use crate::setup::{LONG, api_world};
+use crate::setup::{LONG, api_world, one_place};
 use openclaw_testkit::{HttpClient, RequestBuilder, ServerProcess, ServerSetup};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -203,13 +203,7 @@ async fn a_used_up_budget_says_until_when() {
 
 #[tokio::test]
 async fn a_server_at_capacity_has_its_row_on_both_surfaces() {
-    let (provider, server, client) = api_world(|setup| {
-        setup
-            .env("OPENCLAW__CONCURRENCY__MIN_WORKERS", "1")
-            .env("OPENCLAW__CONCURRENCY__MAX_WORKERS", "1")
-            .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "1")
-    })
-    .await;
+    let (provider, server, client) = api_world(one_place).await;
     let anybody = server.http().unwrap();
     let (first, second, third) = (open(&client).await, open(&client).await, open(&client).await);
     let _hold = provider.hold();

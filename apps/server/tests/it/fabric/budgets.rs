@@ -154,6 +154,34 @@ async fn a_crash_in_mid_call_leaks_no_reservation_and_a_restart_forgets_nothing(
     let used = after["used"].as_u64().unwrap();
     assert!((1_100..1_200).contains(&used), "{after}");
     assert_eq!(after["remaining"], 10_000 - used, "{after}");
+    // The report says what all of it was for.
+    let spent = reported(&server, used).await;
+    assert_eq!(
+        (&spent["calls"], &spent["estimatedCalls"]),
+        (&json!(3), &json!(1)),
+        "{spent}"
+    );
+}
+
+/// Waits until the ledger has as many tokens, all of one model.
+async fn reported(server: &ServerProcess, used: u64) -> Value {
+    let mut last = Value::Null;
+    let waiting = async {
+        loop {
+            let client = admin(server);
+            let report = client.get("/admin/api/v1/budgets?by=model").send().await.unwrap();
+            last = report.json().unwrap()["rows"][0].take();
+            let tokens = |name: &str| last[name].as_u64().unwrap_or(0);
+            if tokens("inputTokens") + tokens("outputTokens") == used {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    if tokio::time::timeout(LONG, waiting).await.is_err() {
+        panic!("{used} tokens are used, and the ledger has {last}");
+    }
+    last
 }
 
 /// Waits until usage of calls, which is stored shortly after, is in the store.

@@ -1,18 +1,12 @@
 //! How many there may be at once, and in what time.
 
 use super::{Person, assert_problem, data};
-use crate::setup::{LONG, api_world};
+use crate::setup::{LONG, api_world, one_place};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_full_pool_refuses_keys_before_anything_is_written_and_lets_visitors_wait() {
-    let (provider, server, client) = api_world(|setup| {
-        setup
-            .env("OPENCLAW__CONCURRENCY__MIN_WORKERS", "1")
-            .env("OPENCLAW__CONCURRENCY__MAX_WORKERS", "1")
-            .env("OPENCLAW__CONCURRENCY__MAX_QUEUE_SIZE", "1")
-    })
-    .await;
+    let (provider, server, client) = api_world(one_place).await;
     let person = Person::with_key(&client);
     let hold = provider.hold();
     let mut chats = Vec::new();
@@ -37,7 +31,8 @@ async fn a_full_pool_refuses_keys_before_anything_is_written_and_lets_visitors_w
     let notice = watch.next().await.unwrap();
     assert_eq!(
         (notice.event.as_str(), data(&notice)["place"].as_u64()),
-        ("notice", Some(1))
+        ("notice", Some(2)),
+        "behind the one in the pool"
     );
     drop(hold);
     let events = watch.until("turn.finished").await;

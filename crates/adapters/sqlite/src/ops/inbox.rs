@@ -3,13 +3,13 @@
 use crate::error::OpError;
 use crate::ops::{memory, outbox, turn};
 use crate::rows::{self, TENANT, all, change, first};
-use openclaw_core::{CorrelationId, Timestamp};
+use openclaw_core::{BotId, CorrelationId, Platform, Timestamp};
 use openclaw_gateway::ports::{
-    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, OutboxPart, Outcome, StoreDepths, StoredTenant,
-    message_digest,
+    Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, OutboxPart, Outcome, Repeated, StoreDepths,
+    StoredTenant, message_digest,
 };
 use openclaw_session::{TenantKey, create_user_tenant};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 /// An entry that has just got its end.
 pub(crate) struct Ended {
@@ -50,7 +50,7 @@ fn accept_one(connection: &Connection, entry: NewEntry) -> Result<Accepted, OpEr
             Ok(Accepted::Duplicate {
                 entry: EntryId(row.get(0)?),
                 message: rows::json(row, 1, "inbox entry")?,
-                same: row.get_ref(2)?.as_blob().is_ok_and(|stored| stored == digest),
+                same: is_digest(row, 2, &digest)?,
             })
         },
     )?;
@@ -91,6 +91,34 @@ fn accept_one(connection: &Connection, entry: NewEntry) -> Result<Accepted, OpEr
         attempts: 0,
         shown: Vec::new(),
     }))
+}
+
+pub(crate) fn repeated(
+    connection: &Connection,
+    key: (Platform, &BotId, &str),
+    digest: [u8; 32],
+    since: Timestamp,
+) -> Result<Option<Repeated>, OpError> {
+    let (platform, bot, update_key) = key;
+    first(
+        connection,
+        "SELECT id, digest FROM inbox \
+         WHERE platform = ?1 AND bot = ?2 AND update_key = ?3 AND accepted_at > ?4",
+        params![platform.as_str(), bot.as_str(), update_key, since.as_millis()],
+        |row| {
+            Ok(Repeated {
+                entry: EntryId(row.get(0)?),
+                same: is_digest(row, 1, &digest)?,
+            })
+        },
+    )
+}
+
+fn is_digest(row: &Row<'_>, column: usize, digest: &[u8; 32]) -> Result<bool, OpError> {
+    Ok(row
+        .get_ref(column)?
+        .as_blob()
+        .is_ok_and(|stored| stored == digest))
 }
 
 /// The tenant who wrote, seen just now; `None` at first contact.

@@ -5,7 +5,8 @@ use crate::ops::inbox::{outcome_name, outcome_named};
 use crate::rows::{self, change, first};
 use openclaw_core::Timestamp;
 use openclaw_gateway::ports::{
-    AccountUsage, EntryId, HISTORY_KEPT, HistoryMessage, NewHistoryMessage, StoreError, UsageDelta,
+    AccountUsage, EntryId, HISTORY_KEPT, HistoryMessage, NewHistoryMessage, StoreError, USAGE_KEPT,
+    UsageDelta,
 };
 use openclaw_session::TenantKey;
 use rusqlite::{Connection, Row, params};
@@ -199,6 +200,16 @@ pub(crate) fn reset_usage(connection: &Connection, account: &str, over: Timestam
             tokens: 0,
             settled: 0,
         },
+    )
+}
+
+/// Forgets what was used in windows that are long over, a bounded number of rows at a time. How many.
+pub(crate) fn sweep_usage(connection: &Connection, now: Timestamp, limit: i64) -> Result<usize, OpError> {
+    change(
+        connection,
+        "DELETE FROM usage WHERE account IN \
+         (SELECT account FROM usage WHERE window_started_at < ?1 ORDER BY window_started_at LIMIT ?2)",
+        params![(now - USAGE_KEPT).as_millis(), limit],
     )
 }
 

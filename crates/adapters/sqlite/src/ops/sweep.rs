@@ -1,8 +1,9 @@
 //! Forgetting what is old, a bounded number of rows at a time.
 
 use crate::error::OpError;
-use crate::ops::{ledger, turn};
+use crate::ops::{ledger, memory, turn};
 use crate::rows::{self, SESSION, all, change};
+use openclaw_core::TenantId;
 use openclaw_gateway::ports::{Sweep, Swept};
 use openclaw_session::{TenantKey, end_session};
 use rusqlite::{Connection, params};
@@ -27,6 +28,7 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
         params![sweep.history_before.as_millis(), limit],
     )?;
     let ledger = ledger::sweep(connection, sweep.now, limit)?;
+    let usage = memory::sweep_usage(connection, sweep.now, limit)?;
     let past = all(
         connection,
         &format!(
@@ -45,12 +47,34 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
         turn::remove_session(connection, tenant)?;
         sessions.extend(session.map(|session| end_session(&session)));
     }
+    let chats = unused_chats(connection, &sweep, limit)?;
     Ok(Swept {
         entries: entries as u64,
         history: history as u64,
-        more: [entries, history, ledger, sessions.len()]
+        more: [entries, history, ledger, usage, sessions.len(), chats.len()]
             .into_iter()
             .any(|count| count >= sweep.limit),
         sessions,
+        chats,
     })
+}
+
+/// Removes chats that were opened and never written in. Every message moves the time of activity.
+fn unused_chats(connection: &Connection, sweep: &Sweep, limit: i64) -> Result<Vec<TenantId>, OpError> {
+    let unused = all(
+        connection,
+        "SELECT t.key, t.platform, t.user, t.chat FROM tenants t INDEXED BY tenants_unused \
+         WHERE t.generation = 0 AND t.platform IN ('web', 'api') AND t.last_active_at = t.created_at \
+         AND t.created_at < ?1 AND t.version = 1 \
+         AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.tenant = t.key) ORDER BY t.created_at, t.key LIMIT ?2",
+        params![sweep.history_before.as_millis(), limit],
+        |row| Ok((row.get::<_, i64>(0)?, rows::tenant_id(row, 1)?)),
+    )?;
+    unused
+        .into_iter()
+        .map(|(key, chat)| {
+            change(connection, "DELETE FROM tenants WHERE key = ?1", params![key])?;
+            Ok(chat)
+        })
+        .collect()
 }

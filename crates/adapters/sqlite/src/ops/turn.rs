@@ -6,6 +6,7 @@ use crate::error::OpError;
 use crate::ops::{inbox, ledger, memory, outbox};
 use crate::rows::{self, SESSION, change, first};
 use openclaw_core::{TenantId, Timestamp};
+use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
     BeginError, BeginTurn, CommitTurn, EntryId, Fence, OutboxPart, ShownPart, StoreError, TurnGrant,
 };
@@ -68,7 +69,7 @@ pub(crate) fn begin(connection: &Connection, epoch: i64, begin: &BeginTurn) -> R
         change(
             connection,
             "INSERT INTO reservations (tenant, epoch, account, tokens, input_estimate, begun_at, window_started_at, \
-             shared_account, shared_window_started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             shared_account, shared_window_started_at, if_lost) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 candidate.tenant.0,
                 epoch,
@@ -78,7 +79,8 @@ pub(crate) fn begin(connection: &Connection, epoch: i64, begin: &BeginTurn) -> R
                 begin.now.as_millis(),
                 reservation.window_started_at.as_millis(),
                 reservation.shared.as_ref().map(|(account, _)| account),
-                reservation.shared.as_ref().map(|(_, window)| window.as_millis())
+                reservation.shared.as_ref().map(|(_, window)| window.as_millis()),
+                rows::to_json(&reservation.if_lost, "reservation")?
             ],
         )?;
     }
@@ -203,14 +205,14 @@ pub(crate) fn release(connection: &Connection, entry: EntryId, fence: Fence) -> 
     rest(connection, holder.tenant)
 }
 
-/// Takes the right to write from the tenant's running turn and charges what it had set aside, as a crash would.
-/// Whether there was a reservation.
+/// Takes the right to write from the tenant's running turn and charges what it had set aside, as a crash would; the ledger
+/// is told of it. Whether there was a reservation.
 pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bool, OpError> {
     stop_running(connection, tenant)?;
     let reservation = first(
         connection,
         "DELETE FROM reservations WHERE tenant = ?1 RETURNING account, input_estimate, begun_at, \
-         window_started_at, shared_account, shared_window_started_at",
+         window_started_at, shared_account, shared_window_started_at, if_lost",
         params![tenant.0],
         |row| {
             Ok((
@@ -219,11 +221,12 @@ pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bo
                 rows::time(row, 2)?,
                 rows::optional::<i64>(row, 3)?.map(Timestamp::from_millis),
                 rows::optional::<String>(row, 4)?.zip(rows::optional::<i64>(row, 5)?),
+                rows::optional_json::<Spent>(row, 6, "reservation")?,
             ))
         },
     )?;
     match reservation {
-        Some((account, estimate, begun_at, window, shared)) => {
+        Some((account, estimate, begun_at, window, shared, if_lost)) => {
             // Before windows were written down it was the one that is open.
             let window = match window {
                 Some(window) => window,
@@ -234,6 +237,9 @@ pub(crate) fn interrupt(connection: &Connection, tenant: TenantKey) -> Result<bo
             memory::charge_interrupted(connection, &account, estimate, window)?;
             if let Some((account, window)) = shared {
                 memory::charge_interrupted(connection, &account, estimate, Timestamp::from_millis(window))?;
+            }
+            if let Some(spent) = if_lost {
+                ledger::add(connection, &spent)?;
             }
             Ok(true)
         }
