@@ -1,4 +1,5 @@
-//! Markdown as Telegram's text and entities, whole or still being written: never longer than its source, entities at characters and well nested.
+//! Markdown as Telegram's text and entities, whole or still being written: never longer than its source, entities at
+//! characters and well nested.
 
 #![no_main]
 

@@ -167,7 +167,7 @@ mod tests {
         std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
             // What is not read is answered with a reset.
-            socket.read(&mut [0; 4_096]).unwrap();
+            assert_ne!(socket.read(&mut [0; 4_096]).unwrap(), 0);
             socket.write_all(bytes).unwrap();
         });
         address
