@@ -56,6 +56,10 @@ fn system_packages() -> Result<()> {
     if toolbox::on_path("npm").is_none() {
         missing.extend(["nodejs", "npm"]);
     }
+    // The allocator's own build.
+    if toolbox::on_path("make").is_none() {
+        missing.push("make");
+    }
     // The fuzzer itself is C++.
     if toolbox::on_path("c++").is_none() {
         missing.push("g++");

@@ -33,6 +33,10 @@ pub(super) enum What {
     SessionsMemory(u32),
     /// The same, divided by what it was before them.
     SessionsGrowth(u32),
+    /// After so many sessions and a rest that outlasts idle connections.
+    QuietMemory(u32),
+    /// The same, divided by what it was before the sessions.
+    QuietGrowth(u32),
     Failed,
 }
 

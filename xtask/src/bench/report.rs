@@ -178,7 +178,7 @@ fn rows(measured: &Measured) -> Vec<Row> {
         let sessions = grouped(count);
         rows.extend([
             row(
-                &format!("resident memory after {sessions} sessions and a rest, MiB"),
+                &format!("resident memory after {sessions} sessions and a rest of 90 s, MiB"),
                 What::SessionsMemory(count),
                 1,
                 Bar::None,
@@ -186,6 +186,18 @@ fn rows(measured: &Measured) -> Vec<Row> {
             row(
                 "the same, divided by what it was before them",
                 What::SessionsGrowth(count),
+                2,
+                Bar::AtMost(1.1),
+            ),
+            row(
+                "when idle connections are closed too, MiB",
+                What::QuietMemory(count),
+                1,
+                Bar::None,
+            ),
+            row(
+                "the same, divided by what it was before the sessions",
+                What::QuietGrowth(count),
                 2,
                 Bar::AtMost(1.1),
             ),

@@ -42,8 +42,9 @@ pub(super) fn measure(
     scratch: &Scratch,
     figures: &mut Figures,
 ) -> Result<()> {
-    // What is idle is forgotten after a minute at the latest; after that the allocator has its time.
-    let rest = |secs: u32| format!("--rest={}", if plan.smoke { 0 } else { secs });
+    // What is idle is forgotten after a minute at the latest; after that the allocator has its time. Connections are kept
+    // for longer: an idle one for 90 to 180 s, the pool that holds it being looked through every 90 s.
+    let waiting = |option: &str, secs: u32| format!("--{option}={}", if plan.smoke { 0 } else { secs });
     let run = |mode: &str, count: u32, more: &[&str]| {
         let count = format!("--count={count}");
         messages::run_program(programs, "scale", mode, &[&[count.as_str()], more].concat())
@@ -61,19 +62,29 @@ pub(super) fn measure(
     }
 
     for count in plan.sizes.streams {
-        let streams = run("streams", count, &[&rest(10)])?;
+        let streams = run("streams", count, &[&waiting("rest", 10)])?;
         figures.add(What::StreamsMemory(count), streams["resident_mib"].as_f64());
     }
 
     for &count in plan.sizes.sessions {
-        let sessions = run("sessions", count, &[&rest(90)])?;
-        let after = sessions["resident_mib"].as_f64();
-        figures.add(What::SessionsMemory(count), after);
+        let sessions = run(
+            "sessions",
+            count,
+            &[&waiting("rest", 90), &waiting("longer", 100)],
+        )?;
         let idle = sessions["idle_mib"].as_f64().filter(|idle| *idle > 0.0);
-        figures.add(
-            What::SessionsGrowth(count),
-            after.zip(idle).map(|(after, idle)| after / idle),
-        );
+        for (field, memory, growth) in [
+            (
+                "resident_mib",
+                What::SessionsMemory(count),
+                What::SessionsGrowth(count),
+            ),
+            ("quiet_mib", What::QuietMemory(count), What::QuietGrowth(count)),
+        ] {
+            let after = sessions[field].as_f64();
+            figures.add(memory, after);
+            figures.add(growth, after.zip(idle).map(|(after, idle)| after / idle));
+        }
     }
     Ok(())
 }

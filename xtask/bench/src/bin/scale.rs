@@ -56,6 +56,10 @@ struct Options {
     /// Seconds of rest before memory is looked at.
     #[arg(long, default_value_t = 10.0)]
     rest: f64,
+    /// Seconds of rest after that, before memory is looked at once more: until the connections to models and messengers
+    /// are closed as well, which are kept for a while in case they are needed again. Sessions only.
+    #[arg(long, default_value_t = 0.0)]
+    longer: f64,
 }
 
 async fn world(options: &Options) -> Result<World> {
@@ -150,12 +154,14 @@ async fn sessions(options: &Options, world: &Arc<World>) -> Result<Value> {
     let (took, cpu) = (began.elapsed(), world.cpu_since(before)?);
     let full = world.resident_mib()?;
     tokio::time::sleep(Duration::from_secs_f64(options.rest)).await;
+    let rested = world.resident_mib()?;
+    tokio::time::sleep(Duration::from_secs_f64(options.longer)).await;
     Ok(json!({
         "mode": "sessions", "count": options.count,
         "per_second": rounded(options.count as f64 / took.as_secs_f64(), 10.0),
         "cpu_ms": rounded(cpu.as_secs_f64() * 1e3 / options.count as f64, 10_000.0),
         "idle_mib": rounded(idle, 10.0), "full_mib": rounded(full, 10.0),
-        "resident_mib": rounded(world.resident_mib()?, 10.0),
+        "resident_mib": rounded(rested, 10.0), "quiet_mib": rounded(world.resident_mib()?, 10.0),
     }))
 }
 
