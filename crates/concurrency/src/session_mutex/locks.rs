@@ -418,11 +418,31 @@ mod tests {
                 .map(|n| hold(&mut locks, &n.to_string(), n as u64, now))
                 .collect();
             assert_eq!(locks.len(), sessions);
+            let waiting = stand_in_line(&mut locks, "0", 0, now);
+            let _ = locks.leave(&waiting, || now);
             held.into_iter()
                 .for_each(|held| assert!(locks.release(held, || now).0));
             assert_eq!(locks.len(), 0);
             assert_eq!(!locks.locks.is_empty(), keeps, "{sessions} sessions");
+            assert_eq!(!locks.waiters.slots.is_empty(), keeps, "{sessions} sessions");
         }
+    }
+
+    #[test]
+    fn the_slot_of_a_waiter_that_left_or_was_served_is_the_next_ones() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let mut held = hold(&mut locks, "s", 7, now);
+        for _ in 0..5 {
+            let fickle = stand_in_line(&mut locks, "s", 7, now);
+            let _ = locks.leave(&fickle, || now);
+            let patient = stand_in_line(&mut locks, "s", 7, now);
+            assert!(locks.release(held, || now).0);
+            let Seen::Granted(next) = locks.look(&patient, now, Waker::noop()).0 else {
+                panic!("it was passed on");
+            };
+            held = next;
+        }
+        assert_eq!(locks.waiters.slots.len(), 1);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Workers: started, recycled, timed out, silent, crashed, killed, let go.
 
 use super::{defaults, one_worker, seconds};
-use crate::support::Stage;
+use crate::support::{Stage, Warned};
 use futures::FutureExt;
 use openclaw_concurrency::{
-    ConcurrencyConfig, LifecycleError, RecycleReason, RequestError, WorkerExit, WorkerId, WorkerState,
-    WorkerStuckError, WorkerTimeoutError,
+    ConcurrencyConfig, LifecycleError, RecycleReason, RequestError, Submission, WorkerExit, WorkerId,
+    WorkerState, WorkerStuckError, WorkerTimeoutError,
 };
-use openclaw_core::CodedError;
+use openclaw_core::{Clock, CodedError, CorrelationId};
 
 #[test]
 fn the_fewest_workers_are_started_at_once_and_more_on_demand_up_to_the_most() {
@@ -339,4 +339,40 @@ fn the_list_of_workers_says_what_each_does() {
     stage.clock.advance(seconds(1));
     let ages: Vec<u64> = stage.pool.workers().iter().map(|worker| worker.age_ms).collect();
     assert_eq!(ages, [4_000, 4_000, 1_000]);
+}
+
+#[test]
+fn the_log_names_the_request_a_worker_was_lost_with() {
+    let warned = Warned::default();
+    tracing::subscriber::with_default(warned.clone(), || {
+        let stage = Stage::new(one_worker());
+        let random = openclaw_core::testing::SeededRandom::new(7);
+        let submit = |request| {
+            let id = CorrelationId::new(stage.clock.now(), &random);
+            let submission = Submission {
+                correlation_id: Some(id),
+                ..stage.request(request)
+            };
+            (
+                stage.pool.submit(submission).expect("admitted"),
+                Some(id.to_string()),
+            )
+        };
+        let crash = |worker| {
+            let reason = "boom".to_owned();
+            stage.runtime.exit(worker, WorkerExit::Crashed { reason });
+        };
+        let (_crashed, first) = submit(1);
+        crash(stage.runtime.worker_of(1));
+        let (_silent, second) = submit(2);
+        stage.pass(seconds(61));
+        let (_slow, third) = submit(3);
+        stage.pass_beating(seconds(120));
+        crash(stage.pool.workers()[0].id);
+        assert_eq!(
+            warned.requests(),
+            [first, second, third, None],
+            "the last was idle"
+        );
+    });
 }
