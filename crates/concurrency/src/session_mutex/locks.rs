@@ -425,7 +425,16 @@ mod tests {
             assert_eq!(locks.len(), 0);
             assert_eq!(!locks.locks.is_empty(), keeps, "{sessions} sessions");
             assert_eq!(!locks.waiters.slots.is_empty(), keeps, "{sessions} sessions");
+            assert_eq!(locks.by_session.capacity() > 0, keeps, "{sessions} sessions");
         }
+    }
+
+    #[test]
+    fn a_slot_that_is_free_keeps_no_name() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let held = hold(&mut locks, "a name that may be long", 7, now);
+        assert!(locks.release(held, || now).0);
+        assert!(locks.locks[held.lock as usize].session.is(""));
     }
 
     #[test]

@@ -200,6 +200,26 @@ fn who_is_next_is_woken_once_and_by_the_waker_of_its_last_look() {
 }
 
 #[test]
+fn a_sleeper_that_finds_its_lock_lost_and_the_session_free_has_left_its_place() {
+    let (clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut sleeper = ask(&mutex, "s", LIFE * 3);
+    drop(first);
+    clock.advance(LIFE);
+    drop(got(&mut ask(&mutex, "s", PATIENCE)));
+    assert!(mutex.is_empty());
+    let held = got(&mut sleeper);
+    drop(sleeper);
+    // Each of these has a place of its own.
+    let (mut second, mut third) = (ask(&mutex, "s", PATIENCE), ask(&mutex, "s", PATIENCE));
+    drop(held);
+    assert!((&mut third).now_or_never().is_none());
+    drop(got(&mut second));
+    drop(got(&mut third));
+    assert!(mutex.is_empty());
+}
+
+#[test]
 fn who_stops_waiting_leaves_the_line_and_passes_on_a_lock_just_granted() {
     let (_clock, mutex) = mutex();
     let first = got(&mut ask(&mutex, "s", PATIENCE));

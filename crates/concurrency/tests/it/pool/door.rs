@@ -186,6 +186,10 @@ fn pressure_is_announced_once_and_released_after_a_second_below_the_threshold() 
     stage.pool.keep_house();
     assert_eq!(pressure(stage.heard_names()), ["backpressure.released"]);
     assert_eq!(stage.pool.totals().backpressure_activations, 1);
+    stage.pass(seconds(3));
+    assert!(pressure(stage.heard_names()).is_empty(), "once");
+    let _again = stage.submit(5);
+    assert_eq!(pressure(stage.heard_names()), ["backpressure.activated"]);
 }
 
 #[test]

@@ -125,6 +125,11 @@ fn manual_3_1_a_request_past_the_limit_ends_and_its_worker_is_replaced_at_once()
     assert_ne!(stage.runtime.worker_of(2), worker);
     let metrics = stage.pool.metrics();
     assert_eq!((metrics.total_processed, metrics.total_errors), (1, 1));
+    assert_eq!(
+        (metrics.avg_latency_ms, metrics.throughput_per_minute),
+        (120_000.0, 0),
+        "its time counts, and no worker brought it to its end"
+    );
     assert!(stage.heard_names().contains(&"request.timedout"));
     // Its result, should it come all the same, belongs to nobody.
     stage.runtime.finish_late(worker, run);
@@ -375,4 +380,53 @@ fn the_log_names_the_request_a_worker_was_lost_with() {
             "the last was idle"
         );
     });
+}
+
+#[test]
+fn the_list_of_workers_is_in_the_order_they_were_started() {
+    let stage = Stage::new(ConcurrencyConfig {
+        min_workers: 16,
+        max_workers: 16,
+        ..defaults()
+    });
+    let numbers: Vec<WorkerId> = stage.pool.workers().iter().map(|worker| worker.id).collect();
+    assert_eq!(numbers, (1..=16).map(WorkerId::new).collect::<Vec<_>>());
+}
+
+/// Four workers of which one is enough, and what happens in the middle of the calm period.
+fn calm_period(in_between: impl FnOnce(&Stage)) -> Stage {
+    let stage = Stage::new(ConcurrencyConfig {
+        backpressure_threshold: 1.0,
+        scale_down_after: seconds(60),
+        worker_timeout: seconds(900),
+        ..defaults()
+    });
+    (1..=4).for_each(|request| stage.submit(request).detach());
+    (1..=4).for_each(|request| stage.runtime.finish(request));
+    stage.pass_beating(seconds(30));
+    in_between(&stage);
+    stage.pass_beating(seconds(31));
+    stage
+}
+
+#[test]
+fn as_many_workers_stay_as_were_busy_at_once_in_the_calm_period() {
+    let stage = calm_period(|stage| {
+        (5..=7).for_each(|request| stage.submit(request).detach());
+        stage.pool.keep_house();
+        (5..=7).for_each(|request| stage.runtime.finish(request));
+    });
+    assert_eq!(stage.pool.workers().len(), 3);
+}
+
+#[test]
+fn the_calm_period_begins_anew_after_every_worker_was_busy() {
+    let stage = calm_period(|stage| {
+        (5..=8).for_each(|request| stage.submit(request).detach());
+        stage.pool.keep_house();
+        (5..=8).for_each(|request| stage.runtime.finish(request));
+    });
+    assert_eq!(stage.pool.workers().len(), 4, "30 s are not 60");
+    stage.pass(seconds(30));
+    assert_eq!(stage.pool.workers().len(), 1);
 }
