@@ -430,6 +430,16 @@ mod tests {
     }
 
     #[test]
+    fn all_slots_that_are_free_are_used_again() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        for _ in 0..3 {
+            let held = ["a", "b", "c"].map(|session| hold(&mut locks, session, 7, now));
+            held.map(|held| assert!(locks.release(held, || now).0));
+        }
+        assert_eq!(locks.locks.len(), 3);
+    }
+
+    #[test]
     fn a_slot_that_is_free_keeps_no_name() {
         let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
         let held = hold(&mut locks, "a name that may be long", 7, now);

@@ -443,3 +443,14 @@ fn what_comes_back_after_its_key_was_released_has_the_key_before_the_one_that_mo
     scheduler.release("s");
     assert!(next(&mut scheduler, at(0)).is_some());
 }
+
+#[test]
+fn what_comes_back_brings_its_tenant_before_the_others() {
+    let mut scheduler = PriorityScheduler::new(10, NEVER);
+    for name in ["A1", "A2", "B1"] {
+        put(&mut scheduler, entry(name));
+    }
+    let first = next(&mut scheduler, at(0)).expect("three wait");
+    scheduler.requeue_front(first);
+    assert_eq!(all(&mut scheduler), "A1 B1 A2");
+}
