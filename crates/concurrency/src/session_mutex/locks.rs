@@ -434,7 +434,8 @@ mod tests {
         let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
         for _ in 0..3 {
             let held = ["a", "b", "c"].map(|session| hold(&mut locks, session, 7, now));
-            held.map(|held| assert!(locks.release(held, || now).0));
+            held.into_iter()
+                .for_each(|held| assert!(locks.release(held, || now).0));
         }
         assert_eq!(locks.locks.len(), 3);
     }

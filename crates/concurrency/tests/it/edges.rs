@@ -350,8 +350,7 @@ fn a_pool_is_not_made_of_a_configuration_that_breaks_a_rule() {
         ..one_worker()
     };
     let events = EventContext::new(InProcessEventBus::new(), stage.clock.clone(), "concurrency");
-    let refused = WorkerPool::new(config, stage.runtime.clone(), stage.clock.clone(), events)
-        .err()
-        .expect("no worker may be started");
+    let refused =
+        WorkerPool::new(config, stage.runtime, stage.clock, events).expect_err("no worker may be started");
     assert!(refused.to_string().contains("maxWorkers"), "{refused}");
 }
