@@ -31,3 +31,21 @@ impl Hasher for NumberHasher {
         self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(SPREAD);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::hash::BuildHasher;
+
+    /// A table takes the lowest bits for the place and the highest seven to tell who is there.
+    #[test]
+    fn workers_numbered_one_after_the_other_spread_over_a_table() {
+        let hasher = BuildHasherDefault::<NumberHasher>::default();
+        let hashes: Vec<u64> = (0..4_096).map(|n| hasher.hash_one(WorkerId::new(n))).collect();
+        let places: HashSet<u64> = hashes.iter().map(|hash| hash % 4_096).collect();
+        assert_eq!(places.len(), 4_096, "each has a place of its own");
+        let told_apart: HashSet<u64> = hashes.iter().map(|hash| hash >> 57).collect();
+        assert_eq!(told_apart.len(), 128);
+    }
+}

@@ -296,6 +296,17 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_reads_is_forgotten_all_the_same() {
+        let window = window();
+        for second in 0..1_000 {
+            window.record(at(second), Duration::from_millis(3), true);
+        }
+        let slices = window.slices.lock();
+        assert_eq!(slices.minute.completions.len(), 60);
+        assert!(slices.closed.len() <= SLICES as usize);
+    }
+
+    #[test]
     fn threads_that_come_in_another_order_than_they_read_the_clock_lose_nothing() {
         let window = window();
         window.record(at(70), Duration::from_secs(2), true);

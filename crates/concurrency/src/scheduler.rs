@@ -439,15 +439,15 @@ mod tests {
             }
             while scheduler.dequeue(Monotonic::ZERO).is_some() {}
             assert_eq!(scheduler.entries.capacity() > 0, keeps, "{entries} entries");
-            let indexed = scheduler.lanes.capacity();
-            assert!(indexed <= 4 * KEPT, "{indexed}");
+            let lanes = scheduler.lanes.capacity();
+            assert!(lanes <= 4 * KEPT, "{lanes}");
         }
     }
 
     #[test]
     fn the_memory_of_a_flood_of_keys_is_given_back_when_the_last_of_them_is_free() {
         let mut scheduler = PriorityScheduler::new(100_000, Duration::from_secs(30));
-        for (keys, keeps) in [(KEPT, true), (KEPT + 1, false)] {
+        for (keys, keeps) in [(KEPT, true), (KEPT + 1, false), (KEPT * 8, false)] {
             for n in 0..keys {
                 let mut submission = Submission::new(n, "tenant", Monotonic::ZERO);
                 submission.exclusive = Some(format!("key{n}").into());
@@ -462,7 +462,29 @@ mod tests {
             }
             assert_eq!(scheduler.remembered(), 0);
             assert_eq!(scheduler.keys.high_water() > 0, keeps, "{keys} keys");
+            let indexed = scheduler.keys_by_name.capacity();
+            assert!(indexed <= 4 * KEPT, "{indexed}");
         }
+    }
+
+    #[test]
+    fn what_comes_and_goes_while_another_waits_takes_the_memory_of_the_one_before() {
+        let mut scheduler = PriorityScheduler::new(10, Duration::from_secs(30));
+        let patient = Submission {
+            priority: Priority::Low,
+            ..Submission::new(0, "patient", Monotonic::ZERO)
+        };
+        scheduler.enqueue(patient).expect("there is room");
+        for n in 1..=100 {
+            let submission = Submission::new(n, format!("tenant{n}"), Monotonic::ZERO);
+            scheduler.enqueue(submission).expect("there is room");
+            let Some(Dequeued::Ready(next)) = scheduler.dequeue(Monotonic::ZERO) else {
+                panic!("two wait");
+            };
+            assert_eq!(next.submission.request, n);
+        }
+        let kept = (scheduler.entries.capacity(), scheduler.lanes.capacity());
+        assert!(kept.0 <= 8 && kept.1 <= 8, "{kept:?}");
     }
 
     #[test]

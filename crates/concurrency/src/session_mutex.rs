@@ -223,3 +223,21 @@ impl Drop for Waiter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_core::testing::ManualClock;
+    use std::collections::HashSet;
+
+    /// Or whoever chooses names could have them all meet in one place of the table.
+    #[test]
+    fn names_are_spread_and_in_each_mutex_otherwise() {
+        let mut hashes = HashSet::new();
+        for _ in 0..2 {
+            let mutex = SessionMutex::new(ManualClock::new(), Duration::from_secs(60));
+            hashes.extend((0..1_000).map(|n| mutex.shared.hash(&format!("session:{n}"))));
+        }
+        assert_eq!(hashes.len(), 2_000);
+    }
+}

@@ -144,3 +144,29 @@ impl MessageLimit {
             .is_none_or(|max| text.len() <= max || self.unit.measure(text) <= max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counting in blocks gives what counting character by character does, wherever a block ends inside a character.
+    #[test]
+    fn the_longest_beginning_is_the_same_wherever_blocks_end() {
+        for unit in [LengthUnit::Utf16, LengthUnit::Scalars, LengthUnit::Bytes] {
+            for lead in 0..5 {
+                let text = "a".repeat(lead) + &"🙂жa".repeat(40);
+                for budget in 0..text.len() {
+                    let (mut end, mut length) = (0, 0);
+                    for character in text.chars() {
+                        length += unit.measure_char(character);
+                        if length > budget {
+                            break;
+                        }
+                        end += character.len_utf8();
+                    }
+                    assert_eq!(unit.prefix(&text, budget), end, "{unit:?}, {lead}, {budget}");
+                }
+            }
+        }
+    }
+}

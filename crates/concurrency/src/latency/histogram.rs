@@ -116,6 +116,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_bucket_that_is_full_counts_no_further_and_what_is_summed_agrees_with_it() {
+        let mut histogram = Histogram::new();
+        histogram.counts[bucket(5)] = u32::MAX - 1;
+        histogram.sums[0] = u64::from(u32::MAX) - 1;
+        histogram.count = u64::from(u32::MAX) - 1;
+        for _ in 0..3 {
+            histogram.record(5);
+        }
+        assert_eq!(histogram.counts[bucket(5)], u32::MAX);
+        assert_eq!(
+            (histogram.sums[0], histogram.count),
+            (u64::from(u32::MAX), u64::from(u32::MAX))
+        );
+        histogram.record(6);
+        assert_eq!(histogram.at_quantile(1.0), 6);
+    }
+
     proptest! {
         #[test]
         fn quantiles_are_those_of_what_is_left(

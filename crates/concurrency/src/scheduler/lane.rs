@@ -129,11 +129,8 @@ impl Lanes {
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.by_tenant
-            .iter()
-            .map(Index::capacity)
-            .max()
-            .unwrap_or_default()
+        let indexed = self.by_tenant.iter().map(Index::capacity).max();
+        indexed.unwrap_or_default().max(self.slab.high_water())
     }
 }
 

@@ -418,11 +418,51 @@ mod tests {
                 .map(|n| hold(&mut locks, &n.to_string(), n as u64, now))
                 .collect();
             assert_eq!(locks.len(), sessions);
+            let waiting = stand_in_line(&mut locks, "0", 0, now);
+            let _ = locks.leave(&waiting, || now);
             held.into_iter()
                 .for_each(|held| assert!(locks.release(held, || now).0));
             assert_eq!(locks.len(), 0);
             assert_eq!(!locks.locks.is_empty(), keeps, "{sessions} sessions");
+            assert_eq!(!locks.waiters.slots.is_empty(), keeps, "{sessions} sessions");
+            assert_eq!(locks.by_session.capacity() > 0, keeps, "{sessions} sessions");
         }
+    }
+
+    #[test]
+    fn all_slots_that_are_free_are_used_again() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        for _ in 0..3 {
+            let held = ["a", "b", "c"].map(|session| hold(&mut locks, session, 7, now));
+            held.into_iter()
+                .for_each(|held| assert!(locks.release(held, || now).0));
+        }
+        assert_eq!(locks.locks.len(), 3);
+    }
+
+    #[test]
+    fn a_slot_that_is_free_keeps_no_name() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let held = hold(&mut locks, "a name that may be long", 7, now);
+        assert!(locks.release(held, || now).0);
+        assert!(locks.locks[held.lock as usize].session.is(""));
+    }
+
+    #[test]
+    fn the_slot_of_a_waiter_that_left_or_was_served_is_the_next_ones() {
+        let (mut locks, now) = (Locks::new(LIFE), Monotonic::ZERO);
+        let mut held = hold(&mut locks, "s", 7, now);
+        for _ in 0..5 {
+            let fickle = stand_in_line(&mut locks, "s", 7, now);
+            let _ = locks.leave(&fickle, || now);
+            let patient = stand_in_line(&mut locks, "s", 7, now);
+            assert!(locks.release(held, || now).0);
+            let Seen::Granted(next) = locks.look(&patient, now, Waker::noop()).0 else {
+                panic!("it was passed on");
+            };
+            held = next;
+        }
+        assert_eq!(locks.waiters.slots.len(), 1);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What the pool tells and asks of those around it: the running request, the runtime, housekeeping, a metrics page.
 
-use crate::support::{Complaints, Stage};
+use crate::support::{Complaints, CountWakes, Stage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openclaw_concurrency::{
     ConcurrencyConfig, Priority, RequestError, SpawnError, Submission, WorkerExit, WorkerHandle, WorkerLink,
-    WorkerRuntime,
+    WorkerPool, WorkerRuntime,
 };
 use openclaw_core::testing::SeededRandom;
-use openclaw_core::{Clock, CorrelationId};
+use openclaw_core::{Clock, CorrelationId, EventContext, InProcessEventBus};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 fn one_worker() -> ConcurrencyConfig {
@@ -43,6 +44,24 @@ fn a_running_request_knows_whose_it_is_and_until_when() {
     ticket.canceller().cancel();
     assert!(context.is_cancelled());
     assert!(context.cancelled().now_or_never().is_some());
+}
+
+#[test]
+fn a_handler_that_sleeps_until_it_is_cancelled_is_woken() {
+    let stage = Stage::new(one_worker());
+    let ticket = stage.submit(1);
+    let context = stage.runtime.context_of(1);
+    let woken = Arc::new(CountWakes::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cancelled = Box::pin(context.cancelled());
+    assert!(
+        cancelled
+            .poll_unpin(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    drop(ticket);
+    assert_eq!(woken.count(), 1);
+    assert!(cancelled.now_or_never().is_some());
 }
 
 #[test]
@@ -286,41 +305,6 @@ fn a_paused_pool_shuts_down_without_waiting_for_what_it_will_not_start() {
     assert_eq!(report.map(|report| report.returned), Some(vec![1]));
 }
 
-/// Panics when it is dropped.
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        panic!("a bomb was dropped");
-    }
-}
-
-#[test]
-fn a_runtime_that_panics_takes_nobody_with_it() {
-    let stage = Stage::new(ConcurrencyConfig {
-        max_workers: 2,
-        ..one_worker()
-    });
-    stage.runtime.on_run(|| std::panic::panic_any(Bomb));
-    let mut first = stage.submit(1);
-    stage.runtime.on_run(|| {});
-    stage.runtime.finish(1);
-    assert_eq!((&mut first).now_or_never(), Some(Ok(10)));
-    let _running = stage.submit(2);
-    stage.runtime.on_spawn(|| std::panic::panic_any(Bomb));
-    let mut waiting = stage.submit(3);
-    assert_eq!(stage.pool.totals().spawn_failures, 1);
-    assert_eq!(
-        stage.pool.workers().len(),
-        1,
-        "no worker is in the books that is not there"
-    );
-    stage.runtime.on_spawn(|| {});
-    stage.runtime.finish(2);
-    stage.runtime.finish(3);
-    assert_eq!((&mut waiting).now_or_never(), Some(Ok(30)));
-}
-
 /// The pool would find out and take the next one, but it has to know who is idle, not to try.
 #[test]
 fn an_idle_worker_that_is_gone_is_handed_nothing() {
@@ -356,4 +340,17 @@ fn a_runtime_has_abandoned_nothing_unless_it_says_so() {
         }
     }
     assert_eq!(Plain.abandoned(), 0);
+}
+
+#[test]
+fn a_pool_is_not_made_of_a_configuration_that_breaks_a_rule() {
+    let stage = Stage::new(one_worker());
+    let config = ConcurrencyConfig {
+        max_workers: 0,
+        ..one_worker()
+    };
+    let events = EventContext::new(InProcessEventBus::new(), stage.clock.clone(), "concurrency");
+    let refused =
+        WorkerPool::new(config, stage.runtime, stage.clock, events).expect_err("no worker may be started");
+    assert!(refused.to_string().contains("maxWorkers"), "{refused}");
 }

@@ -4,6 +4,7 @@ mod config;
 mod edges;
 mod errors;
 mod events;
+mod foreign;
 mod lifecycle;
 mod manual;
 mod pool;

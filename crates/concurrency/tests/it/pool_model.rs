@@ -121,3 +121,34 @@ proptest! {
         life.shut_down(Duration::from_secs(grace))?;
     }
 }
+
+/// Found by the property above: the urgent one waits for its key until the one before it is found out, which is after
+/// the first start.
+#[test]
+fn who_is_past_its_deadline_holds_its_key_until_it_is_found_out() {
+    let config = ConcurrencyConfig {
+        min_workers: 2,
+        max_workers: 2,
+        ..ConcurrencyConfig::default()
+    };
+    let submit = |priority, key, deadline| Op::Submit {
+        tenant: 0,
+        priority,
+        key,
+        deadline,
+    };
+    let mut life = Life::new(config);
+    for op in [
+        Op::Pause,
+        submit(1, None, None),
+        submit(1, Some(0), Some(0)),
+        submit(0, Some(0), None),
+        submit(1, None, None),
+        Op::Resume,
+    ] {
+        life.apply(&op)
+            .and_then(|()| life.compare())
+            .expect("as the model says");
+    }
+    assert_eq!(life.started(), [1, 3]);
+}

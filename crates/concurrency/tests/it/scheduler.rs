@@ -413,3 +413,44 @@ fn what_is_let_through_takes_the_turn_of_the_starved_when_it_is_one() {
         assert_eq!(scheduler.starved_served(), served, "every second time at most");
     }
 }
+
+#[test]
+fn the_name_of_what_was_served_never_names_what_was_let_through_and_came_back() {
+    let mut scheduler = PriorityScheduler::new(10, NEVER);
+    let gone = put(&mut scheduler, entry("A1"));
+    assert!(next(&mut scheduler, at(0)).is_some());
+    let passed = scheduler.pass(entry("A2"), at(0)).expect("nothing is before it");
+    let back = scheduler.requeue_front(passed);
+    assert_ne!(gone, back);
+    assert_eq!(scheduler.remove(gone), None, "a stale name");
+    assert!(scheduler.remove(back).is_some());
+}
+
+#[test]
+fn what_comes_back_after_its_key_was_released_has_the_key_before_the_one_that_moved_up() {
+    let mut scheduler = PriorityScheduler::new(10, NEVER);
+    for name in ["A1", "A2"] {
+        put(&mut scheduler, keyed(name, "s"));
+    }
+    let first = next(&mut scheduler, at(0)).expect("the key is free");
+    scheduler.release("s");
+    scheduler.requeue_front(first);
+    assert_eq!(
+        next(&mut scheduler, at(0)).map(|entry| entry.submission.request),
+        Some("A1".into())
+    );
+    assert_eq!(next(&mut scheduler, at(0)), None, "its key runs");
+    scheduler.release("s");
+    assert!(next(&mut scheduler, at(0)).is_some());
+}
+
+#[test]
+fn what_comes_back_brings_its_tenant_before_the_others() {
+    let mut scheduler = PriorityScheduler::new(10, NEVER);
+    for name in ["A1", "A2", "B1"] {
+        put(&mut scheduler, entry(name));
+    }
+    let first = next(&mut scheduler, at(0)).expect("three wait");
+    scheduler.requeue_front(first);
+    assert_eq!(all(&mut scheduler), "A1 B1 A2");
+}

@@ -1,11 +1,13 @@
 //! One holder at a time, in the order they came, nothing left behind.
 
+use crate::support::CountWakes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use openclaw_concurrency::{AcquireError, SessionGuard, SessionLocks, SessionMutex};
 use openclaw_core::testing::ManualClock;
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 const LIFE: Duration = Duration::from_secs(60);
@@ -177,6 +179,47 @@ fn a_lock_granted_to_a_sleeper_that_sleeps_on_goes_to_who_asks_next() {
 }
 
 #[test]
+fn who_is_next_is_woken_once_and_by_the_waker_of_its_last_look() {
+    let (_clock, mutex) = mutex();
+    let held = got(&mut ask(&mutex, "s", PATIENCE));
+    let (mut second, mut third) = (ask(&mutex, "s", PATIENCE), ask(&mutex, "s", PATIENCE));
+    let look = |asking: &mut Acquiring| {
+        let woken = Arc::new(CountWakes::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(asking.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        woken
+    };
+    let (earlier, last, behind) = (look(&mut second), look(&mut second), look(&mut third));
+    assert!(held.release());
+    let counts = || (earlier.count(), last.count(), behind.count());
+    assert_eq!(counts(), (0, 1, 0));
+    // It leaves without a look: the lock is the next one's.
+    drop(second);
+    assert_eq!(counts(), (0, 1, 1));
+    drop(got(&mut third));
+}
+
+#[test]
+fn a_sleeper_that_finds_its_lock_lost_and_the_session_free_has_left_its_place() {
+    let (clock, mutex) = mutex();
+    let first = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut sleeper = ask(&mutex, "s", LIFE * 3);
+    drop(first);
+    clock.advance(LIFE);
+    drop(got(&mut ask(&mutex, "s", PATIENCE)));
+    assert!(mutex.is_empty());
+    let held = got(&mut sleeper);
+    drop(sleeper);
+    // Each of these has a place of its own.
+    let (mut second, mut third) = (ask(&mutex, "s", PATIENCE), ask(&mutex, "s", PATIENCE));
+    drop(held);
+    assert!((&mut third).now_or_never().is_none());
+    drop(got(&mut second));
+    drop(got(&mut third));
+    assert!(mutex.is_empty());
+}
+
+#[test]
 fn who_stops_waiting_leaves_the_line_and_passes_on_a_lock_just_granted() {
     let (_clock, mutex) = mutex();
     let first = got(&mut ask(&mutex, "s", PATIENCE));
@@ -206,6 +249,28 @@ fn the_line_of_one_session_is_bounded() {
     drop(waiting);
     drop(held);
     assert!(mutex.is_empty());
+}
+
+#[test]
+fn who_leaves_a_full_line_or_is_served_makes_room_for_one() {
+    let (_clock, mutex) = mutex();
+    let held = got(&mut ask(&mutex, "s", PATIENCE));
+    let mut line: Vec<Acquiring> = (0..SessionMutex::MAX_WAITERS)
+        .map(|_| ask(&mutex, "s", PATIENCE))
+        .collect();
+    let one_fits = |line: &mut Vec<Acquiring>| {
+        line.push(ask(&mutex, "s", PATIENCE));
+        let last = line.last_mut().expect("just put there");
+        assert!(last.now_or_never().is_none(), "there is room");
+        let next = ask(&mutex, "s", PATIENCE).now_or_never().expect("at once");
+        assert!(matches!(next, Err(AcquireError::TooManyWaiters { .. })));
+    };
+    drop(line.remove(7));
+    one_fits(&mut line);
+    drop(held);
+    let served = got(&mut line.remove(0));
+    one_fits(&mut line);
+    drop(served);
 }
 
 proptest! {

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
 use std::time::Duration;
+use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
@@ -292,6 +294,22 @@ impl Stage {
     }
 }
 
+/// Counts how often it woke.
+#[derive(Debug, Default)]
+pub(crate) struct CountWakes(AtomicUsize);
+
+impl CountWakes {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for CountWakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// Counts what is logged as an error while it is the subscriber.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Complaints(Arc<AtomicUsize>);
@@ -309,6 +327,48 @@ impl Subscriber for Complaints {
 
     fn event(&self, _: &Event<'_>) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Keeps which request each warning names while it is the subscriber.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warned(Arc<Mutex<Vec<Option<String>>>>);
+
+impl Warned {
+    pub(crate) fn requests(&self) -> Vec<Option<String>> {
+        self.0.lock().clone()
+    }
+}
+
+impl Subscriber for Warned {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Named(Option<String>);
+        impl Visit for Named {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                if field.name() == "correlationId" {
+                    self.0 = Some(format!("{value:?}"));
+                }
+            }
+        }
+        let mut named = Named(None);
+        event.record(&mut named);
+        self.0.lock().push(named.0);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

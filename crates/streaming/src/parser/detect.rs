@@ -58,3 +58,31 @@ fn array(rest: &[u8]) -> Option<StreamFormat> {
         None => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_before_anything_else_is_text_when_there_is_more_than_half_a_kilobyte() {
+        let space = |count| " ".repeat(count).into_bytes();
+        assert_eq!(detect(&space(LEADING_SPACE), false), None);
+        assert_eq!(detect(&space(LEADING_SPACE + 1), false), Some(StreamFormat::Text));
+        assert_eq!(detect(&space(LEADING_SPACE + 2), false), Some(StreamFormat::Text));
+        let line = [space(LEADING_SPACE), b"{".to_vec()].concat();
+        assert_eq!(detect(&line, false), Some(StreamFormat::JsonLines));
+    }
+
+    #[test]
+    fn a_bracket_before_as_much_space_is_text_too() {
+        let bracket = |space| [b"[".to_vec(), b" ".repeat(space)].concat();
+        assert_eq!(detect(&bracket(LEADING_SPACE - 1), false), None);
+        assert_eq!(detect(&bracket(LEADING_SPACE), false), Some(StreamFormat::Text));
+        assert_eq!(
+            detect(&bracket(LEADING_SPACE + 1), false),
+            Some(StreamFormat::Text)
+        );
+        let array = [bracket(LEADING_SPACE - 1), b"{".to_vec()].concat();
+        assert_eq!(detect(&array, false), Some(StreamFormat::JsonLines));
+    }
+}

@@ -82,3 +82,13 @@ fn a_line_as_long_as_it_may_be_gives_its_memory_back() {
     assert_eq!(parser.next_frame(), Ok(Some(Frame::JsonLine("{}"))));
     assert!(parser.held_bytes() <= 64 * 1024, "{} bytes", parser.held_bytes());
 }
+
+#[test]
+fn what_an_event_of_several_lines_is_joined_in_is_counted_as_held() {
+    let mut parser = StreamParser::new(StreamFormat::Sse, ParserLimits::default());
+    let line = format!("data: {}\n", "x".repeat(10_000));
+    // Handed over whole, it is read where it stands: only what is joined is the parser's own.
+    parser.push(Bytes::from(format!("{line}{line}\n")));
+    assert!(matches!(parser.next_frame(), Ok(Some(Frame::Sse(_)))));
+    assert!(parser.held_bytes() > 20_000, "{} bytes", parser.held_bytes());
+}

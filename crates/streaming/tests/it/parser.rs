@@ -1,7 +1,7 @@
 //! The parser: one stream in, the same frames out, however it was cut.
 
 use bytes::Bytes;
-use openclaw_core::CodedError;
+use openclaw_core::{CodedError, Language};
 use openclaw_streaming::{Frame, LastEvent, ParserLimits, StreamError, StreamFormat, StreamParser};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -361,6 +361,48 @@ fn cut<'a>(stream: &'a [u8], places: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     places.extend([0, stream.len()]);
     places.sort_unstable();
     places.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
+}
+
+#[test]
+fn an_error_of_a_stream_may_pass_and_is_said_in_the_readers_language() {
+    for error in [
+        StreamError::LineTooLong { limit: 1 },
+        StreamError::EventTooLong { limit: 1 },
+    ] {
+        assert!(error.recoverable());
+        assert_eq!(
+            error.user_message(Language::En),
+            "The model's answer could not be read. Please try again."
+        );
+        assert_eq!(
+            error.user_message(Language::Ru),
+            "Не удалось прочитать ответ модели. Попробуйте ещё раз."
+        );
+    }
+}
+
+#[test]
+fn only_the_line_that_says_done_is_the_end_of_an_openai_stream() {
+    let mut parser = StreamParser::new(StreamFormat::Sse, ParserLimits::default());
+    parser.push_slice(b"data: [DONE] \n\ndata: {}\n\n");
+    for done in [true, false] {
+        match parser.next_frame() {
+            Ok(Some(Frame::Sse(event))) => assert_eq!(event.is_done(), done, "{}", event.data),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn of_raw_text_only_a_character_cut_in_two_is_waited_for() {
+    let mut parser = StreamParser::new(StreamFormat::Text, ParserLimits::default());
+    parser.push_slice(b"a\xFF");
+    assert_eq!(parser.next_frame(), Ok(Some(Frame::Text("a\u{FFFD}"))));
+    parser.push_slice(b"b\xD0");
+    assert_eq!(parser.next_frame(), Ok(Some(Frame::Text("b"))));
+    assert_eq!(parser.next_frame(), Ok(None));
+    parser.push_slice(b"\xB6");
+    assert_eq!(parser.next_frame(), Ok(Some(Frame::Text("ж"))));
 }
 
 proptest! {

@@ -419,6 +419,43 @@ impl Chat {
     }
 }
 
+#[test]
+fn at_a_place_where_the_text_pauses_it_is_shown_before_its_time() {
+    let mut reply = handler(4_096, ReplyMode::Edit);
+    assert_eq!(reply.next_action(at(0)), Some(Action::Typing));
+    reply.push("I look it up.", at(10));
+    assert_eq!(reply.next_action(at(20)), None, "500 ms are not over");
+    reply.boundary();
+    assert_eq!(reply.next_action(at(20)), send(0, "I look it up.", false));
+}
+
+#[test]
+fn a_limit_of_the_platform_holds_past_the_end_of_the_text() {
+    let mut reply = handler(4_096, ReplyMode::Edit);
+    reply.push("Hello", at(0));
+    assert_eq!(reply.next_action(at(500)), send(0, "Hello", false));
+    reply.acted(Outcome::Throttled { until: at(3_000) }, at(500));
+    reply.finish(at(1_000));
+    assert_eq!(reply.next_action(at(2_999)), None);
+    assert_eq!(reply.next_wakeup(), Some(at(3_000)));
+    assert_eq!(reply.next_action(at(3_000)), send(0, "Hello", true));
+}
+
+#[test]
+fn a_reply_that_is_finished_or_cannot_be_shown_is_typed_no_longer() {
+    let mut empty = handler(4_096, ReplyMode::Edit);
+    assert!(!empty.is_stopped() && !empty.is_settled(), "nothing was said yet");
+    empty.finish(at(0));
+    assert_eq!(empty.next_action(at(9_000)), None);
+    assert!(!empty.is_stopped() && empty.is_settled());
+    let mut refused = handler(4_096, ReplyMode::Edit);
+    refused.push("Hello", at(0));
+    assert_eq!(refused.next_action(at(500)), send(0, "Hello", false));
+    refused.acted(Outcome::Failed { permanent: true }, at(500));
+    assert_eq!(refused.next_action(at(9_000)), None);
+    assert!(refused.is_stopped() && !refused.is_settled(), "it goes on unseen");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 

@@ -1,7 +1,7 @@
 //! At the door: places, refusals, and who is told of room.
 
 use super::{defaults, one_worker, seconds};
-use crate::support::Stage;
+use crate::support::{CountWakes, Stage};
 use futures::FutureExt;
 use openclaw_concurrency::{
     BackpressureError, ConcurrencyConfig, QueueFullError, Refusal, RefusalReason, Submission,
@@ -9,7 +9,6 @@ use openclaw_concurrency::{
 use openclaw_core::{CodedError, Language};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -154,21 +153,11 @@ fn waiting_for_admission_to_a_queue_full_of_waiters_for_a_key_sleeps_and_is_woke
     assert!(waiting.as_mut().poll(&mut context).is_pending());
     stage.pool.keep_house();
     let _ = stage.pool.would_admit();
-    assert_eq!(woken.0.load(Ordering::SeqCst), 0, "nothing has changed");
+    assert_eq!(woken.count(), 0, "nothing has changed");
     stage.runtime.finish(1);
-    assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+    assert_eq!(woken.count(), 1);
     assert!(waiting.as_mut().poll(&mut context).is_ready());
     drop(tickets);
-}
-
-#[derive(Default)]
-
-struct CountWakes(AtomicUsize);
-
-impl std::task::Wake for CountWakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 #[test]
@@ -197,6 +186,10 @@ fn pressure_is_announced_once_and_released_after_a_second_below_the_threshold() 
     stage.pool.keep_house();
     assert_eq!(pressure(stage.heard_names()), ["backpressure.released"]);
     assert_eq!(stage.pool.totals().backpressure_activations, 1);
+    stage.pass(seconds(3));
+    assert!(pressure(stage.heard_names()).is_empty(), "once");
+    let _again = stage.submit(5);
+    assert_eq!(pressure(stage.heard_names()), ["backpressure.activated"]);
 }
 
 #[test]
@@ -229,4 +222,24 @@ fn places_alone_bring_the_pool_under_pressure_with_the_one_that_reaches_the_thre
     }
     drop(places);
     assert!(stage.pool.would_admit());
+}
+
+#[test]
+fn a_queue_full_below_the_threshold_and_a_pool_that_ends_are_not_under_pressure() {
+    // Nobody works and the threshold is above what a full queue alone makes of the level.
+    let stage = Stage::new(ConcurrencyConfig {
+        max_queue_size: 2,
+        ..one_worker()
+    });
+    stage.pool.pause();
+    let _tickets = [stage.submit(1), stage.submit(2)];
+    assert!(!stage.pool.would_admit(), "2 of 2 wait");
+    assert!((stage.pool.metrics().backpressure_level - 0.7).abs() < 1e-9);
+    let mut down = Box::pin(stage.pool.shutdown(seconds(25)));
+    assert!((&mut down).now_or_never().is_some(), "nothing runs");
+    assert!(
+        !stage.heard_names().contains(&"backpressure.activated"),
+        "neither is load"
+    );
+    assert_eq!(stage.pool.totals().backpressure_activations, 0);
 }

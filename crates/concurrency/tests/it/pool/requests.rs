@@ -202,6 +202,18 @@ fn cancelling_a_running_request_tells_its_worker_and_its_answer_still_counts() {
 }
 
 #[test]
+fn a_request_that_has_ended_is_left_alone_by_who_cancels_it() {
+    let stage = Stage::new(one_worker());
+    let mut ticket = stage.submit(1);
+    let canceller = ticket.canceller();
+    stage.runtime.finish(1);
+    canceller.cancel();
+    assert!(!canceller.is_cancelled(), "it was not while it ran");
+    assert_eq!((&mut ticket).now_or_never(), Some(Ok(10)));
+    assert_eq!(stage.pool.totals().cancelled, 0);
+}
+
+#[test]
 fn a_dropped_ticket_cancels_and_a_detached_one_does_not() {
     let stage = Stage::new(defaults());
     let (dropped, detached) = (stage.submit(1), stage.submit(2));

@@ -1,13 +1,13 @@
 //! Workers: started, recycled, timed out, silent, crashed, killed, let go.
 
 use super::{defaults, one_worker, seconds};
-use crate::support::Stage;
+use crate::support::{Stage, Warned};
 use futures::FutureExt;
 use openclaw_concurrency::{
-    ConcurrencyConfig, LifecycleError, RecycleReason, RequestError, WorkerExit, WorkerId, WorkerState,
-    WorkerStuckError, WorkerTimeoutError,
+    ConcurrencyConfig, LifecycleError, RecycleReason, RequestError, Submission, WorkerExit, WorkerId,
+    WorkerState, WorkerStuckError, WorkerTimeoutError,
 };
-use openclaw_core::CodedError;
+use openclaw_core::{Clock, CodedError, CorrelationId};
 
 #[test]
 fn the_fewest_workers_are_started_at_once_and_more_on_demand_up_to_the_most() {
@@ -125,6 +125,11 @@ fn manual_3_1_a_request_past_the_limit_ends_and_its_worker_is_replaced_at_once()
     assert_ne!(stage.runtime.worker_of(2), worker);
     let metrics = stage.pool.metrics();
     assert_eq!((metrics.total_processed, metrics.total_errors), (1, 1));
+    assert_eq!(
+        (metrics.avg_latency_ms, metrics.throughput_per_minute),
+        (120_000.0, 0),
+        "its time counts, and no worker brought it to its end"
+    );
     assert!(stage.heard_names().contains(&"request.timedout"));
     // Its result, should it come all the same, belongs to nobody.
     stage.runtime.finish_late(worker, run);
@@ -339,4 +344,89 @@ fn the_list_of_workers_says_what_each_does() {
     stage.clock.advance(seconds(1));
     let ages: Vec<u64> = stage.pool.workers().iter().map(|worker| worker.age_ms).collect();
     assert_eq!(ages, [4_000, 4_000, 1_000]);
+}
+
+#[test]
+fn the_log_names_the_request_a_worker_was_lost_with() {
+    let warned = Warned::default();
+    tracing::subscriber::with_default(warned.clone(), || {
+        let stage = Stage::new(one_worker());
+        let random = openclaw_core::testing::SeededRandom::new(7);
+        let submit = |request| {
+            let id = CorrelationId::new(stage.clock.now(), &random);
+            let submission = Submission {
+                correlation_id: Some(id),
+                ..stage.request(request)
+            };
+            (
+                stage.pool.submit(submission).expect("admitted"),
+                Some(id.to_string()),
+            )
+        };
+        let crash = |worker| {
+            let reason = "boom".to_owned();
+            stage.runtime.exit(worker, WorkerExit::Crashed { reason });
+        };
+        let (_crashed, first) = submit(1);
+        crash(stage.runtime.worker_of(1));
+        let (_silent, second) = submit(2);
+        stage.pass(seconds(61));
+        let (_slow, third) = submit(3);
+        stage.pass_beating(seconds(120));
+        crash(stage.pool.workers()[0].id);
+        assert_eq!(
+            warned.requests(),
+            [first, second, third, None],
+            "the last was idle"
+        );
+    });
+}
+
+#[test]
+fn the_list_of_workers_is_in_the_order_they_were_started() {
+    let stage = Stage::new(ConcurrencyConfig {
+        min_workers: 16,
+        max_workers: 16,
+        ..defaults()
+    });
+    let numbers: Vec<WorkerId> = stage.pool.workers().iter().map(|worker| worker.id).collect();
+    assert_eq!(numbers, (1..=16).map(WorkerId::new).collect::<Vec<_>>());
+}
+
+/// Four workers of which one is enough, and what happens in the middle of the calm period.
+fn calm_period(in_between: impl FnOnce(&Stage)) -> Stage {
+    let stage = Stage::new(ConcurrencyConfig {
+        backpressure_threshold: 1.0,
+        scale_down_after: seconds(60),
+        worker_timeout: seconds(900),
+        ..defaults()
+    });
+    (1..=4).for_each(|request| stage.submit(request).detach());
+    (1..=4).for_each(|request| stage.runtime.finish(request));
+    stage.pass_beating(seconds(30));
+    in_between(&stage);
+    stage.pass_beating(seconds(31));
+    stage
+}
+
+#[test]
+fn as_many_workers_stay_as_were_busy_at_once_in_the_calm_period() {
+    let stage = calm_period(|stage| {
+        (5..=7).for_each(|request| stage.submit(request).detach());
+        stage.pool.keep_house();
+        (5..=7).for_each(|request| stage.runtime.finish(request));
+    });
+    assert_eq!(stage.pool.workers().len(), 3);
+}
+
+#[test]
+fn the_calm_period_begins_anew_after_every_worker_was_busy() {
+    let stage = calm_period(|stage| {
+        (5..=8).for_each(|request| stage.submit(request).detach());
+        stage.pool.keep_house();
+        (5..=8).for_each(|request| stage.runtime.finish(request));
+    });
+    assert_eq!(stage.pool.workers().len(), 4, "30 s are not 60");
+    stage.pass(seconds(30));
+    assert_eq!(stage.pool.workers().len(), 1);
 }

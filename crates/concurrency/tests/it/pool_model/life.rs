@@ -65,6 +65,10 @@ impl Life {
         life
     }
 
+    pub(super) fn started(&self) -> Vec<u32> {
+        self.stage.runtime.started()
+    }
+
     fn now(&self) -> u64 {
         millis(self.stage.clock.monotonic().since_origin())
     }
@@ -355,8 +359,8 @@ impl Life {
 
     /// Everything that can be seen of the pool against the model.
     pub(super) fn compare(&mut self) -> Checked {
-        self.see_expired();
-        self.see_starts()?;
+        let freed = self.see_expired();
+        self.see_starts(&freed)?;
         self.see_answers()?;
         self.see_workers()?;
         let now = self.now();
@@ -402,17 +406,19 @@ impl Life {
         Ok(())
     }
 
-    /// A deadline that has passed is found out by the first who would serve it, or by housekeeping at the latest.
-    fn see_expired(&mut self) {
+    /// A deadline that has passed is found out by the first who would serve it, or by housekeeping at the latest. The
+    /// keys that were waited for until then.
+    fn see_expired(&mut self) -> BTreeSet<u8> {
+        let mut freed = BTreeSet::new();
         let now = self.now();
-        let late: Vec<u32> = self
+        let late: Vec<(u32, Option<u8>)> = self
             .model
             .waiting
             .iter()
             .filter(|one| one.deadline.is_some_and(|deadline| deadline <= now))
-            .map(|one| one.request)
+            .map(|one| (one.request, one.key))
             .collect();
-        for request in late {
+        for (request, key) in late {
             let ended = self.tickets.get_mut(&request).and_then(FutureExt::now_or_never);
             if let Some(answer) = ended {
                 assert!(
@@ -422,11 +428,13 @@ impl Life {
                 self.model.expired(request, now);
                 assert_eq!(self.model.answers.get(&request), Some(&answer));
                 self.tickets.remove(&request);
+                freed.extend(key);
             }
         }
+        freed
     }
 
-    fn see_starts(&mut self) -> Checked {
+    fn see_starts(&mut self, freed: &BTreeSet<u8>) -> Checked {
         let now = self.now();
         let started = self.stage.runtime.started();
         for request in started[self.seen..].iter().copied() {
@@ -437,9 +445,11 @@ impl Life {
                 return Err(TestCaseError::fail(format!("{request} could not be served")));
             };
             let before = ready.iter().find(|other| {
-                other.priority < what.priority
-                    || ((other.tenant, other.priority) == (what.tenant, what.priority)
-                        && other.request < request)
+                // Its key may have been free only after this start.
+                other.key.is_none_or(|key| !freed.contains(&key))
+                    && (other.priority < what.priority
+                        || ((other.tenant, other.priority) == (what.tenant, what.priority)
+                            && other.request < request))
             });
             prop_assert!(before.is_none(), "{request} before {before:?}");
             self.model.waiting.retain(|one| one.request != request);
