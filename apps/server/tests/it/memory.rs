@@ -13,7 +13,6 @@ async fn the_allocator_is_the_one_that_was_measured() {
         0,
         &[
             "jemalloc",
-            "opt.narenas: 1\n",
             "opt.tcache_max: 512\n",
             "opt.tcache_nslots_small_max: 20\n",
             "opt.background_thread: true",
