@@ -22,6 +22,7 @@ use crate::words;
 use openclaw_ai_fabric::{BudgetDetails, BudgetUsage, FallbackChain, SelectionRequest};
 use openclaw_concurrency::{Priority, ShutdownReport, Submission, WorkContext};
 use openclaw_core::{AccessTier, BotId, ChatId, CorrelationId, Monotonic, Platform, TenantId};
+use openclaw_plugins::HookName;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -137,6 +138,18 @@ impl JobRunner {
             turns: TurnRunner::new(Arc::clone(&services)),
             completions: CompletionRunner::new(Arc::clone(&services)),
             services,
+        }
+    }
+
+    /// Whether a job only waits for others, as a stateless call does that no plugin looks at. Plugins may hold their
+    /// thread.
+    pub fn only_waits(&self, job: &Job) -> bool {
+        match job {
+            Job::Turn(_) => false,
+            Job::Completion(_) => {
+                let plugged = |hook| self.services.hooks.has(hook);
+                !plugged(HookName::OnMessageReceived) && !plugged(HookName::OnBeforeSend)
+            }
         }
     }
 

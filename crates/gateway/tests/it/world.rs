@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) plugins: Arc<PluginRegistry>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) events: Subscription,
+    /// Of each job that was run, whether it only waits.
+    pub(crate) only_waited: Arc<Mutex<Vec<bool>>>,
     updates: AtomicU64,
 }
 
@@ -320,11 +322,14 @@ impl World {
             events: events.clone(),
         });
         let work = runner.clone();
+        let only_waited = Arc::<Mutex<Vec<bool>>>::default();
+        let noted = Arc::clone(&only_waited);
         let runtime = TaskRuntime::on(
             tokio::runtime::Handle::current(),
             Arc::clone(&clock),
             move |job, context| {
                 let runner = work.clone();
+                noted.lock().push(runner.only_waits(&job));
                 async move { runner.run(job, context).await }
             },
         );
@@ -344,6 +349,7 @@ impl World {
             plugins,
             store,
             events: seen,
+            only_waited,
             updates: AtomicU64::new(0),
         }
     }
