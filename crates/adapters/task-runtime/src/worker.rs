@@ -1,7 +1,8 @@
 //! One worker: a task with a letter box, and the seat it has on the threads.
 //!
 //! A worker that is handed a request while no thread of its generation can be counted on is given a new seat, on
-//! threads that can: it has no request yet, so that nothing of it is lost but an empty task.
+//! threads that can: it has no request yet, so that nothing of it is lost but an empty task. The same where the request
+//! belongs on other threads than those it sits on.
 
 use crate::letters::{Letters, Slot, letter_box};
 use crate::threads::{Crew, Home, Threads};
