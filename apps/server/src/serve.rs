@@ -64,8 +64,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
     // What is done here waits for others nearly all the time. A second thread where there is one processor would only be
-    // woken to look for work and find none, twice for every request. All of a stateless call is done here, so that every
-    // processor is worth a thread.
+    // woken to look for work and find none, twice for every request. Stateless calls are done here altogether, so that
+    // every processor is worth a thread.
     let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
