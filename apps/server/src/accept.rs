@@ -12,12 +12,13 @@ mod limits;
 
 pub(crate) use limits::{ConnectionCounts, descriptor_bound};
 
-use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use io::Guarded;
 use limits::{Limits, Place};
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt as _};
 
 /// The bounds of the listener.
 #[derive(Clone, Debug)]
@@ -89,11 +90,28 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Who answers requests. Asked once per request, as a copy.
+pub(crate) trait Answers:
+    Service<http::Request<hyper::body::Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<http::Request<hyper::body::Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// Serves until `drain` is cancelled and the connections have ended, at the latest when the grace is over or `kill`
 /// is cancelled. The peer's address is in each request's extensions as [`ConnectInfo`].
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    answers: impl Answers,
     config: AcceptConfig,
     counts: Arc<ConnectionCounts>,
     drain: CancellationToken,
@@ -130,7 +148,7 @@ pub(crate) async fn serve(
                             place,
                             write_timeout: config.write_timeout,
                         },
-                        router.clone(),
+                        answers.clone(),
                         builder.clone(),
                         drain.clone(),
                         cut.clone(),
@@ -180,7 +198,7 @@ struct Socket {
 
 async fn connection(
     socket: Socket,
-    router: Router,
+    answers: impl Answers,
     builder: http1::Builder,
     drain: CancellationToken,
     cut: CancellationToken,
@@ -198,7 +216,7 @@ async fn connection(
     }
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        answers.clone().oneshot(request)
     });
     let mut connection = pin!(builder.serve_connection(Guarded::new(stream, write_timeout), service));
     let ended = tokio::select! {

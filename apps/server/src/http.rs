@@ -22,6 +22,7 @@ use crate::openai_wire::ApiError;
 use crate::problem::{self, Problem};
 use crate::prometheus::{Counters, status_label};
 use crate::reload::Reloader;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -29,14 +30,19 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{Extension, Router};
+use futures::future::BoxFuture;
+use hyper::body::Incoming;
 use openclaw_ai_fabric::ProviderRegistry;
 use openclaw_core::{Clock, CorrelationId, Language};
 use openclaw_gateway::Gateway;
 use openclaw_gateway::ports::{ApiKeyRecord, KeyStore, TenantDirectory, TurnStore, UsageLedger};
 use openclaw_messenger::{RateLimiter, WebhookRouter};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tower::{Service, ServiceExt as _};
 
 /// What the handlers work with.
 #[derive(Debug)]
@@ -85,6 +91,8 @@ pub(crate) struct PoolBounds {
     pub(crate) threshold: f64,
 }
 
+/// Stateless calls, in OpenAI's form.
+const COMPLETIONS: &str = "/v1/chat/completions";
 /// The name every answer carries its correlation id under.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 
@@ -138,7 +146,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/api/v1/chats/{chatId}/events", native::events),
         post("/api/v1/chats/{chatId}/stop", native::stop),
         get("/api/v1/usage", native::usage),
-        post("/v1/chat/completions", openai::chat_completions),
+        post(COMPLETIONS, openai::chat_completions),
         get("/v1/models", openai::models),
         get("/v1/models/{*id}", openai::model),
         get("/admin/api/v1/metrics/concurrency", admin::concurrency),
@@ -204,15 +212,67 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Gives every request its correlation id and counts it.
-async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let id = app.gateway.correlation_id();
+/// The routes as the listener asks them.
+///
+/// Calls of `/v1/chat/completions` do not go through the router: to find one path among forty, and to make a chain of
+/// services for it, takes longer than all that is decided about a call that comes after a pause.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Edge {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self {
+            router: router(Arc::clone(&app)),
+            app,
+        }
+    }
+}
+
+impl Service<http::Request<Incoming>> for Edge {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+        let request = request.map(Body::new);
+        if request.method() == Method::POST && request.uri().path() == COMPLETIONS {
+            let app = Arc::clone(&self.app);
+            let route = route_label(Some(COMPLETIONS));
+            return Box::pin(async move {
+                let answer = |request| openai::chat_completions(State(Arc::clone(&app)), request);
+                Ok(observed(&app, route, request, answer).await)
+            });
+        }
+        Box::pin(self.router.clone().oneshot(request))
+    }
+}
+
+/// Observes what comes through the router.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    observed(&app, route, request, |request| next.run(request)).await
+}
+
+/// Gives a request its correlation id, has it answered and counts it.
+async fn observed<F: Future<Output = Response>>(
+    app: &App,
+    route: &'static str,
+    mut request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
+    let id = app.gateway.correlation_id();
     let began = app.clock.monotonic();
     request.extensions_mut().insert(id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let request = request.map(|body| body::in_time(body, &app.clock, app.limits.body_time));
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     if is_unread_path(&response) {
         response = not_found(method, uri, Some(Extension(id))).await;
     }
@@ -243,7 +303,7 @@ fn route_label(path: Option<&str>) -> &'static str {
         Some("/openapi.json" | "/docs" | "/problems/{name}") => "docs",
         Some("/metrics") => "metrics",
         Some("/webhook/telegram") => "webhook_telegram",
-        Some("/v1/chat/completions") => "chat_completions",
+        Some(COMPLETIONS) => "chat_completions",
         Some("/v1/models" | "/v1/models/{*id}") => "models",
         Some(path) if path.starts_with("/admin/") => "admin",
         Some(path) if path.starts_with("/api/v1/") => "native",

@@ -25,6 +25,7 @@ use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -63,8 +64,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     let admin = data_dir.admin_token(loaded.secrets.admin_token.clone(), &random)?;
     let api_key = data_dir.api_key(loaded.secrets.api_key.clone(), &random)?;
     // What is done here waits for others nearly all the time. A second thread where there is one processor would only be
-    // woken to look for work and find none, twice for every request.
-    let threads = std::thread::available_parallelism().map_or(2, |processors| processors.get().min(2));
+    // woken to look for work and find none, twice for every request. Stateless calls are done here altogether, so that
+    // every processor is worth a thread.
+    let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("server")
@@ -227,7 +229,7 @@ async fn serve(
     let server = &loaded.sections.server;
     let serving = tokio::spawn(accept::serve(
         listener,
-        http::router(Arc::clone(&built.app)),
+        http::Edge::new(Arc::clone(&built.app)),
         AcceptConfig {
             header_timeout: server.header_timeout,
             max_connections: accept::descriptor_bound(server.max_connections),

@@ -237,6 +237,9 @@ impl CompletionRunner {
                 outgoing.put(CompletionEvent::Failed(refusal));
             }
             outgoing.flush().await;
+            // The caller has all of it. Where it waits on this very thread, what is left to do here would keep the answer
+            // from the wire.
+            tokio::task::yield_now().await;
         };
         tokio::select! {
             biased;

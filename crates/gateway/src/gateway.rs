@@ -19,9 +19,10 @@ use crate::recall::Recall;
 use crate::services::{GatewayParts, Needs, Retries, Routing, Services};
 use crate::turn::TurnRunner;
 use crate::words;
-use openclaw_ai_fabric::{BudgetDetails, BudgetUsage, FallbackChain, SelectionRequest};
+use openclaw_ai_fabric::{AnswerForm, BudgetDetails, BudgetUsage, FallbackChain, SelectionRequest};
 use openclaw_concurrency::{Priority, ShutdownReport, Submission, WorkContext};
 use openclaw_core::{AccessTier, BotId, ChatId, CorrelationId, Monotonic, Platform, TenantId};
+use openclaw_plugins::HookName;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -137,6 +138,21 @@ impl JobRunner {
             turns: TurnRunner::new(Arc::clone(&services)),
             completions: CompletionRunner::new(Arc::clone(&services)),
             services,
+        }
+    }
+
+    /// Whether a job only waits for others and answers once, as a stateless call does that wants its answer in one piece
+    /// and that no plugin looks at. Plugins may hold their thread; and pieces of a stream that go from thread to thread
+    /// are gathered on the way, which costs less than to write each as it comes.
+    pub fn only_waits(&self, job: &Job) -> bool {
+        match job {
+            Job::Turn(_) => false,
+            Job::Completion(call) => {
+                let plugged = |hook| self.services.hooks.has(hook);
+                call.request.chat.form == AnswerForm::Whole
+                    && !plugged(HookName::OnMessageReceived)
+                    && !plugged(HookName::OnBeforeSend)
+            }
         }
     }
 

@@ -2,10 +2,10 @@
 //! the client's own, much longer, patience.
 
 use super::*;
+use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
-use std::convert::Infallible;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 

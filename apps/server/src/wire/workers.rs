@@ -61,13 +61,18 @@ impl Workers {
         }
     }
 
-    /// Starts what runs them.
+    /// Starts what runs them. Must run inside the server's tokio runtime, whose threads stateless calls stay on.
     pub(crate) fn runtime(&self, runner: &JobRunner, clock: &Arc<dyn Clock>) -> anyhow::Result<Running> {
         let runner = runner.clone();
         Ok(match self {
             Self::Tasks => Running {
-                runtime: TaskRuntime::new(
+                runtime: TaskRuntime::beside_callers(
                     TaskRuntimeConfig::default(),
+                    tokio::runtime::Handle::current(),
+                    {
+                        let runner = runner.clone();
+                        move |job| runner.only_waits(job)
+                    },
                     Arc::clone(clock),
                     move |job, context| {
                         let runner = runner.clone();

@@ -4,7 +4,8 @@
 //! very task that does the work: a handler that blocks its thread stops the beats, and the pool finds out. Workers
 //! run on threads of their own ([`TaskRuntime::new`]), so that the threads that serve the network, and the pool's
 //! housekeeping, go on whatever a handler does. [`TaskRuntime::on`] shares the caller's runtime instead, which is
-//! right for tests and small programs.
+//! right for tests and small programs. [`TaskRuntime::beside_callers`] has requests that only wait for others run there,
+//! where their callers are, and all else on the workers' own threads.
 //!
 //! ```
 //! use openclaw_concurrency::{ConcurrencyConfig, Submission, WorkerPool};

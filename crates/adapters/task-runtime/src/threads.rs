@@ -16,12 +16,27 @@ use tokio::task::AbortHandle;
 /// Where tasks of workers go.
 #[derive(Debug)]
 pub(crate) enum Threads {
-    /// The caller's runtime.
-    Shared {
-        handle: Handle,
-        abandoned: Arc<Crew>,
+    /// The caller's runtime, for all of them.
+    Shared(Lent),
+    Own {
+        own: OwnThreads,
+        /// The callers' runtime, for requests that only wait.
+        lent: Option<Lent>,
     },
-    Own(OwnThreads),
+}
+
+/// On whose threads a worker's task runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    Workers,
+    Callers,
+}
+
+/// Threads that are somebody else's.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    handle: Handle,
+    crew: Arc<Crew>,
 }
 
 #[derive(Debug)]
@@ -67,10 +82,11 @@ pub(crate) struct TooManyHeld {
 // === impl Threads ===
 
 impl Threads {
-    /// Starts a worker's task, at the moment `now`. A thread that has not paused for longer than `patience` is not
-    /// counted on.
+    /// Starts a worker's task, at the moment `now`. A thread of the workers' that has not paused for longer than
+    /// `patience` is not counted on.
     pub(crate) fn spawn<F>(
         &self,
+        home: Home,
         now: Monotonic,
         patience: Duration,
         task: impl FnOnce(Arc<Crew>) -> F,
@@ -78,19 +94,19 @@ impl Threads {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        match self {
-            Self::Shared { handle, abandoned } => {
-                Ok(handle.spawn(task(Arc::clone(abandoned))).abort_handle())
+        match (self, home) {
+            (Self::Shared(lent), _) | (Self::Own { lent: Some(lent), .. }, Home::Callers) => {
+                Ok(lent.spawn(task))
             }
-            Self::Own(own) => own.spawn(now, patience, task),
+            (Self::Own { own, .. }, _) => own.spawn(now, patience, task),
         }
     }
 
     /// Runs a task where no worker's task can block it; on the shared runtime there is no such place.
     pub(crate) fn spawn_apart(&self, task: impl Future<Output = ()> + Send + 'static) {
         match self {
-            Self::Shared { handle, .. } => drop(handle.spawn(task)),
-            Self::Own(own) => {
+            Self::Shared(lent) => drop(lent.handle.spawn(task)),
+            Self::Own { own, .. } => {
                 if let Some(house) = &own.house {
                     house.spawn(task);
                 }
@@ -100,9 +116,33 @@ impl Threads {
 
     pub(crate) fn abandoned(&self) -> usize {
         match self {
-            Self::Shared { abandoned, .. } => abandoned.abandoned.load(Ordering::Acquire),
-            Self::Own(own) => own.generations.lock().iter().map(Generation::abandoned).sum(),
+            Self::Shared(lent) => lent.abandoned(),
+            Self::Own { own, lent } => own
+                .abandoned()
+                .saturating_add(lent.as_ref().map_or(0, Lent::abandoned)),
         }
+    }
+}
+
+// === impl Lent ===
+
+impl Lent {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            crew: Arc::default(),
+        }
+    }
+
+    fn spawn<F>(&self, task: impl FnOnce(Arc<Crew>) -> F) -> AbortHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.handle.spawn(task(Arc::clone(&self.crew))).abort_handle()
+    }
+
+    fn abandoned(&self) -> usize {
+        self.crew.abandoned.load(Ordering::Acquire)
     }
 }
 
@@ -161,6 +201,10 @@ impl OwnThreads {
             return Err(SpawnError::new("the runtime has ended"));
         };
         Ok(runtime.spawn(task(Arc::clone(crew))).abort_handle())
+    }
+
+    fn abandoned(&self) -> usize {
+        self.generations.lock().iter().map(Generation::abandoned).sum()
     }
 }
 

@@ -1,10 +1,11 @@
 //! One worker: a task with a letter box, and the seat it has on the threads.
 //!
 //! A worker that is handed a request while no thread of its generation can be counted on is given a new seat, on
-//! threads that can: it has no request yet, so that nothing of it is lost but an empty task.
+//! threads that can: it has no request yet, so that nothing of it is lost but an empty task. The same where the request
+//! belongs on other threads than those it sits on.
 
 use crate::letters::{Letters, Slot, letter_box};
-use crate::threads::{Crew, Threads};
+use crate::threads::{Crew, Home, Threads};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
 use openclaw_concurrency::{
@@ -31,15 +32,22 @@ pub(crate) struct TaskHandle<R> {
 
 /// A worker's task as it stands on some generation of threads.
 struct Seat<R> {
+    home: Home,
     /// Closed when the worker is to end.
     letters: Option<Slot<Assignment<R>>>,
     abort: AbortHandle,
     presence: Arc<Presence>,
 }
 
+/// Tells requests that only wait from those that may hold their thread.
+pub(crate) type OnlyWaits<R> = Arc<dyn Fn(&R) -> bool + Send + Sync>;
+
 /// What it takes to seat a worker, with the types of answer and handler left out.
 trait Seating<R>: Send + Sync {
-    fn seat(&self) -> Result<Seat<R>, SpawnError>;
+    fn seat(&self, home: Home) -> Result<Seat<R>, SpawnError>;
+
+    /// Where a request is to run.
+    fn home_of(&self, request: &R) -> Home;
 
     /// Whether a task there would wait for threads that do not come back.
     fn is_held(&self, crew: &Crew) -> bool;
@@ -49,8 +57,9 @@ trait Seating<R>: Send + Sync {
 }
 
 /// Seats one worker.
-pub(crate) struct Seats<T, H: ?Sized> {
+pub(crate) struct Seats<R, T, H: ?Sized> {
     pub(crate) threads: Arc<Threads>,
+    pub(crate) only_waits: OnlyWaits<R>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) handler: Arc<H>,
     pub(crate) link: WorkerLink<T>,
@@ -98,27 +107,28 @@ struct OnThread<'a>(&'a Presence);
 // === impl TaskHandle ===
 
 impl<R: Send + 'static> TaskHandle<R> {
-    pub(crate) fn new<T, H, F>(seats: Seats<T, H>) -> Result<Self, SpawnError>
+    pub(crate) fn new<T, H, F>(seats: Seats<R, T, H>) -> Result<Self, SpawnError>
     where
         T: Send + 'static,
         H: Fn(R, WorkContext) -> F + Send + Sync + 'static + ?Sized,
         F: Future<Output = T> + Send + 'static,
     {
         Ok(Self {
-            seat: Mutex::new(seats.seat()?),
+            seat: Mutex::new(seats.seat(Home::Workers)?),
             seating: Box::new(seats),
         })
     }
 
-    /// Puts a request into the letter box, of another seat where this one is lost.
+    /// Puts a request into the letter box, of another seat where this one is lost or in the wrong place.
     fn hand_over(&self, assignment: Assignment<R>) -> Result<(), WorkerExit> {
+        let home = self.seating.home_of(&assignment.request);
         let mut seat = self.seat.lock();
         if seat.letters.is_none() {
             // Killed meanwhile: the pool has given up on it.
             return Ok(());
         }
-        if self.seating.is_held(&seat.presence.crew) {
-            let new = self.seating.seat().map_err(|error| WorkerExit::Crashed {
+        if seat.home != home || self.seating.is_held(&seat.presence.crew) {
+            let new = self.seating.seat(home).map_err(|error| WorkerExit::Crashed {
                 reason: format!("no thread for it: {}", error.source),
             })?;
             let old = std::mem::replace(&mut *seat, new);
@@ -163,18 +173,18 @@ impl<R> fmt::Debug for TaskHandle<R> {
 
 // === impl Seats ===
 
-impl<R, T, H, F> Seating<R> for Seats<T, H>
+impl<R, T, H, F> Seating<R> for Seats<R, T, H>
 where
     R: Send + 'static,
     T: Send + 'static,
     H: Fn(R, WorkContext) -> F + Send + Sync + 'static + ?Sized,
     F: Future<Output = T> + Send + 'static,
 {
-    fn seat(&self) -> Result<Seat<R>, SpawnError> {
+    fn seat(&self, home: Home) -> Result<Seat<R>, SpawnError> {
         let (slot, letters) = letter_box();
         let mut presence = None;
         let (now, patience) = (self.clock.monotonic(), self.link.heartbeat_interval());
-        let abort = self.threads.spawn(now, patience, |crew| {
+        let abort = self.threads.spawn(home, now, patience, |crew| {
             let own = Arc::new(Presence::new(crew, Arc::clone(&self.clock)));
             presence = Some(Arc::clone(&own));
             let task = work(
@@ -189,10 +199,19 @@ where
             .filter(|presence| presence.born())
             .ok_or_else(|| SpawnError::new("the runtime has ended"))?;
         Ok(Seat {
+            home,
             letters: Some(slot),
             abort,
             presence,
         })
+    }
+
+    fn home_of(&self, request: &R) -> Home {
+        if (self.only_waits)(request) {
+            Home::Callers
+        } else {
+            Home::Workers
+        }
     }
 
     fn is_held(&self, crew: &Crew) -> bool {

@@ -2,7 +2,9 @@
 
 use crate::world::World;
 use async_trait::async_trait;
-use openclaw_core::PluginId;
+use openclaw_ai_fabric::{AnswerForm, ChatRequest};
+use openclaw_core::{AccessTier, ChatMessage, Language, PluginId, Role};
+use openclaw_gateway::CompletionRequest;
 use openclaw_plugins::{
     Cancel, HookContext, HookError, HookHandler, HookName, HookResult, PluginManifest, PluginPackage,
     PluginPermission, PluginSetup,
@@ -95,4 +97,37 @@ async fn the_hooks_of_a_disabled_plugin_do_not_run() {
     world.plugins.disable(&id).unwrap();
     world.say("1", "two").await;
     world.messenger.shows("1", &["echo: changed", "echo: two"]).await;
+}
+
+#[tokio::test]
+async fn a_call_in_one_piece_only_waits_where_no_plugin_looks_at_it_and_nothing_else_is_said_to() {
+    let world = World::new().await;
+    let call = async |form| {
+        let mut answer = world
+            .gateway
+            .complete(CompletionRequest {
+                tenant: "api:alice:default".parse().unwrap(),
+                tier: AccessTier::Standard,
+                model: None,
+                chat: ChatRequest {
+                    form,
+                    ..ChatRequest::new(vec![ChatMessage::text(Role::User, "hello")], 100)
+                },
+                correlation_id: world.gateway.correlation_id(),
+                language: Language::En,
+            })
+            .unwrap();
+        while answer.next().await.is_some() {}
+    };
+    call(AnswerForm::Whole).await;
+    call(AnswerForm::Streamed).await;
+    world.say("1", "hello").await;
+    world.messenger.shows("1", &["echo: hello"]).await;
+    assert_eq!(*world.only_waited.lock(), [true, false, false]);
+    for hook in [HookName::OnMessageReceived, HookName::OnBeforeSend] {
+        let id = plug(&world, hook, |_| HookResult::default());
+        call(AnswerForm::Whole).await;
+        assert_eq!(world.only_waited.lock().pop(), Some(false), "{hook}");
+        world.plugins.unregister(&id).unwrap();
+    }
 }

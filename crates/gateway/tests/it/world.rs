@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) budget: Arc<TokenBudget>,
     pub(crate) events: Subscription,
+    /// Of each job that was run, whether it only waits.
+    pub(crate) only_waited: Arc<Mutex<Vec<bool>>>,
     updates: AtomicU64,
 }
 
@@ -333,11 +335,14 @@ impl World {
             events: events.clone(),
         });
         let work = runner.clone();
+        let only_waited = Arc::<Mutex<Vec<bool>>>::default();
+        let noted = Arc::clone(&only_waited);
         let runtime = TaskRuntime::on(
             tokio::runtime::Handle::current(),
             Arc::clone(&clock),
             move |job, context| {
                 let runner = work.clone();
+                noted.lock().push(runner.only_waits(&job));
                 async move { runner.run(job, context).await }
             },
         );
@@ -358,6 +363,7 @@ impl World {
             store,
             budget,
             events: seen,
+            only_waited,
             updates: AtomicU64::new(0),
         }
     }

@@ -1,5 +1,6 @@
 //! The runtime under a real pool. Time is the test's; only the threads are real.
 
+mod beside;
 mod example;
 mod hostile;
 
