@@ -20,7 +20,7 @@
 //! hold no secret in the open ([`address`], [`insert_secret`]).
 //!
 //! Invariants: certificates are always checked — there is no switch to turn that off, only [`HttpClientConfig`]'s extra
-//! roots; of an address whose call failed only the host is shown ([`unreachable`]).
+//! roots; of an address whose call failed only the host is shown ([`unreachable()`]).
 
 #![forbid(unsafe_code)]
 
