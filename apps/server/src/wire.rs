@@ -155,6 +155,9 @@ pub(crate) async fn build(
         looking.await.context("no provider could be looked for")?,
         FabricDeps {
             http: http.clone(),
+            whole: HttpClientConfig::default()
+                .build()
+                .context("the HTTP client could not be built")?,
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             events: events.clone(),

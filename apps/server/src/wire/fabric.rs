@@ -121,6 +121,8 @@ struct Rules {
 #[derive(Clone, Debug)]
 pub(crate) struct FabricDeps {
     pub(crate) http: Client,
+    /// Another, for answers in one piece.
+    pub(crate) whole: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) events: EventContext,
@@ -137,6 +139,7 @@ impl Fabric {
     ) -> anyhow::Result<Self> {
         let FabricDeps {
             http,
+            whole,
             clock,
             random,
             events,
@@ -169,6 +172,7 @@ impl Fabric {
             estimator,
             parts: AdapterParts {
                 http,
+                whole,
                 clock,
                 random,
                 quota: Arc::clone(&limiter) as Arc<dyn QuotaSink>,

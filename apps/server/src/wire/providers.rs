@@ -4,12 +4,14 @@ use crate::config::ai_fabric::{ModelSection, OutputFormat, ProviderKind, Provide
 use crate::config::secrets::ProviderSecrets;
 use crate::texts::Said;
 use anyhow::Context as _;
+use async_trait::async_trait;
 use openclaw_ai_fabric::{
-    ModelCapability, ModelDefinition, ModelPort, ModelProvider, ProviderRateLimit, QuotaSink,
+    AnswerForm, ChatRequest, ModelCapability, ModelDefinition, ModelError, ModelPort, ModelProvider,
+    ModelStream, ProviderRateLimit, QuotaSink,
 };
 use openclaw_anthropic::{AnthropicConfig, AnthropicModel};
 use openclaw_command::{CommandConfig, CommandModel};
-use openclaw_core::{AccessTier, Clock, ModelId, ProviderId, Random, Secret, ValidationError};
+use openclaw_core::{AccessTier, Clock, CorrelationId, ModelId, ProviderId, Random, Secret, ValidationError};
 use openclaw_demo::DemoModel;
 use openclaw_gigachat::{GigaChatConfig, GigaChatModel};
 use openclaw_http_client::{Client, HttpClientConfig};
@@ -23,6 +25,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct AdapterParts {
     pub(crate) http: Client,
+    /// For answers in one piece, which are read on other threads; see [`ByForm`].
+    pub(crate) whole: Client,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) quota: Arc<dyn QuotaSink>,
@@ -38,6 +42,40 @@ enum AdapterConfig {
     Demo { word_delay: Option<Duration> },
 }
 
+/// An adapter with connections of its own for answers in one piece.
+///
+/// A connection is driven by a task on the threads it was opened from. Calls in one piece stay on their caller's threads,
+/// streams on the workers': each over a connection of the other would hand every piece from thread to thread.
+#[derive(Debug)]
+struct ByForm<M> {
+    pieces: M,
+    whole: M,
+}
+
+#[async_trait]
+impl<M: ModelPort> ModelPort for ByForm<M> {
+    async fn stream(
+        &self,
+        model: &ModelId,
+        request: &ChatRequest,
+        correlation_id: CorrelationId,
+    ) -> Result<ModelStream, ModelError> {
+        let adapter = match request.form {
+            AnswerForm::Whole => &self.whole,
+            AnswerForm::Streamed => &self.pieces,
+        };
+        adapter.stream(model, request, correlation_id).await
+    }
+
+    fn always_streams(&self) -> bool {
+        self.pieces.always_streams()
+    }
+
+    async fn models(&self) -> Result<Option<Vec<ModelId>>, ModelError> {
+        self.pieces.models().await
+    }
+}
+
 /// A provider and its adapter.
 pub(crate) type Ready = (ModelProvider, Arc<dyn ModelPort>);
 
@@ -50,22 +88,28 @@ pub(crate) fn build(
     let provider = provider(section)?;
     let config = adapter(section, secrets, provider.id.clone())?;
     let http = || client(section, secrets, &parts.http);
+    let whole = || client(section, secrets, &parts.whole);
     let clock = || Arc::clone(&parts.clock);
     let quota = || Arc::clone(&parts.quota);
     let port: Arc<dyn ModelPort> = match config {
-        AdapterConfig::OpenAi(config) => {
-            Arc::new(OpenAiModel::new(config, http()?, clock())?.with_quota_sink(quota()))
-        }
-        AdapterConfig::Anthropic(config) => {
-            Arc::new(AnthropicModel::new(config, http()?, clock())?.with_quota_sink(quota()))
-        }
+        AdapterConfig::OpenAi(config) => Arc::new(ByForm {
+            pieces: OpenAiModel::new(config.clone(), http()?, clock())?.with_quota_sink(quota()),
+            whole: OpenAiModel::new(config, whole()?, clock())?.with_quota_sink(quota()),
+        }),
+        AdapterConfig::Anthropic(config) => Arc::new(ByForm {
+            pieces: AnthropicModel::new(config.clone(), http()?, clock())?.with_quota_sink(quota()),
+            whole: AnthropicModel::new(config, whole()?, clock())?.with_quota_sink(quota()),
+        }),
         AdapterConfig::GigaChat(config) => Arc::new(GigaChatModel::new(
             config,
             http()?,
             clock(),
             Arc::clone(&parts.random),
         )?),
-        AdapterConfig::Ollama(config) => Arc::new(OllamaModel::new(config, http()?, clock())?),
+        AdapterConfig::Ollama(config) => Arc::new(ByForm {
+            pieces: OllamaModel::new(config.clone(), http()?, clock())?,
+            whole: OllamaModel::new(config, whole()?, clock())?,
+        }),
         AdapterConfig::Command(config) => Arc::new(CommandModel::new(config)?),
         AdapterConfig::Demo { word_delay } => {
             let model = DemoModel::new(clock());
