@@ -378,3 +378,46 @@ fn model(section: &ModelSection, provider: &ProviderId) -> anyhow::Result<ModelD
         ..unlisted
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_core::{ChatMessage, Role, Timestamp};
+    use openclaw_system::SystemRandom;
+
+    /// Refuses, and says by the error's text who it is.
+    #[derive(Debug)]
+    struct Named(&'static str);
+
+    #[async_trait]
+    impl ModelPort for Named {
+        async fn stream(
+            &self,
+            _: &ModelId,
+            _: &ChatRequest,
+            _: CorrelationId,
+        ) -> Result<ModelStream, ModelError> {
+            Err(ModelError::Connect {
+                message: self.0.to_owned(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn each_form_of_an_answer_has_connections_of_its_own() {
+        let adapter = ByForm {
+            pieces: Named("pieces"),
+            whole: Named("whole"),
+        };
+        let model = ModelId::parse("model").unwrap();
+        for (form, expected) in [(AnswerForm::Streamed, "pieces"), (AnswerForm::Whole, "whole")] {
+            let mut request = ChatRequest::new(vec![ChatMessage::text(Role::User, "hello")], 10);
+            request.form = form;
+            let id = CorrelationId::new(Timestamp::from_millis(0), &SystemRandom);
+            let Err(ModelError::Connect { message }) = adapter.stream(&model, &request, id).await else {
+                panic!("{form:?} is asked of somebody else");
+            };
+            assert_eq!(message, expected);
+        }
+    }
+}
