@@ -124,6 +124,8 @@ macro_rules! store_contract {
             closed_entries_are_swept_after_their_time_and_not_before_delivery,
             sessions_past_their_time_are_swept_in_batches,
             chats_that_were_never_written_in_are_swept,
+            visitors_chats_of_which_nothing_is_kept_are_swept,
+            a_visitors_chat_stays_while_anything_of_it_is_kept,
         );
         $crate::store_contract!(@ $under_test, directory:
             a_tenant_is_created_once_per_address,
@@ -136,6 +138,7 @@ macro_rules! store_contract {
             deleting_a_tenant_removes_everything_of_it_and_nothing_else,
             keys_are_listed_oldest_first_and_replaced_by_hash,
             a_key_is_revoked_once,
+            keys_are_swept_long_after_their_end,
             a_remembered_value_is_the_last_one,
         );
     };

@@ -26,7 +26,7 @@ pub use self::history::{HISTORY_KEPT, HistoryMessage, NewHistoryMessage};
 pub use self::inbox::{
     Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, Repeated, ShownPart, message_digest,
 };
-pub use self::money::{AccountUsage, ReservationRecord, USAGE_KEPT, UsageDelta};
+pub use self::money::{AccountUsage, KEYS_KEPT, ReservationRecord, USAGE_KEPT, UsageDelta};
 pub use self::outbox::{Delivery, NewOutboxPart, OutboxId, OutboxPart};
 pub use self::turn::{BeginError, BeginTurn, CommitTurn, Fence, TurnGrant};
 pub use self::upkeep::{Recovery, StoreDepths, StoreError, Sweep, Swept};
@@ -125,8 +125,9 @@ pub trait TurnStore: Send + Sync + fmt::Debug {
     async fn reset_usage(&self, account: &str, over: Timestamp) -> Result<(), StoreError>;
 
     /// Forgets, in one short transaction, what is old: closed entries whose replies are delivered, old messages,
-    /// sessions past their time and without a running turn, chats that were never written in, days of the ledger, usage of
-    /// windows that began longer than [`USAGE_KEPT`] ago. Generations and fences stay. To be called again while [`Swept::more`].
+    /// sessions past their time and without a running turn, chats of which nothing is kept, days of the ledger, usage of
+    /// windows that began longer than [`USAGE_KEPT`] ago, keys that ended longer than [`KEYS_KEPT`] ago. Generations and
+    /// fences of chats that stay, stay. To be called again while [`Swept::more`].
     async fn sweep(&self, sweep: Sweep) -> Result<Swept, StoreError>;
 
     /// Depths and ages.

@@ -326,6 +326,15 @@ impl TenantRow {
             && self.tenant.last_active_at == self.tenant.created_at
     }
 
+    /// Whether it is a visitor's chat of which nothing is kept here, and that no operator has changed. A turn under way
+    /// has an open entry.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.tenant.platform() == Platform::Web
+            && self.version == 1
+            && self.session.is_none()
+            && self.history.is_empty()
+    }
+
     /// The generation of what is said outside a turn: the session there is, or the one to come.
     pub(crate) fn present_generation(&self) -> u64 {
         self.generation.max(self.forgotten.saturating_add(1))

@@ -1,14 +1,14 @@
 //! Inbox, session, history, budget and outbox.
 
 use crate::MemoryStore;
-use crate::state::{EntryRow, Running, State};
+use crate::state::{EntryRow, Running, State, TenantRow};
 use async_trait::async_trait;
 use openclaw_core::{IncomingMessage, Timestamp};
 use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
-    Accepted, AccountUsage, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId, Fence,
-    HistoryMessage, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, Repeated, ShownPart, StoreDepths,
-    StoreError, Sweep, Swept, TurnGrant, TurnStore, UsageDelta, message_digest,
+    Accepted, AccountUsage, ApiKeyRecord, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId,
+    Fence, HistoryMessage, KEYS_KEPT, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery, Repeated,
+    ShownPart, StoreDepths, StoreError, Sweep, Swept, TurnGrant, TurnStore, UsageDelta, message_digest,
 };
 use openclaw_session::{
     TenantKey, TenantSession, create_user_tenant, end_session, enter_session, leave_session, touch_tenant,
@@ -422,20 +422,38 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
             swept.sessions.push(end_session(&session));
         }
     }
-    let mut unused: Vec<(Timestamp, TenantKey)> = state
+    remove_chats(state, &sweep, &mut swept, TenantRow::is_unused);
+    remove_chats(state, &sweep, &mut swept, TenantRow::is_silent);
+    let ended = |key: &ApiKeyRecord| {
+        let end = key.revoked_at.into_iter().chain(key.expires_at).min();
+        end.is_some_and(|end| end < sweep.now - KEYS_KEPT)
+    };
+    let mut left = limit;
+    state.keys.retain(|key| {
+        let goes = left > 0 && ended(key);
+        left -= usize::from(goes);
+        !goes
+    });
+    swept.more |= left == 0;
+    swept
+}
+
+/// Removes such chats, those that have been silent for longest first.
+fn remove_chats(state: &mut State, sweep: &Sweep, swept: &mut Swept, which: fn(&TenantRow) -> bool) {
+    let limit = sweep.limit.max(1);
+    let mut found: Vec<(Timestamp, TenantKey)> = state
         .tenants
         .iter()
-        .filter(|(_, row)| row.is_unused() && row.tenant.created_at < sweep.history_before)
+        .filter(|(_, row)| which(row) && row.tenant.last_active_at < sweep.history_before)
         .filter(|(key, _)| state.inbox.values().all(|entry| entry.tenant != **key))
-        .map(|(key, row)| (row.tenant.created_at, *key))
+        .map(|(key, row)| (row.tenant.last_active_at, *key))
         .collect();
-    unused.sort_unstable();
-    swept.more |= unused.len() >= limit;
-    for (_, key) in unused.into_iter().take(limit) {
+    found.sort_unstable();
+    swept.more |= found.len() >= limit;
+    for (_, key) in found.into_iter().take(limit) {
         if let Some(row) = state.tenants.remove(&key) {
             swept.chats.push(row.tenant.tenant_id.clone());
             state.addresses.remove(&(row.bot, row.tenant.tenant_id));
         }
     }
-    swept
 }

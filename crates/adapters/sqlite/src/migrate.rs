@@ -37,6 +37,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "lost_turns",
         sql: include_str!("../migrations/0004_lost_turns.sql"),
     },
+    Migration {
+        version: 5,
+        name: "silent_chats",
+        sql: include_str!("../migrations/0005_silent_chats.sql"),
+    },
 ];
 
 // === impl Migration ===
@@ -232,7 +237,7 @@ mod tests {
                  VALUES (1, 1, 'budget', 100, 40, 5, 5);",
             )
             .expect("rows of the release before");
-        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 2);
+        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 3);
         let tenant = openclaw_session::TenantKey(1);
         let told = crate::ops::memory::history(&connection, tenant, 9, 99).expect("a conversation");
         let read = crate::ops::memory::said(&connection, tenant, 9).expect("a conversation");

@@ -2,11 +2,11 @@
 
 use super::{
     Store, StoreUnderTest, TTL, accept_one, answer, begin, bot, close_as, commit, entry_from, message_from,
-    part, t,
+    part, said, t,
 };
 use crate::ports::{
-    Accepted, CommitTurn, Delivery, NewEntry, NewOutboxPart, OutboxId, OutboxPart, Outcome, StoreDepths,
-    Sweep, Swept,
+    Accepted, CommitTurn, Delivery, EntryId, NewEntry, NewOutboxPart, OutboxId, OutboxPart, Outcome,
+    StoreDepths, StoredTenant, Sweep, Swept,
 };
 use openclaw_core::{AccessTier, IncomingMessage, Platform};
 use openclaw_session::{SessionState, change_tenant_tier, create_user_tenant};
@@ -271,4 +271,115 @@ pub async fn chats_that_were_never_written_in_are_swept<U: StoreUnderTest>() {
     );
     let anew = open(unused[0], t(20)).await;
     assert!(anew.key > written.key, "no key is used again");
+}
+
+/// A visitor comes once and writes: nothing of that is left for ever either. A key's chat and a person in a messenger
+/// stay, and so does one that an operator has changed.
+pub async fn visitors_chats_of_which_nothing_is_kept_are_swept<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    for (chat, at) in [("later", 3), ("first", 2), ("third", 4), ("young", 10)] {
+        answered_in(store, Platform::Web, chat, at, at).await;
+    }
+    answered_in(store, Platform::Api, "of-a-key", 2, 2).await;
+    answered_in(store, Platform::Telegram, "person", 2, 2).await;
+    let changed = answered_in(store, Platform::Web, "changed", 2, 2).await;
+    let tenant = change_tenant_tier(&changed.tenant, AccessTier::Premium);
+    let changed = store.update(changed.key, changed.version, tenant).await;
+    changed.unwrap().unwrap();
+    write_in(store, Platform::Web, "waiting", 2).await;
+    let running = write_in(store, Platform::Web, "running", 2).await;
+    begin(store, running, t(2)).await;
+    assert_eq!(
+        chats_swept(store, LONG_AFTER, 10, 10).await,
+        ["web:1:first", "web:1:later", "web:1:third"]
+    );
+    let left: Vec<String> = store
+        .list(None, None, 99)
+        .await
+        .unwrap()
+        .iter()
+        .map(|stored| stored.tenant.tenant_id.to_string())
+        .collect();
+    let expected = [
+        "web:1:young",
+        "api:1:of-a-key",
+        "telegram:1:person",
+        "web:1:changed",
+        "web:1:waiting",
+        "web:1:running",
+    ];
+    assert_eq!(left, expected);
+}
+
+/// Until then each thing that is kept of a chat keeps the chat.
+pub async fn a_visitors_chat_stays_while_anything_of_it_is_kept<U: StoreUnderTest>() {
+    for (kept, answered_at, (now, closed_before, history_before)) in [
+        ("its session goes on", 2, (20, 10, 10)),
+        ("what was accepted may come again", 2, (LONG_AFTER, 2, 10)),
+        ("its answer is remembered", 12, (LONG_AFTER, 20, 10)),
+        ("it was written in since", 2, (LONG_AFTER, 10, 2)),
+    ] {
+        let under_test = U::fresh().await;
+        let store = under_test.store();
+        answered_in(store, Platform::Web, "chat", 2, answered_at).await;
+        let swept = chats_swept(store, now, closed_before, history_before).await;
+        assert_eq!(swept, [""; 0], "{kept}");
+        let swept = chats_swept(store, LONG_AFTER, 20, 20).await;
+        assert_eq!(swept, ["web:1:chat"], "{kept}");
+    }
+}
+
+/// When every session has ended.
+const LONG_AFTER: i64 = 1_000_000;
+
+async fn write_in(store: &dyn Store, platform: Platform, chat: &str, at: i64) -> EntryId {
+    let message = IncomingMessage {
+        platform,
+        chat: chat.parse().unwrap(),
+        ..message_from("1", chat, "hello")
+    };
+    let entry = NewEntry {
+        message,
+        ..entry_from("1", chat, t(at))
+    };
+    match store.accept(vec![entry]).await.unwrap().as_slice() {
+        [Accepted::New(entry)] => entry.id,
+        other => panic!("expected a new entry, got {other:?}"),
+    }
+}
+
+async fn answered_in(
+    store: &dyn Store,
+    platform: Platform,
+    chat: &str,
+    at: i64,
+    answered_at: i64,
+) -> StoredTenant {
+    let entry = write_in(store, platform, chat, at).await;
+    let grant = begin(store, entry, t(at)).await;
+    let end = CommitTurn {
+        history: vec![said("answer", 1)],
+        ..answer(entry, grant.fence, t(answered_at))
+    };
+    store.commit_turn(end).await.unwrap();
+    let id = format!("{platform}:1:{chat}").parse().unwrap();
+    store.find(&bot(), &id).await.unwrap().unwrap()
+}
+
+async fn chats_swept(store: &dyn Store, now: i64, closed_before: i64, history_before: i64) -> Vec<String> {
+    let sweep = Sweep {
+        now: t(now),
+        closed_before: t(closed_before),
+        history_before: t(history_before),
+        limit: 2,
+    };
+    let mut swept = Vec::new();
+    loop {
+        let round = store.sweep(sweep).await.unwrap();
+        swept.extend(round.chats.iter().map(ToString::to_string));
+        if !round.more {
+            return swept;
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     StoreUnderTest, accept_one, answer, begin, begin_with, bot, close_as, commit, entry_from, message_from,
     part, t, tenant_of,
 };
-use crate::ports::{Accepted, ApiKeyRecord, BeginError, Outcome, StoreError, Sweep};
+use crate::ports::{Accepted, ApiKeyRecord, BeginError, KEYS_KEPT, Outcome, StoreError, Sweep};
 use openclaw_core::{AccessTier, Platform, TenantId};
 use openclaw_session::{TenantKey, UserTenant, change_tenant_tier, create_user_tenant, suspend_tenant};
 
@@ -269,6 +269,53 @@ pub async fn a_key_is_revoked_once<U: StoreUnderTest>() {
         .map(|key| key.revoked_at)
         .collect();
     assert_eq!(revoked, [Some(t(3)), None]);
+}
+
+/// The list of keys does not grow for ever.
+pub async fn keys_are_swept_long_after_their_end<U: StoreUnderTest>() {
+    let under_test = U::fresh().await;
+    let store = under_test.store();
+    let keys = [
+        key("in use", "h0", 0),
+        ApiKeyRecord {
+            expires_at: Some(t(10)),
+            ..key("expired", "h1", 1)
+        },
+        ApiKeyRecord {
+            revoked_at: Some(t(10)),
+            ..key("revoked", "h2", 2)
+        },
+        ApiKeyRecord {
+            revoked_at: Some(t(10)),
+            expires_at: Some(t(99)),
+            ..key("revoked before its time", "h3", 3)
+        },
+        ApiKeyRecord {
+            expires_at: Some(t(11)),
+            ..key("expired later", "h4", 4)
+        },
+    ];
+    for key in keys {
+        store.put_key(key).await.unwrap();
+    }
+    let ids = async || -> Vec<String> {
+        let keys = store.keys().await.unwrap();
+        keys.into_iter().map(|key| key.id).collect()
+    };
+    let sweep = |now| Sweep {
+        now,
+        closed_before: t(0),
+        history_before: t(0),
+        limit: 2,
+    };
+    let all = ids().await;
+    assert!(!store.sweep(sweep(t(10) + KEYS_KEPT)).await.unwrap().more);
+    assert_eq!(ids().await, all, "not before their time");
+    let after = t(11) + KEYS_KEPT;
+    assert!(store.sweep(sweep(after)).await.unwrap().more);
+    assert_eq!(ids().await.len(), 3);
+    assert!(!store.sweep(sweep(after)).await.unwrap().more);
+    assert_eq!(ids().await, ["in use", "expired later"]);
 }
 
 /// Across crashes.

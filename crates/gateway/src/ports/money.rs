@@ -11,6 +11,9 @@ use std::time::Duration;
 pub const USAGE_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const _: () = assert!(USAGE_KEPT.as_secs() > BUDGET_WINDOW.as_secs());
 
+/// An API key that was revoked or has expired is listed for this long after its end.
+pub const KEYS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 /// Tokens set aside for a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservationRecord {

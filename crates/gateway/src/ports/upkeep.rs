@@ -12,7 +12,8 @@ pub struct Sweep {
     /// Entries that were closed before this time are forgotten; what comes again after that is taken for new. At
     /// least 72 hours ago.
     pub closed_before: Timestamp,
-    /// What was said before this time is forgotten; so is a chat that was opened before it and never written in.
+    /// What was said before this time is forgotten; so is a chat of the page or the native API that was opened before
+    /// it and never written in, and a visitor's in which nobody has written since.
     pub history_before: Timestamp,
     /// How many rows of each kind are removed at most: a sweep is one short transaction.
     pub limit: usize,
@@ -27,8 +28,9 @@ pub struct Swept {
     pub history: u64,
     /// Sessions that were past their time and are removed, `expired`; oldest end first.
     pub sessions: Vec<TenantSession>,
-    /// Chats of the page and the native API that were opened and never written in, removed; oldest first. One that an
-    /// operator has changed stays.
+    /// Chats that are removed: of the page and the native API those that were opened and never written in, then
+    /// visitors' of which nothing is kept any more; those silent for longest first. One that an operator has changed
+    /// stays.
     pub chats: Vec<TenantId>,
     /// Whether a limit was reached: there may be more.
     pub more: bool,

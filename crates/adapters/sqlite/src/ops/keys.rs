@@ -3,7 +3,7 @@
 use crate::error::OpError;
 use crate::rows::{self, all, change, first};
 use openclaw_core::{AccessTier, Platform, Timestamp, UserId};
-use openclaw_gateway::ports::ApiKeyRecord;
+use openclaw_gateway::ports::{ApiKeyRecord, KEYS_KEPT};
 use rusqlite::{Connection, params};
 
 pub(crate) fn put(connection: &Connection, key: &ApiKeyRecord) -> Result<(), OpError> {
@@ -59,6 +59,16 @@ pub(crate) fn revoke(connection: &Connection, id: &str, now: Timestamp) -> Resul
         params![id, now.as_millis()],
     )?;
     Ok(revoked > 0)
+}
+
+/// Forgets keys that have let nobody in for long.
+pub(crate) fn sweep(connection: &Connection, now: Timestamp, limit: i64) -> Result<usize, OpError> {
+    change(
+        connection,
+        "DELETE FROM api_keys WHERE hash IN (SELECT hash FROM api_keys \
+         WHERE min(ifnull(revoked_at, expires_at), ifnull(expires_at, revoked_at)) < ?1 LIMIT ?2)",
+        params![(now - KEYS_KEPT).as_millis(), limit],
+    )
 }
 
 pub(crate) fn get_meta(connection: &Connection, key: &str) -> Result<Option<String>, OpError> {

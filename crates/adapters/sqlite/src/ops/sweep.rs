@@ -1,7 +1,7 @@
 //! Forgetting what is old, a bounded number of rows at a time.
 
 use crate::error::OpError;
-use crate::ops::{ledger, memory, turn};
+use crate::ops::{keys, ledger, memory, turn};
 use crate::rows::{self, SESSION, all, change};
 use openclaw_core::TenantId;
 use openclaw_gateway::ports::{Sweep, Swept};
@@ -47,13 +47,25 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
         turn::remove_session(connection, tenant)?;
         sessions.extend(session.map(|session| end_session(&session)));
     }
-    let chats = unused_chats(connection, &sweep, limit)?;
+    let mut chats = unused_chats(connection, &sweep, limit)?;
+    let unused = chats.len();
+    chats.extend(silent_chats(connection, &sweep, limit)?);
+    let keys = keys::sweep(connection, sweep.now, limit)?;
     Ok(Swept {
         entries: entries as u64,
         history: history as u64,
-        more: [entries, history, ledger, usage, sessions.len(), chats.len()]
-            .into_iter()
-            .any(|count| count >= sweep.limit),
+        more: [
+            entries,
+            history,
+            ledger,
+            usage,
+            sessions.len(),
+            unused,
+            chats.len() - unused,
+            keys,
+        ]
+        .into_iter()
+        .any(|count| count >= sweep.limit),
         sessions,
         chats,
     })
@@ -61,16 +73,45 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
 
 /// Removes chats that were opened and never written in. Every message moves the time of activity.
 fn unused_chats(connection: &Connection, sweep: &Sweep, limit: i64) -> Result<Vec<TenantId>, OpError> {
-    let unused = all(
+    remove_chats(
         connection,
         "SELECT t.key, t.platform, t.user, t.chat FROM tenants t INDEXED BY tenants_unused \
          WHERE t.generation = 0 AND t.platform IN ('web', 'api') AND t.last_active_at = t.created_at \
          AND t.created_at < ?1 AND t.version = 1 \
          AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.tenant = t.key) ORDER BY t.created_at, t.key LIMIT ?2",
+        sweep,
+        limit,
+    )
+}
+
+/// Removes visitors' chats of which nothing is kept any more.
+fn silent_chats(connection: &Connection, sweep: &Sweep, limit: i64) -> Result<Vec<TenantId>, OpError> {
+    remove_chats(
+        connection,
+        "SELECT t.key, t.platform, t.user, t.chat FROM tenants t INDEXED BY tenants_silent \
+         WHERE t.platform = 'web' AND t.version = 1 AND t.last_active_at < ?1 \
+         AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.tenant = t.key) \
+         AND NOT EXISTS (SELECT 1 FROM history h WHERE h.tenant = t.key) \
+         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.tenant = t.key) \
+         ORDER BY t.last_active_at, t.key LIMIT ?2",
+        sweep,
+        limit,
+    )
+}
+
+fn remove_chats(
+    connection: &Connection,
+    which: &str,
+    sweep: &Sweep,
+    limit: i64,
+) -> Result<Vec<TenantId>, OpError> {
+    let found = all(
+        connection,
+        which,
         params![sweep.history_before.as_millis(), limit],
         |row| Ok((row.get::<_, i64>(0)?, rows::tenant_id(row, 1)?)),
     )?;
-    unused
+    found
         .into_iter()
         .map(|(key, chat)| {
             change(connection, "DELETE FROM tenants WHERE key = ?1", params![key])?;
