@@ -23,11 +23,13 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+mod groups;
 pub mod json;
 pub mod markdown;
 pub mod secrets;
 mod unfinished;
 
+pub use groups::GroupMode;
 pub use markdown::{Entity, EntityKind, Rendered, render_markdown};
 pub use secrets::SecretDigests;
 pub use unfinished::render_unfinished;

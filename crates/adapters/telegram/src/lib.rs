@@ -41,6 +41,6 @@ mod wire;
 
 pub use adapter::TelegramAdapter;
 pub use bot::{BotIdentity, PolledUpdate, WebhookInfo};
-pub use config::{GroupMode, TelegramConfig};
+pub use config::TelegramConfig;
 pub use entities::{render_markdown, render_unfinished};
-pub use openclaw_bot_http::{Entity, EntityKind, Rendered};
+pub use openclaw_bot_http::{Entity, EntityKind, GroupMode, Rendered};

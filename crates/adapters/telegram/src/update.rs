@@ -4,8 +4,9 @@
 //! entities, never by searching the text. Bots are not listened to: two of them would talk for ever.
 
 use crate::bot::BotIdentity;
-use crate::config::{GroupMode, TelegramConfig};
+use crate::config::TelegramConfig;
 use crate::wire::{CallbackQuery, Content, File, Message, MessageEntity, Stopped, Update};
+use openclaw_bot_http::GroupMode;
 use openclaw_core::{
     Attachment, ChatId, ChatKind, IncomingKind, IncomingMessage, Language, MessageId, Platform, Timestamp,
     UserId,
