@@ -41,6 +41,10 @@ const ELSEWHERE: &[(&str, &[u16])] = &[
     // `a_page_that_is_turned_off_is_not_there`.
     ("GET /", &[404]),
     ("GET /chat", &[404]),
+    // `a_message_of_max_is_answered_by_messages_and_whole_edits` and
+    // `a_webhook_that_was_registered_by_hand_is_served_on_the_open_path`.
+    ("POST /webhook/max/{hook}", &[200]),
+    ("POST /webhook/max", &[200]),
     // From another machine: `the_description_is_for_this_machine_and_for_the_admin_token`.
     ("GET /openapi.json", &[401]),
     ("GET /docs", &[401]),
