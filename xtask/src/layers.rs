@@ -54,7 +54,7 @@ impl Layer {
             ["crates", "core"] => Some(Self::Kernel),
             ["crates", "gateway"] => Some(Self::Gateway),
             ["crates", "adapters"] => None,
-            ["crates", "adapters", "http-client"] => Some(Self::Transport),
+            ["crates", "adapters", "http-client" | "bot-http"] => Some(Self::Transport),
             ["crates", _] => Some(Self::Domain),
             ["crates", "adapters", _] => Some(Self::Adapter),
             ["apps", _] => Some(Self::App),

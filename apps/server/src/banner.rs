@@ -1,9 +1,10 @@
 //! What the server says on the terminal when it is ready: what is on, what is off and why, and where to go next.
 
+use crate::bots::Intake;
 use crate::client::{printable, reachable};
 use crate::config::unused::UnusedVariable;
 use crate::serve::CONFIG_FILE;
-use crate::wire::{Intake, ModelReason};
+use crate::wire::ModelReason;
 use openclaw_core::Language;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub(crate) struct Facts<'a> {
     /// What the configuration check would advise.
     pub(crate) warnings: usize,
     pub(crate) telegram: Option<Intake>,
+    pub(crate) max: Option<Intake>,
     /// Variables that are set and do nothing in this version, each under the name it is set by.
     pub(crate) unused: &'a [(&'static UnusedVariable, String)],
     /// The https address others reach the server by.
@@ -139,7 +141,26 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
             ),
         );
     }
-    line("telegram", &telegram(facts, &choose));
+    let url_of = |path: &str| {
+        facts
+            .public_url
+            .map(|url| format!("{}{path}", url.trim_end_matches('/')))
+    };
+    let telegram = Platform {
+        intake: facts.telegram,
+        variable: "TELEGRAM_BOT_TOKEN",
+        path: "/webhook/telegram",
+        url: url_of("/webhook/telegram"),
+    };
+    line("telegram", &telegram.text(&choose));
+    let max = Platform {
+        intake: facts.max,
+        variable: "MAX_BOT_TOKEN",
+        path: "/webhook/max",
+        // The rest of its path is nobody's to read.
+        url: url_of("/webhook/max/…"),
+    };
+    line("max", &max.text(&choose));
     for (variable, name) in facts.unused {
         let why = variable.why(language);
         line(
@@ -223,21 +244,35 @@ fn named(models: &[String]) -> String {
     }
 }
 
-fn telegram(facts: &Facts<'_>, choose: &dyn Fn(&str, &str) -> String) -> String {
-    match (facts.telegram, facts.public_url) {
-        (None, _) => choose(
-            "off: TELEGRAM_BOT_TOKEN is not set",
-            "выключен: не задан TELEGRAM_BOT_TOKEN",
-        ),
-        (Some(Intake::Polling), _) => choose("on, long polling", "включён, long polling"),
-        (Some(Intake::Webhook), Some(url)) => {
-            let url = format!("{}/webhook/telegram", url.trim_end_matches('/'));
-            choose(&format!("on, webhook {url}"), &format!("включён, вебхук {url}"))
+/// A messenger, and how its updates come.
+struct Platform {
+    intake: Option<Intake>,
+    /// The variable that switches it on.
+    variable: &'static str,
+    path: &'static str,
+    /// Where the platform finds the path.
+    url: Option<String>,
+}
+
+// === impl Platform ===
+
+impl Platform {
+    fn text(&self, choose: &dyn Fn(&str, &str) -> String) -> String {
+        let Self { variable, path, .. } = self;
+        match (self.intake, &self.url) {
+            (None, _) => choose(
+                &format!("off: {variable} is not set"),
+                &format!("выключен: не задан {variable}"),
+            ),
+            (Some(Intake::Polling), _) => choose("on, long polling", "включён, long polling"),
+            (Some(Intake::Webhook), Some(url)) => {
+                choose(&format!("on, webhook {url}"), &format!("включён, вебхук {url}"))
+            }
+            (Some(Intake::Webhook), None) => choose(
+                &format!("on, webhook path {path}; not registered, since server.publicUrl is not set"),
+                &format!("включён, путь вебхука {path}; не зарегистрирован: не задан server.publicUrl"),
+            ),
         }
-        (Some(Intake::Webhook), None) => choose(
-            "on, webhook path /webhook/telegram; not registered, since server.publicUrl is not set",
-            "включён, путь вебхука /webhook/telegram; не зарегистрирован: не задан server.publicUrl",
-        ),
     }
 }
 
@@ -258,6 +293,7 @@ mod tests {
             processes: None,
             warnings: 0,
             telegram: None,
+            max: None,
             unused: &[],
             public_url: None,
             web: true,
@@ -354,14 +390,14 @@ mod tests {
             (
                 Language::En,
                 [
-                    "  max:         off: MAX_BOT_TOKEN is set, but this version does not connect to MAX",
+                    "  max:         off: MAX_BOT_TOKEN is not set",
                     "  workspace:   off: WORKSPACE_ROOT is set, but nothing in this version works with files",
                 ],
             ),
             (
                 Language::Ru,
                 [
-                    "  max:         выключено: MAX_BOT_TOKEN задан, но эта версия не подключается к MAX",
+                    "  max:         выключен: не задан MAX_BOT_TOKEN",
                     "  файлы:       выключено: WORKSPACE_ROOT задан, но в этой версии ничто не работает с файлами",
                 ],
             ),

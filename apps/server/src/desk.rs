@@ -97,6 +97,7 @@ impl Desk {
         }
         // Nothing is taken in or sent out.
         loaded.secrets.telegram_token = None;
+        loaded.secrets.max_token = None;
         let api_key = loaded
             .secrets
             .api_key

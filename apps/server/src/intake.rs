@@ -1,8 +1,11 @@
-//! How updates come in other than by somebody calling us: long polling, and telling Telegram where the webhook is.
+//! How updates come in other than by somebody calling us: long polling, and telling platforms where the webhook is and
+//! looking whether they still know.
 
+use crate::bots::{Bot, Connected, Intake, Polled};
 use crate::keep::keep;
-use crate::wire::{Built, Intake, Telegram};
-use openclaw_core::{Clock, CodedError};
+use crate::prometheus::Counters;
+use crate::wire::Built;
+use openclaw_core::{Clock, CodedError, Platform};
 use openclaw_gateway::Gateway;
 use openclaw_gateway::ports::MetaStore;
 use openclaw_messenger::{DeliveryError, DeliveryErrorKind, Parsed};
@@ -12,12 +15,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long one poll waits for news.
-const POLL_TIME: Duration = Duration::from_secs(50);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Where the next poll begins.
-const OFFSET_KEY: &str = "telegram.offset";
 
 /// What keeps a platform's updates from coming, for `openclaw status`; nothing while they come.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +33,8 @@ impl Trouble {
         self.now.lock().clone()
     }
 
-    fn is(&self, what: String) {
-        *self.now.lock() = Some(what);
+    fn is(&self, bot: &dyn Bot, error: &DeliveryError) {
+        *self.now.lock() = Some(format!("{}: {error}", bot.address()));
     }
 
     fn is_over(&self) {
@@ -65,88 +64,165 @@ pub(crate) fn start(built: &Built, public_url: Option<&str>) -> Running {
         closing: CancellationToken::new(),
         tasks: TaskTracker::new(),
     };
-    let Some(telegram) = built.telegram.clone() else {
-        return running;
-    };
-    let (closing, clock) = (running.closing.clone(), Arc::clone(&built.app.clock));
-    let (watch, kept_clock, kept_closing) = (telegram.watch.clone(), Arc::clone(&clock), closing.clone());
-    match telegram.intake {
-        Intake::Polling => {
-            let poller = Poller {
-                telegram,
-                gateway: built.gateway.clone(),
-                meta: Arc::clone(&built.meta),
-                clock,
-                closing,
-            };
-            running.tasks.spawn(keep(
-                "telegram.polling",
-                watch,
-                kept_clock,
-                kept_closing,
-                move || poller.clone().run(),
-            ));
-        }
-        Intake::Webhook => {
-            let url = public_url.map(|url| format!("{}/webhook/telegram", url.trim_end_matches('/')));
-            running.tasks.spawn(keep(
-                "telegram.webhook",
-                watch,
-                kept_clock,
-                kept_closing,
-                move || register(telegram.clone(), url.clone(), Arc::clone(&clock), closing.clone()),
-            ));
+    for connected in &built.bots {
+        let (closing, clock) = (running.closing.clone(), Arc::clone(&built.app.clock));
+        let (watch, kept_clock, kept_closing) =
+            (connected.watch.clone(), Arc::clone(&clock), closing.clone());
+        let name = task_name(connected);
+        match connected.intake {
+            Intake::Polling => {
+                let poller = Poller {
+                    connected: connected.clone(),
+                    gateway: built.gateway.clone(),
+                    meta: Arc::clone(&built.meta),
+                    counters: Arc::clone(&built.app.counters),
+                    clock,
+                };
+                running
+                    .tasks
+                    .spawn(keep(name, watch, kept_clock, kept_closing, move || {
+                        until(closing.clone(), poller.clone().poll())
+                    }));
+            }
+            Intake::Webhook => {
+                let registrar = Registrar {
+                    connected: connected.clone(),
+                    public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
+                    clock,
+                };
+                running
+                    .tasks
+                    .spawn(keep(name, watch, kept_clock, kept_closing, move || {
+                        until(closing.clone(), registrar.clone().run())
+                    }));
+            }
         }
     }
     running
 }
 
-/// Learns who the bot is, and tells Telegram where its webhook is where that is known.
-async fn register(
-    telegram: Telegram,
-    url: Option<String>,
-    clock: Arc<dyn Clock>,
-    closing: CancellationToken,
-) {
-    let registering = async {
-        connect(&telegram, &*clock).await;
-        let (Some(url), Some(secret)) = (url, &telegram.secret) else {
-            return;
-        };
-        let mut wait = FIRST_WAIT;
-        while let Err(error) = telegram.adapter.set_webhook(&url, secret).await {
-            tracing::warn!(%error, url, "the webhook is not registered yet");
-            clock.sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-        }
-        tracing::info!(url, "the webhook is registered");
-    };
+fn task_name(connected: &Connected) -> &'static str {
+    match (connected.bot.platform(), connected.intake) {
+        (Platform::Max, Intake::Polling) => "max.polling",
+        (Platform::Max, Intake::Webhook) => "max.webhook",
+        (_, Intake::Polling) => "telegram.polling",
+        (_, Intake::Webhook) => "telegram.webhook",
+    }
+}
+
+async fn until(closing: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
-        () = registering => {}
+        () = work => {}
         () = closing.cancelled() => {}
     }
 }
 
-/// Asks who we are until Telegram says so. Until then groups are not answered, since nobody knows our name.
-async fn connect(telegram: &Telegram, clock: &dyn Clock) {
-    let mut wait = FIRST_WAIT;
+/// Waits that double until something works.
+struct Waits(Duration);
+
+// === impl Waits ===
+
+impl Waits {
+    fn new() -> Self {
+        Self(FIRST_WAIT)
+    }
+
+    async fn wait(&mut self, clock: &dyn Clock, asked: Option<Duration>) {
+        clock.sleep(asked.unwrap_or(self.0)).await;
+        self.0 = (self.0 * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Asks who we are until the platform says so. Until then groups are not answered, since nobody knows our name.
+async fn connect(connected: &Connected, clock: &dyn Clock) {
+    let bot = &connected.bot;
+    let mut waits = Waits::new();
     loop {
-        match telegram.adapter.connect().await {
-            Ok(identity) => {
-                telegram.trouble.is_over();
-                tracing::info!(username = identity.username, "connected to Telegram");
+        let error = match bot.ask_who().await {
+            Ok(()) => {
+                connected.trouble.is_over();
+                tracing::info!(username = bot.username(), "connected to {}", bot.name());
                 return;
             }
+            Err(error) => error,
+        };
+        let address = bot.address();
+        connected.trouble.is(&**bot, &error);
+        if error.kind == DeliveryErrorKind::BadToken {
+            let advice = bot.token_advice();
+            tracing::warn!(%error, address, "the bot is not connected; {advice}");
+        } else {
+            let advice = bot.network_advice();
+            tracing::warn!(%error, address, "the bot is not connected yet and is tried again; {advice}");
+        }
+        waits.wait(clock, None).await;
+    }
+}
+
+/// Tells a platform where its webhook is, where that is known, and tells it again when it has forgotten.
+#[derive(Clone)]
+struct Registrar {
+    connected: Connected,
+    /// Without a slash at the end.
+    public_url: Option<String>,
+    clock: Arc<dyn Clock>,
+}
+
+// === impl Registrar ===
+
+impl Registrar {
+    async fn run(self) {
+        connect(&self.connected, &*self.clock).await;
+        let Some(public_url) = &self.public_url else {
+            return;
+        };
+        let open = format!("{public_url}{}", self.connected.open_path());
+        let url = format!("{public_url}{}", self.connected.path().expose());
+        self.register(&url, &open).await;
+        let Some(time) = self.connected.bot.time_between_looks() else {
+            return;
+        };
+        loop {
+            self.clock.sleep(time).await;
+            self.look(&url, &open).await;
+        }
+    }
+
+    /// Registers until that works.
+    async fn register(&self, url: &str, open: &str) {
+        let Connected {
+            bot,
+            secret: Some(secret),
+            ..
+        } = &self.connected
+        else {
+            return;
+        };
+        let mut waits = Waits::new();
+        while let Err(error) = bot.register(url, open, secret).await {
+            self.connected.trouble.is(&**bot, &error);
+            tracing::warn!(%error, url = open, "the webhook is not registered yet");
+            waits.wait(&*self.clock, error.retry_after()).await;
+        }
+        self.connected.trouble.is_over();
+        tracing::info!(url = open, "the webhook is registered");
+    }
+
+    /// Looks once whether the platform still knows our address. That a look fails says nothing of the webhook.
+    async fn look(&self, url: &str, open: &str) {
+        match self.connected.bot.is_registered(url).await {
+            Ok(true) => self.connected.trouble.is_over(),
+            Ok(false) => {
+                let name = self.connected.bot.name();
+                tracing::warn!(
+                    url = open,
+                    "{name} sends no updates any more; the webhook is registered anew"
+                );
+                self.register(url, open).await;
+            }
             Err(error) => {
-                let address = &telegram.adapter.config().base_url;
-                telegram.trouble.is(format!("{address}: {error}"));
-                if error.kind == DeliveryErrorKind::BadToken {
-                    tracing::warn!(%error, address, "the bot is not connected; set TELEGRAM_BOT_TOKEN to the token that @BotFather shows for it");
-                } else {
-                    tracing::warn!(%error, address, "the bot is not connected yet and is tried again; check the network and messenger.telegram.baseUrl");
-                }
-                clock.sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                self.connected.trouble.is(&*self.connected.bot, &error);
+                tracing::warn!(%error, url = open, "whether the webhook is still registered is not known");
             }
         }
     }
@@ -154,99 +230,91 @@ async fn connect(telegram: &Telegram, clock: &dyn Clock) {
 
 #[derive(Clone)]
 struct Poller {
-    telegram: Telegram,
+    connected: Connected,
     gateway: Gateway,
     meta: Arc<dyn MetaStore>,
+    counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
-    closing: CancellationToken,
 }
 
-impl Poller {
-    async fn run(self) {
-        tokio::select! {
-            () = self.poll() => {}
-            () = self.closing.cancelled() => {}
-        }
-    }
+// === impl Poller ===
 
-    async fn poll(&self) {
-        connect(&self.telegram, &*self.clock).await;
+impl Poller {
+    async fn poll(self) {
+        let bot = &self.connected.bot;
+        connect(&self.connected, &*self.clock).await;
         // A webhook that is still set would keep every poll from getting anything.
-        if let Err(error) = self.telegram.adapter.delete_webhook().await {
+        if let Err(error) = bot.stop_webhooks().await {
             tracing::warn!(%error, "a webhook that may be set was not removed");
         }
-        let mut offset = self.stored_offset().await;
-        let mut wait = FIRST_WAIT;
+        let mut position = self.stored_position().await;
+        let mut waits = Waits::new();
         loop {
-            match self
-                .telegram
-                .adapter
-                .get_updates(offset, 100, POLL_TIME, self.clock.now())
-                .await
-            {
-                Ok(updates) => {
-                    self.telegram.trouble.is_over();
-                    wait = FIRST_WAIT;
-                    match self.take(updates).await {
-                        // Asking with the next offset confirms, so it is asked only after the commit.
-                        Some(next) => {
-                            offset = Some(next);
-                            self.store_offset(next).await;
-                        }
-                        None => continue,
+            let began = self.clock.monotonic();
+            match bot.poll(position, self.clock.now()).await {
+                Ok(Polled { updates, next }) => {
+                    self.connected.trouble.is_over();
+                    waits = Waits::new();
+                    self.take(updates).await;
+                    // Asking from there confirms, so it is asked only after the commit.
+                    if let Some(next) = next.filter(|next| Some(*next) != position) {
+                        position = Some(next);
+                        self.store_position(next).await;
+                    }
+                    let spent = self.clock.monotonic().saturating_since(began);
+                    let rest = bot.time_between_polls().saturating_sub(spent);
+                    if !rest.is_zero() {
+                        self.clock.sleep(rest).await;
                     }
                 }
                 Err(error) => {
-                    let address = &self.telegram.adapter.config().base_url;
-                    self.telegram.trouble.is(format!("{address}: {error}"));
-                    report(&error, address);
-                    let pause = error.retry_after().unwrap_or(wait);
-                    self.clock.sleep(pause).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    self.connected.trouble.is(&**bot, &error);
+                    report(&error, bot.address());
+                    waits.wait(&*self.clock, error.retry_after()).await;
                 }
             }
         }
     }
 
-    /// Makes a batch durable; the offset that confirms it. Tries until it is: what is not confirmed comes again.
-    async fn take(&self, updates: Vec<openclaw_telegram::PolledUpdate>) -> Option<i64> {
-        let next = updates
-            .iter()
-            .map(|update| update.update_id)
-            .max()?
-            .checked_add(1)?;
+    /// Makes a batch durable. Tries until it is: what is not confirmed comes again.
+    async fn take(&self, updates: Vec<Result<Parsed, openclaw_messenger::ParseError>>) {
+        let platform = self.connected.bot.platform();
+        let count = |outcome| self.counters.polled.bump([platform.as_str(), outcome]);
         let mut messages = Vec::new();
         for update in updates {
-            match update.parsed {
+            match update {
                 Ok(Parsed::Messages(parsed)) => messages.extend(parsed),
-                Ok(Parsed::Ignored { .. }) => {}
+                Ok(Parsed::Ignored { .. }) => count("ignored"),
                 Ok(Parsed::Migrated { from, to }) => {
-                    self.gateway
-                        .chat_moved(openclaw_core::Platform::Telegram, &from, &to);
+                    self.gateway.chat_moved(platform, &from, &to);
+                    count("ok");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, update = update.update_id, "an update cannot be understood")
+                    tracing::warn!(%platform, %error, "an update cannot be understood");
+                    count("malformed");
                 }
             }
         }
-        let mut wait = FIRST_WAIT;
+        let mut waits = Waits::new();
         while !messages.is_empty() {
             match self.gateway.receive(messages.clone(), None).await {
-                Ok(_) => break,
+                Ok(receipts) => {
+                    for receipt in receipts {
+                        count(if receipt.duplicate { "duplicate" } else { "ok" });
+                    }
+                    return;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "updates are not taken yet");
-                    self.clock
-                        .sleep(error.retry_after().unwrap_or(wait).min(LONGEST_WAIT))
-                        .await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
+                    let asked = error.retry_after().map(|wait| wait.min(LONGEST_WAIT));
+                    waits.wait(&*self.clock, asked).await;
                 }
             }
         }
-        Some(next)
     }
 
-    async fn stored_offset(&self) -> Option<i64> {
-        match self.meta.get_meta(OFFSET_KEY).await {
+    async fn stored_position(&self) -> Option<i64> {
+        match self.meta.get_meta(self.connected.bot.position_key()).await {
             Ok(text) => text.and_then(|text| text.parse().ok()),
             Err(error) => {
                 tracing::warn!(%error, "the polling position cannot be read; what comes again is known by its id");
@@ -255,8 +323,9 @@ impl Poller {
         }
     }
 
-    async fn store_offset(&self, offset: i64) {
-        if let Err(error) = self.meta.put_meta(OFFSET_KEY, &offset.to_string()).await {
+    async fn store_position(&self, position: i64) {
+        let key = self.connected.bot.position_key();
+        if let Err(error) = self.meta.put_meta(key, &position.to_string()).await {
             tracing::warn!(%error, "the polling position is not stored; what comes again is known by its id");
         }
     }
@@ -268,5 +337,168 @@ fn report(error: &DeliveryError, address: &str) {
             tracing::warn!(%error, address, "another process polls with this token, or a webhook is set; only one can get the updates");
         }
         _ => tracing::warn!(%error, address, "polling failed and is tried again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bots::{webhook_hook, webhook_secret};
+    use crate::keep::Watch;
+    use openclaw_core::Secret;
+    use openclaw_core::testing::ManualClock;
+    use openclaw_max::{MaxAdapter, MaxConfig};
+    use openclaw_testkit::fake_max::{FakeMax, MaxFault};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    struct Registering {
+        max: FakeMax,
+        clock: Arc<ManualClock>,
+        connected: Connected,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    /// A registrar that runs against a fake MAX which knows these addresses already.
+    async fn registering(
+        public_url: Option<&str>,
+        known: &[&str],
+        change: impl FnOnce(&FakeMax),
+    ) -> Registering {
+        let max = FakeMax::start().await.unwrap();
+        known.iter().for_each(|url| max.subscribe(url, None));
+        change(&max);
+        let token = Secret::new(max.token());
+        let secret = webhook_secret(&Secret::new("a key"), &token);
+        let config = MaxConfig {
+            base_url: max.base_url(),
+            ..MaxConfig::new(token)
+        };
+        let http = openclaw_http_client::HttpClientConfig::default().build().unwrap();
+        let connected = Connected {
+            bot: Arc::new(MaxAdapter::new(config, http)),
+            intake: Intake::Webhook,
+            hook: Some(webhook_hook(&secret)),
+            secret: Some(secret),
+            trouble: Trouble::default(),
+            watch: Watch::default(),
+        };
+        let clock = ManualClock::new();
+        let registrar = Registrar {
+            connected: connected.clone(),
+            public_url: public_url.map(str::to_owned),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        };
+        let task = tokio::spawn(registrar.run());
+        Registering {
+            max,
+            clock,
+            connected,
+            task,
+        }
+    }
+
+    /// Waits until the registrar waits.
+    async fn asleep(clock: &ManualClock) {
+        let sleeping = async {
+            while clock.sleepers() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, sleeping).await.expect("it waits");
+    }
+
+    #[tokio::test]
+    async fn a_webhook_is_registered_on_a_path_nobody_can_guess_in_the_place_of_our_earlier_ones() {
+        let foreign = "https://other.example/max";
+        let earlier = [
+            "https://bot.example/webhook/max",
+            "https://bot.example/webhook/max/earlier",
+        ];
+        let known = [earlier[0], foreign, earlier[1]];
+        let Registering {
+            max, connected, task, ..
+        } = registering(Some("https://bot.example"), &known, |_| {}).await;
+        max.wait_for(|state| state.subscriptions.len() == 2, LONG)
+            .await
+            .unwrap();
+        let subscriptions = max.subscriptions();
+        assert_eq!(subscriptions[0].url, foreign, "what is not ours stays");
+        let ours = &subscriptions[1];
+        let hook = ours.url.strip_prefix("https://bot.example/webhook/max/").unwrap();
+        assert_eq!(hook.len(), 32);
+        assert!(connected.is_hook(Some(hook)) && !connected.is_hook(None) && !connected.is_hook(Some("x")));
+        assert_eq!(
+            ours.secret.as_deref(),
+            connected.secret.as_ref().map(Secret::expose)
+        );
+        task.abort();
+    }
+
+    #[tokio::test]
+    async fn a_subscription_that_the_platform_has_ended_is_made_anew() {
+        let Registering {
+            max,
+            clock,
+            connected,
+            task,
+        } = registering(Some("https://bot.example"), &[], |_| {}).await;
+        let is_looked = |count: u64| {
+            move |state: &openclaw_testkit::fake_max::MaxState| state.count("GET /subscriptions") >= count
+        };
+        max.wait_for(is_looked(1), LONG).await.unwrap();
+        asleep(&clock).await;
+        clock.advance(Duration::from_secs(600));
+        max.wait_for(is_looked(2), LONG).await.unwrap();
+        assert_eq!(max.call_count("POST /subscriptions"), 1, "all is well");
+
+        max.unsubscribe_all();
+        asleep(&clock).await;
+        clock.advance(Duration::from_secs(600));
+        max.wait_for(|state| !state.subscriptions.is_empty(), LONG)
+            .await
+            .unwrap();
+
+        asleep(&clock).await;
+        // What cannot be asked is told, and is over with the next answer.
+        max.fault("GET /subscriptions", MaxFault::Page { status: 502 });
+        clock.advance(Duration::from_secs(600));
+        asleep(&clock).await;
+        let trouble = connected.trouble.now().unwrap();
+        assert!(trouble.contains("status 502"), "{trouble}");
+        clock.advance(Duration::from_secs(600));
+        asleep(&clock).await;
+        assert_eq!(connected.trouble.now(), None);
+        task.abort();
+    }
+
+    #[tokio::test]
+    async fn what_fails_while_it_is_registered_is_tried_again_and_without_an_address_nothing_is() {
+        let Registering {
+            max,
+            clock,
+            connected,
+            task,
+        } = registering(Some("https://bot.example"), &[], |max| {
+            max.fault(
+                "POST /subscriptions",
+                MaxFault::RateLimited { retry_after: Some(7) },
+            );
+        })
+        .await;
+        asleep(&clock).await;
+        assert!(connected.trouble.now().unwrap().contains("asks to wait"));
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(max.call_count("POST /subscriptions"), 1, "as long as it asks");
+        clock.advance(Duration::from_secs(1));
+        max.wait_for(|state| !state.subscriptions.is_empty(), LONG)
+            .await
+            .unwrap();
+        task.abort();
+
+        let Registering { max, task, .. } = registering(None, &[], |_| {}).await;
+        tokio::time::timeout(LONG, task).await.unwrap().unwrap();
+        assert_eq!(max.call_count("GET /me"), 1);
+        assert_eq!(max.call_count("POST /subscriptions"), 0);
     }
 }

@@ -9,6 +9,7 @@
 mod accept;
 mod again;
 mod banner;
+mod bots;
 mod budget_cli;
 mod cli;
 mod client;

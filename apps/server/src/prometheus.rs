@@ -24,6 +24,8 @@ pub(crate) struct Counters {
     pub(crate) http_duration: HistogramVec<2>,
     /// Webhook calls by platform and outcome: `accepted`, `duplicate`, `ignored`, `unauthorized`, `malformed`, `refused`.
     pub(crate) webhooks: CounterVec<2>,
+    /// Polled updates by platform and outcome: `ok`, `duplicate`, `ignored`, `malformed`.
+    pub(crate) polled: CounterVec<2>,
     /// Messages by platform, direction and outcome.
     pub(crate) messages: CounterVec<3>,
     /// Requests the pool refused, by reason and tier.
@@ -62,6 +64,11 @@ impl Default for Counters {
             webhooks: CounterVec::new(
                 "openclaw_webhooks_total",
                 "Webhook calls",
+                ["platform", "outcome"],
+            ),
+            polled: CounterVec::new(
+                "openclaw_polled_updates_total",
+                "Updates that were polled for",
                 ["platform", "outcome"],
             ),
             messages: CounterVec::new(
@@ -115,6 +122,7 @@ impl Counters {
         self.http_requests.write(out);
         self.http_duration.write(out);
         self.webhooks.write(out);
+        self.polled.write(out);
         self.messages.write(out);
         self.refused.write(out);
         self.rate_limited.write(out);

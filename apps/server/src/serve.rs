@@ -2,6 +2,7 @@
 
 use crate::accept::{self, AcceptConfig};
 use crate::banner::{self, ConfigSource};
+use crate::bots::Intake;
 use crate::cli::{ServeArgs, ServerArgs};
 use crate::client;
 use crate::config::{
@@ -20,7 +21,7 @@ use crate::telemetry::{self, LogFilter, LogHandle};
 use crate::texts::Texts;
 use crate::wire::{self, Built, Purpose};
 use anyhow::Context;
-use openclaw_core::Language;
+use openclaw_core::{Language, Platform};
 use openclaw_sqlite::OpenError;
 use openclaw_system::SystemRandom;
 use std::io::{ErrorKind, Write as _};
@@ -361,7 +362,8 @@ fn say_ready(
         processes: processes.as_ref(),
         warnings: loaded.notices.len(),
         unused: &loaded.unused,
-        telegram: built.telegram.as_ref().map(|telegram| telegram.intake),
+        telegram: intake_of(built, Platform::Telegram),
+        max: intake_of(built, Platform::Max),
         public_url: server.public_url.as_deref(),
         web: loaded.sections.messenger.web.enabled,
         api_key: file_of(&api_key.source),
@@ -370,6 +372,10 @@ fn say_ready(
     };
     let text = banner::text(&facts, loaded.language);
     std::io::stdout().lock().write_all(text.as_bytes()).ok();
+}
+
+fn intake_of(built: &Built, platform: Platform) -> Option<Intake> {
+    built.app.facts.bot(platform).map(|connected| connected.intake)
 }
 
 fn file_of(source: &KeySource) -> Option<&Path> {

@@ -245,29 +245,36 @@ fn minute(at: &Value) -> String {
 }
 
 fn platforms(platforms: &Value, texts: Texts) -> String {
-    let telegram = &platforms["telegram"];
-    let intake = text(&telegram["intake"]);
-    let trouble = telegram["trouble"]
-        .as_str()
-        .map(|why| texts.no_answer(&printable(why)));
-    let telegram = match (telegram["on"].as_bool(), telegram["username"].as_str()) {
-        (Some(true), Some(name)) => {
-            let failing = trouble.map_or_else(String::new, |why| texts.status_trouble(&why));
-            format!("telegram @{} ({intake}){failing}", printable(name))
-        }
-        (Some(true), None) => {
-            let why = trouble.map_or_else(String::new, |why| format!(": {why}"));
-            texts.status_telegram_not_yet(&intake, &why)
-        }
-        _ => texts.status_telegram_off(),
-    };
+    let mut bots = bot("telegram", &platforms["telegram"], texts);
+    // A server of an earlier version says nothing of it.
+    if platforms["max"].is_object() {
+        bots = format!("{bots} · {}", bot("max", &platforms["max"], texts));
+    }
     let web = if platforms["web"]["on"] == true {
         texts.status_on()
     } else {
         texts.status_off()
     };
     let keys = many(&platforms["api"]["keys"], |number| texts.status_keys(number));
-    format!("{telegram} · web {web} · api {keys}{}", texts.status_own_key())
+    format!("{bots} · web {web} · api {keys}{}", texts.status_own_key())
+}
+
+fn bot(platform: &str, bot: &Value, texts: Texts) -> String {
+    let intake = text(&bot["intake"]);
+    let trouble = bot["trouble"]
+        .as_str()
+        .map(|why| texts.no_answer(&printable(why)));
+    match (bot["on"].as_bool(), bot["username"].as_str()) {
+        (Some(true), Some(name)) => {
+            let failing = trouble.map_or_else(String::new, |why| texts.status_trouble(&why));
+            format!("{platform} @{} ({intake}){failing}", printable(name))
+        }
+        (Some(true), None) => {
+            let why = trouble.map_or_else(String::new, |why| format!(": {why}"));
+            texts.status_bot_not_yet(platform, &intake, &why)
+        }
+        _ => texts.status_bot_off(platform),
+    }
 }
 
 fn list(list: &Value) -> Vec<String> {

@@ -13,6 +13,7 @@ pub(crate) use rules::{BrokenRule, advice, broken_rules, pool_values, stream_val
 pub(crate) use workers::Workers;
 
 use crate::accept::ConnectionCounts;
+use crate::bots::{Bot, Connected, Intake, webhook_hook, webhook_secret};
 use crate::config::Loaded;
 use crate::config::sections::{
     ConcurrencySection, GroupMode, IntakeMode, PluginsSection, RateLimitFields, Sections, StorageKind,
@@ -34,6 +35,7 @@ use openclaw_core::{
 use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
 use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, ShowMode};
 use openclaw_http_client::HttpClientConfig;
+use openclaw_max::{MaxAdapter, MaxConfig};
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
     DispatchLimits, MessageDispatcher, MessengerPort, RateLimit, RateLimiter, RateLimits, WebhookRouter,
@@ -61,32 +63,12 @@ pub(crate) struct Built {
     pub(crate) app: Arc<App>,
     pub(crate) gateway: Gateway,
     pub(crate) bus: Arc<InProcessEventBus>,
-    pub(crate) telegram: Option<Telegram>,
+    pub(crate) bots: Vec<Connected>,
     pub(crate) meta: Arc<dyn MetaStore>,
     /// Ends when the store has failed for good.
     pub(crate) sqlite: Option<Arc<SqliteStore>>,
     pub(crate) fabric: Arc<Fabric>,
     pub(crate) storage: &'static str,
-}
-
-/// The Telegram adapter and how its updates come in.
-#[derive(Clone, Debug)]
-pub(crate) struct Telegram {
-    pub(crate) adapter: Arc<TelegramAdapter>,
-    pub(crate) intake: Intake,
-    pub(crate) secret: Option<Secret>,
-    /// Why no updates come, while none do.
-    pub(crate) trouble: Trouble,
-    /// Whether the task that takes them runs.
-    pub(crate) watch: Watch,
-}
-
-/// How updates come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Intake {
-    Polling,
-    /// The path is served; whether Telegram is told of it depends on a public address.
-    Webhook,
 }
 
 /// What the parts are built for.
@@ -165,25 +147,31 @@ pub(crate) async fn build(
     )?);
 
     let rates = rate_limits(sections)?;
-    let telegram = telegram(loaded, http)?;
-    let adapters: Vec<Arc<dyn MessengerPort>> = telegram
+    let bots: Vec<Connected> = [telegram(loaded, http.clone())?, max(loaded, http, &visitor_key)?]
+        .into_iter()
+        .flatten()
+        .collect();
+    let adapters: Vec<Arc<dyn MessengerPort>> = bots
         .iter()
-        .map(|telegram| Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>)
+        .map(|connected| Arc::clone(&connected.bot) as Arc<dyn MessengerPort>)
         .collect();
     let dispatcher = Arc::new(MessageDispatcher::new(
         adapters,
-        dispatch_limits(sections, rates)?,
+        DispatchLimits {
+            rates,
+            ..DispatchLimits::default()
+        },
         Arc::clone(&clock),
         &events,
     ));
     let webhooks = WebhookRouter::new(Arc::clone(&clock), &events);
-    if let Some(telegram) = &telegram {
-        let secrets = match (&telegram.secret, telegram.intake) {
+    for connected in &bots {
+        let secrets = match (&connected.secret, connected.intake) {
             (Some(secret), Intake::Webhook) => WebhookSecrets::one(secret.clone()),
             // Without a secret, or while polling, nobody is believed on the webhook path.
             (None, _) | (_, Intake::Polling) => WebhookSecrets::none(),
         };
-        webhooks.register(Arc::clone(&telegram.adapter) as Arc<dyn MessengerPort>, secrets);
+        webhooks.register(Arc::clone(&connected.bot) as Arc<dyn MessengerPort>, secrets);
     }
     let plugins = PluginRegistry::new(Arc::clone(&clock), events.for_source("plugins"));
     let hooks = HookDispatcher::new(plugins, Arc::clone(&clock), events.for_source("plugins"));
@@ -266,7 +254,7 @@ pub(crate) async fn build(
             storage: stores.name,
             fabric: Arc::clone(&fabric),
             model_states: Arc::default(),
-            telegram: telegram.clone(),
+            bots: bots.clone(),
             web: sections.messenger.web.enabled,
             worker_command: workers.command(),
             worker_troubles: running.troubles,
@@ -277,7 +265,7 @@ pub(crate) async fn build(
         app,
         gateway,
         bus,
-        telegram,
+        bots,
         meta: stores.meta,
         sqlite: stores.sqlite,
         fabric,
@@ -416,13 +404,17 @@ fn streaming_options(section: &StreamingSection) -> anyhow::Result<StreamingOpti
 }
 
 fn show(sections: &Sections) -> HashMap<Platform, ShowMode> {
-    let mode = match sections.messenger.telegram.stream_mode {
+    let mode = |mode| match mode {
         StreamMode::Auto => ShowMode::Auto,
         StreamMode::Draft => ShowMode::Draft,
         StreamMode::Edit => ShowMode::Edit,
         StreamMode::Off => ShowMode::Off,
     };
-    HashMap::from([(Platform::Telegram, mode)])
+    let messenger = &sections.messenger;
+    HashMap::from([
+        (Platform::Telegram, mode(messenger.telegram.stream_mode)),
+        (Platform::Max, mode(messenger.max.stream_mode)),
+    ])
 }
 
 fn rate(field: &str, fields: &RateLimitFields, default: RateLimit) -> anyhow::Result<RateLimit> {
@@ -452,57 +444,112 @@ fn rate_limits(sections: &Sections) -> anyhow::Result<RateLimits> {
     Ok(limits.divided_by(instances))
 }
 
-fn dispatch_limits(sections: &Sections, rates: RateLimits) -> anyhow::Result<DispatchLimits> {
-    let own = |field: &str, fields: &RateLimitFields| -> anyhow::Result<Option<RateLimit>> {
-        if *fields == RateLimitFields::default() {
-            return Ok(None);
-        }
-        rate(field, fields, RateLimit::per_second(1, 1)).map(Some)
-    };
-    let telegram = &sections.messenger.telegram;
-    Ok(DispatchLimits {
-        rates,
-        private_chat: own("messenger.telegram.privateChat", &telegram.private_chat)?,
-        group_chat: own("messenger.telegram.groupChat", &telegram.group_chat)?,
-        ..DispatchLimits::default()
-    })
+/// The pace of a kind of chat, where the operator has set one.
+fn chat_limit(field: &str, fields: &RateLimitFields) -> anyhow::Result<Option<RateLimit>> {
+    if *fields == RateLimitFields::default() {
+        return Ok(None);
+    }
+    rate(field, fields, RateLimit::per_second(1, 1)).map(Some)
 }
 
-fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Result<Option<Telegram>> {
+fn intake(mode: IntakeMode, sections: &Sections) -> Intake {
+    match mode {
+        IntakeMode::Polling => Intake::Polling,
+        IntakeMode::Webhook => Intake::Webhook,
+        IntakeMode::Auto if sections.server.public_url.is_some() => Intake::Webhook,
+        IntakeMode::Auto => Intake::Polling,
+    }
+}
+
+fn groups(mode: GroupMode) -> openclaw_telegram::GroupMode {
+    match mode {
+        GroupMode::Addressed => openclaw_telegram::GroupMode::Addressed,
+        GroupMode::Off => openclaw_telegram::GroupMode::Off,
+        GroupMode::All => openclaw_telegram::GroupMode::All,
+    }
+}
+
+fn connected(bot: Arc<dyn Bot>, intake: Intake, secret: Option<Secret>, hook: Option<Secret>) -> Connected {
+    Connected {
+        bot,
+        intake,
+        secret,
+        hook,
+        trouble: Trouble::default(),
+        watch: Watch::default(),
+    }
+}
+
+fn telegram(loaded: &Loaded, http: openclaw_http_client::Client) -> anyhow::Result<Option<Connected>> {
     let section = &loaded.sections.messenger.telegram;
     let Some(token) = loaded.secrets.telegram_token.clone() else {
         return Ok(None);
     };
-    let intake = match section.mode {
-        IntakeMode::Polling => Intake::Polling,
-        IntakeMode::Webhook => Intake::Webhook,
-        IntakeMode::Auto if loaded.sections.server.public_url.is_some() => Intake::Webhook,
-        IntakeMode::Auto => Intake::Polling,
-    };
+    let intake = intake(section.mode, &loaded.sections);
     let secret = loaded.secrets.telegram_secret.clone();
     if intake == Intake::Webhook && secret.is_none() {
         bail!(
             "messenger.telegram.mode is webhook and no secret is set; set WEBHOOK_SECRET to 1–256 characters of A–Z a–z 0–9 _ -"
         );
     }
+    let defaults = TelegramConfig::new(token);
     let config = TelegramConfig {
         base_url: section.base_url.trim_end_matches('/').to_owned(),
-        groups: match section.groups {
-            GroupMode::Addressed => openclaw_telegram::GroupMode::Addressed,
-            GroupMode::Off => openclaw_telegram::GroupMode::Off,
-            GroupMode::All => openclaw_telegram::GroupMode::All,
-        },
+        groups: groups(section.groups),
         drafts: matches!(section.stream_mode, StreamMode::Auto | StreamMode::Draft),
-        ..TelegramConfig::new(token)
+        private_limit: chat_limit("messenger.telegram.privateChat", &section.private_chat)?
+            .unwrap_or(defaults.private_limit),
+        group_limit: chat_limit("messenger.telegram.groupChat", &section.group_chat)?
+            .unwrap_or(defaults.group_limit),
+        ..defaults
     };
     let adapter = Arc::new(TelegramAdapter::new(config, http));
-    Ok(Some(Telegram {
-        adapter,
-        intake,
-        secret,
-        trouble: Trouble::default(),
-        watch: Watch::default(),
-    }))
+    Ok(Some(connected(adapter, intake, secret, None)))
+}
+
+fn max(
+    loaded: &Loaded,
+    common: openclaw_http_client::Client,
+    key: &Secret,
+) -> anyhow::Result<Option<Connected>> {
+    let section = &loaded.sections.messenger.max;
+    let Some(token) = loaded.secrets.max_token.clone() else {
+        return Ok(None);
+    };
+    let intake = intake(section.mode, &loaded.sections);
+    // Where the server registers its own webhook, nobody else has to know secret and path.
+    let is_registered = intake == Intake::Webhook && loaded.sections.server.public_url.is_some();
+    let secret = match &loaded.secrets.max_secret {
+        None if is_registered => Some(webhook_secret(key, &token)),
+        own => own.clone(),
+    };
+    if intake == Intake::Webhook && secret.is_none() {
+        bail!(
+            "messenger.max.mode is webhook and neither a secret nor server.publicUrl is set; set OPENCLAW__MESSENGER__MAX__SECRET to 5–256 characters of A–Z a–z 0–9 _ -"
+        );
+    }
+    let hook = secret.as_ref().filter(|_| is_registered).map(webhook_hook);
+    let http = match &loaded.secrets.max_root_certificate {
+        None => common,
+        Some(pem) => HttpClientConfig {
+            extra_roots: vec![pem.clone().into_bytes()],
+            ..HttpClientConfig::default()
+        }
+        .build()
+        .context("the HTTP client for MAX could not be built")?,
+    };
+    let defaults = MaxConfig::new(token);
+    let config = MaxConfig {
+        base_url: section.base_url.trim_end_matches('/').to_owned(),
+        groups: groups(section.groups),
+        private_limit: chat_limit("messenger.max.privateChat", &section.private_chat)?
+            .unwrap_or(defaults.private_limit),
+        group_limit: chat_limit("messenger.max.groupChat", &section.group_chat)?
+            .unwrap_or(defaults.group_limit),
+        ..defaults
+    };
+    let adapter = Arc::new(MaxAdapter::new(config, http));
+    Ok(Some(connected(adapter, intake, secret, hook)))
 }
 
 fn hook_limits(section: &PluginsSection) -> anyhow::Result<HookLimits> {

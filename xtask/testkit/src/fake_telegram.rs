@@ -23,7 +23,7 @@
 
 mod fault;
 mod methods;
-mod server;
+pub(crate) mod server;
 mod state;
 mod update;
 

@@ -6,6 +6,7 @@
 //! | module | stands for |
 //! | --- | --- |
 //! | [`browser`] | a person with a browser: a headless Chromium over its DevTools protocol |
+//! | [`fake_max`] | the MAX Bot API: its rules, its limits, its faults |
 //! | [`fake_telegram`] | the Bot API: its rules, its limits, its faults |
 //! | [`mock_provider`] | a model provider whose behaviour the model's name or the test chooses |
 //! | [`server_process`] | the real `openclaw` binary on a data directory of its own: start, kill, restart |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod browser;
+pub mod fake_max;
 pub mod fake_telegram;
 pub mod http_client;
 pub mod ledger;

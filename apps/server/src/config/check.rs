@@ -10,6 +10,8 @@ use super::tree::Tree;
 use crate::texts::{Said, Texts};
 use crate::wire::BrokenRule;
 use openclaw_core::{Language, Secret};
+use openclaw_http_client::HttpClientConfig;
+use std::path::Path;
 
 /// Checks the sections against each other and reads the secrets. Faults go to the tree.
 pub(super) fn check(tree: &mut Tree, sections: &Sections, environment: &dyn Environment) -> Secrets {
@@ -67,12 +69,14 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
             }
         }
     };
-    let telegram = &sections.messenger.telegram;
+    let (telegram, max) = (&sections.messenger.telegram, &sections.messenger.max);
     let mut secrets = Secrets {
         admin_token: read("server.adminToken", &sections.server.admin_token, Rule::Strong),
         api_key: read("server.apiKey", &sections.server.api_key, Rule::Strong),
         telegram_token: read("messenger.telegram.token", &telegram.token, Rule::BotToken),
         telegram_secret: read("messenger.telegram.secret", &telegram.secret, Rule::Webhook),
+        max_token: read("messenger.max.token", &max.token, Rule::Visible),
+        max_secret: read("messenger.max.secret", &max.secret, Rule::MaxWebhook),
         web_api_key: read(
             "messenger.web.apiKey",
             &sections.messenger.web.api_key,
@@ -100,6 +104,15 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
         }
         secrets.providers.insert(provider.id.clone(), own);
     }
+    if let Some(path) = &max.root_certificate {
+        match root_certificate(path, environment) {
+            Ok(pem) => secrets.max_root_certificate = Some(pem),
+            Err(said) => {
+                let field = "messenger.max.rootCertificate";
+                tree.fault(Fault::new(tree.origin(field), field, said));
+            }
+        }
+    }
     let keys = [
         ("server.apiKey", &secrets.api_key),
         ("messenger.web.apiKey", &secrets.web_api_key),
@@ -115,11 +128,27 @@ fn read_secrets(tree: &mut Tree, sections: &Sections, environment: &dyn Environm
     secrets
 }
 
+/// Reads a file of root certificates; why it is none otherwise.
+pub(super) fn root_certificate(path: &Path, environment: &dyn Environment) -> Result<String, Said> {
+    let pem = environment.read_file(path).map_err(|error| {
+        Said::new(|texts| texts.fault_unreadable(&Texts::path(path), &texts.no_file(&error)))
+    })?;
+    let client = HttpClientConfig {
+        extra_roots: vec![pem.clone().into_bytes()],
+        ..HttpClientConfig::default()
+    };
+    match client.build() {
+        Ok(_) => Ok(pem),
+        Err(_) => Err(Said::new(|texts| texts.provider_no_pem(&Texts::path(path)))),
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Rule {
     Strong,
     Visible,
     Webhook,
+    MaxWebhook,
     BotToken,
     /// Anything a header can carry.
     Line,
@@ -136,7 +165,11 @@ impl Rule {
                 secret.expose().bytes().all(|byte| byte.is_ascii_graphic()),
                 Texts::fault_invisible,
             ),
-            Self::Webhook => unless(secrets::is_webhook_secret(secret), Texts::fault_webhook_secret),
+            Self::Webhook => unless(secrets::is_webhook_secret(secret, 1), Texts::fault_webhook_secret),
+            Self::MaxWebhook => unless(
+                secrets::is_webhook_secret(secret, 5),
+                Texts::fault_max_webhook_secret,
+            ),
             Self::BotToken => secrets::bot_token_fault(secret).map(|fault| {
                 Said::new(|texts| {
                     texts.fault_bot_token(fault.within(texts.language()), secrets::BOT_TOKEN_CHARS)

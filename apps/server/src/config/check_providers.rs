@@ -10,7 +10,6 @@ use super::tree::Tree;
 use crate::texts::{Said, Texts};
 use crate::wire;
 use openclaw_core::{IdError, ModelId, ProviderId};
-use openclaw_http_client::HttpClientConfig;
 use std::collections::BTreeSet;
 
 /// What a model can be said to be able to do.
@@ -200,23 +199,9 @@ impl Check<'_> {
         let Some(path) = &self.provider.root_certificate else {
             return;
         };
-        match environment.read_file(path) {
-            Err(error) => {
-                let message =
-                    Said::new(|texts| texts.fault_unreadable(&Texts::path(path), &texts.no_file(&error)));
-                self.fault("rootCertificate", message);
-            }
-            Ok(pem) => {
-                let client = HttpClientConfig {
-                    extra_roots: vec![pem.clone().into_bytes()],
-                    ..HttpClientConfig::default()
-                };
-                if client.build().is_err() {
-                    let message = Said::new(|texts| texts.provider_no_pem(&Texts::path(path)));
-                    self.fault("rootCertificate", message);
-                }
-                own.root_certificate = Some(pem);
-            }
+        match super::check::root_certificate(path, environment) {
+            Ok(pem) => own.root_certificate = Some(pem),
+            Err(message) => self.fault("rootCertificate", message),
         }
     }
 

@@ -268,19 +268,21 @@ mod tests {
         ] {
             check(name, &["concurrency.maxWorkers\n"]);
         }
+        check("MAX_BOT_TOKEN", &["messenger.max.token\n"]);
         check("WEBHOOK_SECRET_FILE", &["messenger.telegram.secret\n"]);
         check(
             "OPENCLAW__AI_FABRIC__PROVIDERS__0__KIND",
             &["ai-fabric.providers[].kind\n  What it speaks."],
         );
         check(
-            "MAX_BOT_TOKEN",
-            &["Not used: this version does not connect to MAX."],
+            "WORKSPACE_ROOT",
+            &["Not used: nothing in this version works with files."],
         );
         let Err(Meant::Several(several)) = explain(&Settings::default(), "baseUrl", Texts::default()) else {
             panic!("several fields have that name");
         };
         assert!(several.contains(&"messenger.telegram.baseUrl"), "{several:?}");
+        assert!(several.contains(&"messenger.max.baseUrl"), "{several:?}");
         assert!(several.contains(&"ai-fabric.providers[].baseUrl"), "{several:?}");
         check("logging.levels.ai-fabric", &["The level of one module."]);
     }

@@ -110,6 +110,7 @@ pub(crate) const SHORT_NAMES: &[(&str, &str)] = &[
     ("OPENCLAW_API_KEY", "server.apiKey"),
     ("TELEGRAM_BOT_TOKEN", "messenger.telegram.token"),
     ("WEBHOOK_SECRET", "messenger.telegram.secret"),
+    ("MAX_BOT_TOKEN", "messenger.max.token"),
     ("WEB_API_KEY", "messenger.web.apiKey"),
 ];
 
@@ -119,7 +120,7 @@ pub(crate) const FIELDS: &[Field] = &[
     field("configVersion", Integer(1, 1), Value("1"), Restart, ["Version of this file's format.", "Версия формата этого файла."]),
 
     field("server.listen", Socket, Value("\"127.0.0.1:3000\""), Restart, ["Address and port to listen on; PORT replaces the port. Anything but loopback needs an admin token and an API key of yours.", "Адрес и порт; порт заменяет PORT. Для всего, кроме loopback, нужны ваши токен администратора и ключ API."]),
-    field("server.publicUrl", Url, Value("\"\""), Reconnect, ["The https address people and platforms reach the server by; set, webhooks are registered; empty, Telegram is polled.", "Адрес https, по которому сервер видят люди и платформы; если задан, регистрируются вебхуки, если нет — Telegram опрашивается."]),
+    field("server.publicUrl", Url, Value("\"\""), Reconnect, ["The https address people and platforms reach the server by; set, webhooks are registered; empty, Telegram and MAX are polled.", "Адрес https, по которому сервер видят люди и платформы; если задан, регистрируются вебхуки, если нет — Telegram и MAX опрашиваются."]),
     field("server.trustedProxies", Addresses, Value("[]"), Restart, ["Proxies whose X-Forwarded-For is believed.", "Прокси, чьему X-Forwarded-For верят."]),
     field("server.bodyLimit", Size, Value("\"1MiB\""), Restart, ["The longest request body.", "Самое длинное тело запроса."]),
     field("server.headerTimeoutMs", MS, Value("10_000"), Restart, ["How long a request's head may take to arrive.", "Сколько может приходить заголовок запроса."]),
@@ -193,6 +194,17 @@ pub(crate) const FIELDS: &[Field] = &[
     field("messenger.telegram.privateChat.burstSize", COUNT, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls at once to one private chat.", "Вызовов сразу в один личный чат."]),
     field("messenger.telegram.groupChat.rps", RATE, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls a second to one group.", "Вызовов в секунду в одну группу."]),
     field("messenger.telegram.groupChat.burstSize", COUNT, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls at once to one group.", "Вызовов сразу в одну группу."]),
+    field("messenger.max.token", Secret, Unset(["MAX is off", "MAX выключен"]), Reconnect, ["The token of the MAX bot.", "Токен бота MAX."]),
+    field("messenger.max.secret", Secret, Unset(["made by the server, which registers the webhook with it", "создаёт сам сервер и с ним регистрирует вебхук"]), Reconnect, ["The webhook secret that MAX sends back; needed only where the webhook is registered by hand.", "Секрет вебхука, который MAX присылает обратно; нужен, только если вебхук регистрируют вручную."]),
+    field("messenger.max.mode", Choice(&["auto", "polling", "webhook"]), Value("\"auto\""), Reconnect, ["How updates of MAX arrive; auto: webhook when server.publicUrl is set, else long polling.", "Как приходят обновления MAX; auto: вебхук, если задан server.publicUrl, иначе опрос."]),
+    field("messenger.max.streamMode", Choice(&["auto", "edit", "off"]), Value("\"auto\""), NewConversations, ["How an answer grows in a chat of MAX; auto: by edits.", "Как ответ растёт в чате MAX; auto: правками."]),
+    field("messenger.max.baseUrl", Url, Value("\"https://platform-api2.max.ru\""), Reconnect, ["The API server of MAX.", "Сервер API MAX."]),
+    field("messenger.max.rootCertificate", Text, Unset(["the system's certificates alone", "только сертификаты системы"]), Reconnect, ["A PEM file of certificates trusted for MAX beside the system's, such as those of Russia's state root.", "Файл PEM с сертификатами, которым верят для MAX кроме системных, например корневые Минцифры."]),
+    field("messenger.max.groups", Choice(&["addressed", "all", "off"]), Value("\"addressed\""), Now, ["When the bot answers in groups of MAX.", "Когда бот отвечает в группах MAX."]),
+    field("messenger.max.privateChat.rps", RATE, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls a second to one private chat of MAX.", "Вызовов в секунду в один личный чат MAX."]),
+    field("messenger.max.privateChat.burstSize", COUNT, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls at once to one private chat of MAX.", "Вызовов сразу в один личный чат MAX."]),
+    field("messenger.max.groupChat.rps", RATE, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls a second to one group of MAX.", "Вызовов в секунду в одну группу MAX."]),
+    field("messenger.max.groupChat.burstSize", COUNT, Unset(["the adapter's own limit", "предел адаптера"]), Reconnect, ["Calls at once to one group of MAX.", "Вызовов сразу в одну группу MAX."]),
     field("messenger.web.enabled", Flag, Value("true"), Restart, ["Whether the chat page is served.", "Показывать ли страницу чата."]),
     field("messenger.web.apiKey", Secret, Unset(["no such key", "такого ключа нет"]), Restart, ["A key of the web platform, for sites that speak for their visitors.", "Ключ веб-платформы для сайтов, которые говорят за своих посетителей."]),
 

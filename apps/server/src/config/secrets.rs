@@ -36,6 +36,12 @@ pub(crate) struct Secrets {
     pub(crate) telegram_token: Option<Secret>,
     /// `messenger.telegram.secret`
     pub(crate) telegram_secret: Option<Secret>,
+    /// `messenger.max.token`
+    pub(crate) max_token: Option<Secret>,
+    /// `messenger.max.secret`
+    pub(crate) max_secret: Option<Secret>,
+    /// The content of `messenger.max.rootCertificate`; no secret, but read with them.
+    pub(crate) max_root_certificate: Option<String>,
     /// `messenger.web.apiKey`
     pub(crate) web_api_key: Option<Secret>,
     /// Those of the providers that have any, by provider id.
@@ -159,10 +165,10 @@ pub(crate) fn is_strong(secret: &Secret) -> bool {
     text.len() >= MIN_SECRET_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether Telegram takes it as a webhook secret: 1 to 256 of `A-Z a-z 0-9 _ -`.
-pub(crate) fn is_webhook_secret(secret: &Secret) -> bool {
+/// Whether Telegram takes it as a webhook secret: 1 to 256 of `A-Z a-z 0-9 _ -`. MAX takes those from 5 on.
+pub(crate) fn is_webhook_secret(secret: &Secret, shortest: usize) -> bool {
     let text = secret.expose();
-    (1..=256).contains(&text.len())
+    (shortest..=256).contains(&text.len())
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')

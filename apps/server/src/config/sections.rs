@@ -190,6 +190,8 @@ pub(crate) struct MessengerSection {
     pub(crate) rate_limits: RateLimits,
     /// Telegram.
     pub(crate) telegram: TelegramSection,
+    /// MAX.
+    pub(crate) max: MaxSection,
     /// The chat page.
     pub(crate) web: WebSection,
 }
@@ -228,6 +230,32 @@ pub(crate) struct TelegramSection {
     pub(crate) stream_mode: StreamMode,
     /// The Bot API server.
     pub(crate) base_url: String,
+    /// When the bot answers in groups.
+    pub(crate) groups: GroupMode,
+    /// Calls to one private chat; none: the adapter's own.
+    #[serde(default)]
+    pub(crate) private_chat: RateLimitFields,
+    /// Calls to one group; none: the adapter's own.
+    #[serde(default)]
+    pub(crate) group_chat: RateLimitFields,
+}
+
+/// The MAX bot.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct MaxSection {
+    /// The bot's token; the platform is on when it is given.
+    pub(crate) token: Option<SecretRef>,
+    /// The webhook secret; none: made by the server where it registers the webhook.
+    pub(crate) secret: Option<SecretRef>,
+    /// How updates arrive.
+    pub(crate) mode: IntakeMode,
+    /// How an answer grows in the chat. There are no drafts.
+    pub(crate) stream_mode: StreamMode,
+    /// The API server.
+    pub(crate) base_url: String,
+    /// A file of certificates trusted beside the system's.
+    pub(crate) root_certificate: Option<PathBuf>,
     /// When the bot answers in groups.
     pub(crate) groups: GroupMode,
     /// Calls to one private chat; none: the adapter's own.

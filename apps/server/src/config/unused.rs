@@ -19,24 +19,14 @@ pub(crate) struct UnusedVariable {
 }
 
 /// All of them.
-pub(crate) const UNUSED_VARIABLES: &[UnusedVariable] = &[
-    UnusedVariable {
-        name: "MAX_BOT_TOKEN",
-        part: ["max", "max"],
-        why: [
-            "this version does not connect to MAX",
-            "эта версия не подключается к MAX",
-        ],
-    },
-    UnusedVariable {
-        name: "WORKSPACE_ROOT",
-        part: ["workspace", "файлы"],
-        why: [
-            "nothing in this version works with files",
-            "в этой версии ничто не работает с файлами",
-        ],
-    },
-];
+pub(crate) const UNUSED_VARIABLES: &[UnusedVariable] = &[UnusedVariable {
+    name: "WORKSPACE_ROOT",
+    part: ["workspace", "файлы"],
+    why: [
+        "nothing in this version works with files",
+        "в этой версии ничто не работает с файлами",
+    ],
+}];
 
 /// Those that are set, each under the name that it is set by.
 pub(super) fn set_in(environment: &dyn Environment) -> Vec<(&'static UnusedVariable, String)> {

@@ -6,8 +6,8 @@
 
 use super::native::is_local;
 use super::{App, is_admin};
+use crate::bots::Connected;
 use crate::keep::Phase;
-use crate::wire::Telegram;
 use axum::Extension;
 use axum::Json;
 use axum::extract::{ConnectInfo, Query, State};
@@ -61,9 +61,9 @@ fn checks(app: &App) -> Vec<Check> {
             },
         },
     ];
-    checks.extend(app.facts.telegram.as_ref().map(|telegram| Check {
-        name: "telegram",
-        outcome: of_telegram(telegram),
+    checks.extend(app.facts.bots.iter().map(|connected| Check {
+        name: connected.bot.platform().as_str(),
+        outcome: of_bot(connected),
     }));
     checks
 }
@@ -76,13 +76,12 @@ fn of_shutdown(is_draining: bool) -> Outcome {
     }
 }
 
-fn of_telegram(telegram: &Telegram) -> Outcome {
-    let is_connected = telegram.adapter.identity().is_some();
+fn of_bot(connected: &Connected) -> Outcome {
     of_adapter(
-        "telegram",
-        telegram.watch.now().phase,
-        telegram.trouble.now(),
-        is_connected,
+        connected.bot.platform().as_str(),
+        connected.watch.now().phase,
+        connected.trouble.now(),
+        connected.bot.username().is_some(),
     )
 }
 

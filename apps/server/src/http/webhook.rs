@@ -4,7 +4,7 @@
 use super::body::{self, BodyError};
 use super::{App, correlation_id};
 use crate::problem::Problem;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use openclaw_core::{CodedError, Language, Platform};
@@ -27,18 +27,41 @@ impl Headers for RequestHeaders<'_> {
 
 /// `POST /webhook/telegram`.
 pub(crate) async fn telegram(State(app): State<Arc<App>>, request: Request) -> Response {
-    take(&app, Platform::Telegram, request).await
+    take(&app, Platform::Telegram, None, request).await
 }
 
-async fn take(app: &App, platform: Platform, request: Request) -> Response {
+/// `POST /webhook/max`, where the webhook was registered by hand.
+pub(crate) async fn max(State(app): State<Arc<App>>, request: Request) -> Response {
+    take(&app, Platform::Max, None, request).await
+}
+
+/// `POST /webhook/max/{hook}`, where the server has registered it.
+pub(crate) async fn max_hook(
+    State(app): State<Arc<App>>,
+    Path(hook): Path<String>,
+    request: Request,
+) -> Response {
+    take(&app, Platform::Max, Some(&hook), request).await
+}
+
+async fn take(app: &App, platform: Platform, hook: Option<&str>, request: Request) -> Response {
     let id = correlation_id(app, &request);
     let label = platform.as_str();
     let (parts, body) = request.into_parts();
+    let is_hook = app
+        .facts
+        .bot(platform)
+        .is_none_or(|connected| connected.is_hook(hook));
     let sender = match app
         .webhooks
         .authenticate(platform, &RequestHeaders(&parts.headers), id)
     {
-        Ok(sender) => sender,
+        Ok(sender) if is_hook => sender,
+        Ok(_) => {
+            tracing::warn!(%platform, correlation_id = %id, "a webhook request came on another path than the registered one");
+            app.counters.webhooks.bump([label, "unauthorized"]);
+            return Problem::new("UNAUTHORIZED", "Access denied.").into_response();
+        }
         Err(error) => {
             app.counters.webhooks.bump([label, "unauthorized"]);
             // Nobody learns from the answer whether a secret is configured.

@@ -117,6 +117,10 @@ super::catalogue! {
         "is not one that Telegram takes; 1 to 256 of A-Z a-z 0-9 _ - are",
         "не из тех, что принимает Telegram: от 1 до 256 символов A-Z a-z 0-9 _ -"
     }
+    fault_max_webhook_secret() {
+        "is not one that MAX takes; 5 to 256 of A-Z a-z 0-9 _ - are",
+        "не из тех, что принимает MAX: от 5 до 256 символов A-Z a-z 0-9 _ -"
+    }
     fault_bot_token(fault, characters) {
         "is not a bot's token: {fault}; @BotFather gives one as digits, a colon and about {characters} of A-Z a-z 0-9 _ -",
         "не токен бота: {fault}; @BotFather выдаёт токен из цифр, двоеточия и около {characters} символов A-Z a-z 0-9 _ -"
@@ -161,6 +165,14 @@ super::catalogue! {
     fault_http_telegram(url) {
         "{url} is not https, and Telegram calls no other; give the https address, or set messenger.telegram.mode to polling",
         "{url} — не https, а другие адреса Telegram не вызывает; дайте адрес https или задайте messenger.telegram.mode = polling"
+    }
+    fault_http_max(url) {
+        "{url} is not an https address without a port, and MAX calls no other; give one, or set messenger.max.mode to polling",
+        "{url} — не адрес https без порта, а другие MAX не вызывает; дайте такой или задайте messenger.max.mode = polling"
+    }
+    fault_no_max_secret() {
+        "it is not set, and neither is server.publicUrl: who registers the webhook by hand must know its secret; set OPENCLAW__MESSENGER__MAX__SECRET to 5 to 256 characters of A-Z a-z 0-9 _ -, or messenger.max.mode to polling",
+        "не задано, как и server.publicUrl: кто регистрирует вебхук вручную, должен знать его секрет; задайте в OPENCLAW__MESSENGER__MAX__SECRET от 5 до 256 символов A-Z a-z 0-9 _ - или messenger.max.mode = polling"
     }
     fault_no_webhook_secret() {
         "it is not set, and a webhook is not taken without it; set WEBHOOK_SECRET to 1 to 256 characters of A-Z a-z 0-9 _ -, or messenger.telegram.mode to polling",

@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn every_reason_of_the_client_and_of_models_is_known_in_russian() {
         let client = include_str!("../../../../crates/adapters/http-client/src/no_answer.rs");
-        let telegram = include_str!("../../../../crates/adapters/telegram/src/api.rs");
+        let bots = include_str!("../../../../crates/adapters/bot-http/src/call.rs");
         let errors = include_str!("../../../../crates/ai-fabric/src/error.rs");
         let begins = ["its ", "it ", "the connection ", "the network ", "no connection"];
-        let mut reasons: Vec<String> = [client, telegram]
+        let mut reasons: Vec<String> = [client, bots]
             .iter()
             .flat_map(|program| quoted(program))
             .filter(|text| begins.iter().any(|begin| text.starts_with(begin)))

@@ -81,11 +81,11 @@ super::catalogue! {
     status_ok() { "ok", "в порядке" }
     status_not_asked() { "not asked yet", "ещё не спрашивали" }
     status_trouble(why) { " FAILING: {why}", " СБОЙ: {why}" }
-    status_telegram_not_yet(intake, trouble) {
-        "telegram NOT CONNECTED YET ({intake}){trouble}",
-        "telegram ЕЩЁ НЕ ПОДКЛЮЧЁН ({intake}){trouble}"
+    status_bot_not_yet(platform, intake, trouble) {
+        "{platform} NOT CONNECTED YET ({intake}){trouble}",
+        "{platform} ЕЩЁ НЕ ПОДКЛЮЧЁН ({intake}){trouble}"
     }
-    status_telegram_off() { "telegram off", "telegram выключен" }
+    status_bot_off(platform) { "{platform} off", "{platform} выключен" }
     status_on() { "on", "включён" }
     status_own_key() { " beside the operator's own", " кроме собственного ключа оператора" }
     status_off() { "off", "выключен" }

@@ -3,7 +3,7 @@
 
 use super::programs;
 use super::providers::provider;
-use super::{Workers, concurrency, dispatch_limits, rate, streaming_options};
+use super::{Workers, chat_limit, concurrency, rate, streaming_options};
 use crate::config::sections::{IntakeMode, RuntimeKind, Sections};
 use crate::machine::MachineFacts;
 use crate::texts::{Said, Texts};
@@ -23,6 +23,8 @@ pub(crate) struct BrokenRule {
 
 /// Telegram's own Bot API server.
 const TELEGRAM: &str = "https://api.telegram.org";
+/// MAX's own API server.
+const MAX: &str = "https://platform-api2.max.ru";
 
 /// A field of the pool and the value it has in the end.
 pub(crate) type PoolValue = (&'static str, String);
@@ -62,12 +64,19 @@ pub(crate) fn broken_rules(sections: &Sections) -> Vec<BrokenRule> {
         let field = format!("messenger.rateLimits.{platform}");
         ask(&field, rate(&field, fields, defaults.telegram).map(drop));
     }
-    ask(
-        "messenger.telegram",
-        dispatch_limits(sections, defaults).map(drop),
-    );
+    let (telegram, max) = (&sections.messenger.telegram, &sections.messenger.max);
+    for (field, fields) in [
+        ("messenger.telegram.privateChat", &telegram.private_chat),
+        ("messenger.telegram.groupChat", &telegram.group_chat),
+        ("messenger.max.privateChat", &max.private_chat),
+        ("messenger.max.groupChat", &max.group_chat),
+    ] {
+        ask(field, chat_limit(field, fields).map(drop));
+    }
     broken.extend(webhook_without_secret(sections));
+    broken.extend(max_webhook_without_secret(sections));
     broken.extend(webhook_without_tls(sections));
+    broken.extend(max_webhook_without_tls(sections));
     broken.extend(programs::missing(sections));
     broken.extend(strangers_of_the_chain(sections));
     broken.into_iter().collect()
@@ -111,12 +120,42 @@ fn strangers_of_the_chain(sections: &Sections) -> Vec<BrokenRule> {
 /// Whether a bot is to wait for Telegram's calls.
 fn bot_by_webhook(sections: &Sections) -> bool {
     let telegram = &sections.messenger.telegram;
-    let by_webhook = match telegram.mode {
+    is_webhook(telegram.mode, sections) && telegram.token.is_some()
+}
+
+fn is_webhook(mode: IntakeMode, sections: &Sections) -> bool {
+    match mode {
         IntakeMode::Webhook => true,
         IntakeMode::Auto => sections.server.public_url.is_some(),
         IntakeMode::Polling => false,
-    };
-    by_webhook && telegram.token.is_some()
+    }
+}
+
+/// MAX calls `https` addresses without a port only. A server of one's own may call others, too.
+fn max_webhook_without_tls(sections: &Sections) -> Option<BrokenRule> {
+    let url = sections.server.public_url.as_deref()?;
+    let max = &sections.messenger.max;
+    let by_max_itself = max.base_url.trim_end_matches('/') == MAX;
+    let host = url
+        .strip_prefix("https://")
+        .map(|rest| rest.split('/').next().unwrap_or_default());
+    // An address of version 6 has colons within brackets.
+    let is_taken = host.is_some_and(|host| !host.rsplit(']').next().unwrap_or_default().contains(':'));
+    let refused = by_max_itself && !is_taken && is_webhook(max.mode, sections) && max.token.is_some();
+    refused.then(|| BrokenRule {
+        path: "server.publicUrl".to_owned(),
+        message: Said::new(|texts| texts.fault_http_max(url)),
+    })
+}
+
+/// Where the server does not register the webhook of MAX itself, whoever does must know its secret.
+fn max_webhook_without_secret(sections: &Sections) -> Option<BrokenRule> {
+    let max = &sections.messenger.max;
+    let by_hand = max.mode == IntakeMode::Webhook && sections.server.public_url.is_none();
+    (by_hand && max.token.is_some() && max.secret.is_none()).then(|| BrokenRule {
+        path: "messenger.max.secret".to_owned(),
+        message: Said::new(Texts::fault_no_max_secret),
+    })
 }
 
 /// Telegram calls `https` addresses only. A Bot API server of one's own may call others, too.

@@ -145,7 +145,7 @@ async fn status_shows_one_screen_and_the_same_as_json() {
         "refuses at 0.7",
         "mock-echo at openai: ok",
         "1 done, 0 failed",
-        "telegram off · web on · api 0 valid keys beside the operator's own",
+        "telegram off · max off · web on · api 0 valid keys beside the operator's own",
     ];
     check(&screen, 0, &words);
     assert_eq!(screen.err, "");

@@ -12,6 +12,7 @@ mod faces;
 mod faults;
 mod first_path;
 mod kill;
+mod max;
 mod memory;
 mod native;
 mod newcomer;

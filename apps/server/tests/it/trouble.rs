@@ -351,19 +351,19 @@ async fn a_reload_of_a_broken_file_says_what_is_wrong_and_one_thing_to_do_next()
 
 #[tokio::test]
 async fn a_variable_this_version_has_no_use_for_is_said_to_be_off_wherever_one_looks() {
-    let setting = ("MAX_BOT_TOKEN", "a-token-of-max");
+    let setting = ("WORKSPACE_ROOT", "/a-place-of-files");
     let (_provider, server, _client) = api_world(|setup| setup.env(setting.0, setting.1)).await;
-    let notice = "off: this version does not connect to MAX";
-    let line = lines(&server, 1, &["MAX_BOT_TOKEN", notice]).await;
+    let notice = "off: nothing in this version works with files";
+    let line = lines(&server, 1, &["WORKSPACE_ROOT", notice]).await;
     assert_eq!(line[0]["level"], WARN, "{line:?}");
     says(
         &server,
-        "off: MAX_BOT_TOKEN is set, but this version does not connect to MAX",
+        "off: WORKSPACE_ROOT is set, but nothing in this version works with files",
     )
     .await;
     for command in ["check", "show"] {
         let told = run_with(server.data_dir(), &["config", command], &[setting]).await;
-        check(&told, 0, &["MAX_BOT_TOKEN", notice]);
+        check(&told, 0, &["WORKSPACE_ROOT", notice]);
         assert!(!told.out.contains(setting.1), "{}", told.out);
     }
     assert!(!server.log().contains(setting.1));

@@ -3,13 +3,12 @@
 use crate::api::Api;
 use crate::bot::BotIdentity;
 use crate::config::{MAX_MESSAGE_UTF16, TelegramConfig};
-use crate::digest::SecretDigests;
-use crate::markdown::{Rendered, render_markdown};
+use crate::entities::{render_markdown, render_unfinished};
 use crate::refusal::CallError;
-use crate::unfinished::render_unfinished;
 use crate::update::{parse_update, query_id};
 use crate::wire;
 use async_trait::async_trait;
+use openclaw_bot_http::{Rendered, SecretDigests};
 use openclaw_core::{ChatId, IncomingMessage, MessageId, OutgoingMessage, Platform, TextFormat, Timestamp};
 use openclaw_messenger::{
     Capabilities, DeliveryError, DeliveryErrorKind, Headers, LengthUnit, Markup, MessengerPort, ParseError,
@@ -257,7 +256,9 @@ impl MessengerPort for TelegramAdapter {
     }
 
     fn validate_webhook_signature(&self, headers: &dyn Headers, now: Timestamp) -> Result<(), SecurityError> {
-        self.secrets.read().check(headers.get(SECRET_HEADER), now)
+        self.secrets
+            .read()
+            .check(Platform::Telegram, headers.get(SECRET_HEADER), now)
     }
 
     fn parse_webhook(&self, body: &[u8], now: Timestamp) -> Result<Parsed, ParseError> {

@@ -1,17 +1,15 @@
 //! One call to the Bot API: a request, an answer, and an error that says what is certain.
 
-use crate::json::repair;
 use crate::refusal::{CallError, Refusal};
 use crate::wire::Envelope;
+use openclaw_bot_http::call::{network, read, retry_after, transport, unreadable};
 use openclaw_core::Secret;
-use openclaw_messenger::{DeliveryError, DeliveryErrorKind};
+use openclaw_messenger::DeliveryError;
 use reqwest::Client;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::error::Error as _;
 use std::fmt;
-use std::io::ErrorKind;
 use std::time::Duration;
 
 /// The longest answer that is read: a hundred updates of the most Telegram puts into one.
@@ -55,8 +53,9 @@ impl Api {
         parameters: &(impl Serialize + Sync),
         timeout: Duration,
     ) -> Result<T, CallError> {
-        let body = serde_json::to_vec(parameters)
-            .map_err(|_| network(DeliveryError::not_sent, "the request cannot be written"))?;
+        let body = serde_json::to_vec(parameters).map_err(|_| {
+            CallError::Failed(network(DeliveryError::not_sent, "the request cannot be written"))
+        })?;
         let response = self
             .http
             .post(format!("{}{method}", self.prefix.expose()))
@@ -65,15 +64,15 @@ impl Api {
             .body(body)
             .send()
             .await
-            .map_err(|error| transport(&error))?;
+            .map_err(|error| CallError::Failed(transport(&error)))?;
         let status = response.status().as_u16();
         let header_wait = retry_after(response.headers());
-        let answer = read(response).await;
+        let answer = read(response, MAX_ANSWER_BYTES).await;
         let success = (200..300).contains(&status);
         let answer = match answer {
             Ok(answer) => answer,
             // It was done, and we do not know how it ended.
-            Err(error) if success => return Err(error),
+            Err(error) if success => return Err(CallError::Failed(error)),
             Err(_) => Vec::new(),
         };
         let envelope: Option<Envelope<'_>> = serde_json::from_slice(&answer).ok();
@@ -111,7 +110,7 @@ impl Api {
             | None
                 if success =>
             {
-                Err(unreadable())
+                Err(CallError::Failed(unreadable()))
             }
             _ => {
                 let refusal = Refusal {
@@ -140,76 +139,5 @@ impl fmt::Debug for Api {
 }
 
 fn parse_result<T: DeserializeOwned>(result: &str) -> Result<T, CallError> {
-    serde_json::from_str(result)
-        .or_else(|_| serde_json::from_slice(&repair(result.as_bytes())))
-        .map_err(|_| unreadable())
-}
-
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
-    let mut answer = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if answer.len() + chunk.len() <= MAX_ANSWER_BYTES => {
-                answer.extend_from_slice(&chunk)
-            }
-            Ok(Some(_)) => return Err(unreadable()),
-            Ok(None) => return Ok(answer),
-            Err(error) => return Err(transport(&error)),
-        }
-    }
-}
-
-/// What an error of the client means. Its text is not used: it names the address, and with it the token.
-fn transport(error: &reqwest::Error) -> CallError {
-    if error.is_connect() {
-        network(DeliveryError::not_sent, why_no_connection(error))
-    } else if error.is_builder() {
-        network(DeliveryError::not_sent, "the address is not valid")
-    } else if error.is_timeout() {
-        network(DeliveryError::ambiguous, "no answer in time")
-    } else {
-        network(DeliveryError::ambiguous, "the connection was lost")
-    }
-}
-
-/// What kept a connection from being opened, in words without an address.
-fn why_no_connection(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        return "no connection in time";
-    }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
-            match cause.kind() {
-                ErrorKind::ConnectionRefused => return "the connection is refused",
-                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
-                    return "the network knows no way there";
-                }
-                ErrorKind::InvalidData => return "its certificate or its TLS is not accepted",
-                ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
-                    return "the connection was lost while it was opened";
-                }
-                _ => {}
-            }
-        }
-        // The resolver's failure has no kind of its own.
-        if cause.to_string().starts_with("dns error") {
-            return "its name cannot be resolved";
-        }
-        source = cause.source();
-    }
-    "no connection"
-}
-
-fn network(certainty: fn(DeliveryErrorKind) -> DeliveryError, reason: &'static str) -> CallError {
-    CallError::Failed(certainty(DeliveryErrorKind::Network { reason }))
-}
-
-fn unreadable() -> CallError {
-    CallError::Failed(DeliveryError::ambiguous(DeliveryErrorKind::Unreadable))
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    openclaw_bot_http::json::read(result.as_bytes()).map_err(|_| CallError::Failed(unreadable()))
 }

@@ -1,7 +1,6 @@
 //! The calls beyond the messenger port: who the bot is, how its updates come.
 
 use crate::adapter::TelegramAdapter;
-use crate::json::repair;
 use crate::refusal::CallError;
 use crate::update::parse_update;
 use crate::wire;
@@ -186,8 +185,7 @@ fn update_id(body: &[u8]) -> Option<i64> {
     struct Id {
         update_id: i64,
     }
-    serde_json::from_slice::<Id>(body)
-        .or_else(|_| serde_json::from_slice::<Id>(&repair(body)))
+    openclaw_bot_http::json::read::<Id>(body)
         .ok()
         .map(|id| id.update_id)
 }

@@ -1,5 +1,6 @@
 //! How the adapter is set up.
 
+use openclaw_bot_http::GroupMode;
 use openclaw_core::{BotId, Secret};
 use openclaw_messenger::RateLimit;
 use std::time::Duration;
@@ -31,18 +32,6 @@ pub struct TelegramConfig {
     pub group_limit: RateLimit,
     /// Our pace of drafts in one chat.
     pub draft_limit: RateLimit,
-}
-
-/// What is answered in groups.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GroupMode {
-    /// Mentions, replies to the bot and commands.
-    #[default]
-    Addressed,
-    /// Everything the bot is shown.
-    All,
-    /// Nothing.
-    Off,
 }
 
 // === impl TelegramConfig ===

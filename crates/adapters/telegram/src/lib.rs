@@ -17,9 +17,9 @@
 //! assert_eq!(rendered.entities.len(), 2);
 //! ```
 //!
-//! Reading order: [`config`], [`adapter`], [`bot`] (the calls beyond the port), [`update`], [`markdown`]; private are
-//! the client (`api`), its errors (`refusal`), the wire types (`wire`), JSON repair (`json`), the secrets
-//! (`digest`) and the Markdown of drafts (`unfinished`).
+//! Reading order: [`config`], [`adapter`], [`bot`] (the calls beyond the port), [`update`]; private are the client
+//! (`api`), its errors (`refusal`), the wire types (`wire`) and the wire's form of marked ranges (`entities`). What it
+//! shares with other bots — Markdown, webhook secrets, outcomes of calls — is `openclaw-bot-http`'s.
 //!
 //! # Invariants
 //!
@@ -34,16 +34,13 @@ pub mod adapter;
 mod api;
 pub mod bot;
 pub mod config;
-mod digest;
-mod json;
-pub mod markdown;
+mod entities;
 mod refusal;
-mod unfinished;
 pub mod update;
 mod wire;
 
 pub use adapter::TelegramAdapter;
 pub use bot::{BotIdentity, PolledUpdate, WebhookInfo};
-pub use config::{GroupMode, TelegramConfig};
-pub use markdown::{Entity, EntityKind, Rendered, render_markdown};
-pub use unfinished::render_unfinished;
+pub use config::TelegramConfig;
+pub use entities::{render_markdown, render_unfinished};
+pub use openclaw_bot_http::{Entity, EntityKind, GroupMode, Rendered};

@@ -4,9 +4,9 @@
 //! entities, never by searching the text. Bots are not listened to: two of them would talk for ever.
 
 use crate::bot::BotIdentity;
-use crate::config::{GroupMode, TelegramConfig};
-use crate::json::repair;
+use crate::config::TelegramConfig;
 use crate::wire::{CallbackQuery, Content, File, Message, MessageEntity, Stopped, Update};
+use openclaw_bot_http::GroupMode;
 use openclaw_core::{
     Attachment, ChatId, ChatKind, IncomingKind, IncomingMessage, Language, MessageId, Platform, Timestamp,
     UserId,
@@ -25,17 +25,7 @@ pub fn parse_update(
     identity: Option<&BotIdentity>,
     now: Timestamp,
 ) -> Result<Parsed, ParseError> {
-    let update: Update = serde_json::from_slice(body)
-        .or_else(|_| serde_json::from_slice(&repair(body)))
-        .map_err(|error| ParseError::Malformed {
-            // Line, column and category say where; the message itself may quote the body.
-            reason: format!(
-                "{:?} error at line {} column {}",
-                error.classify(),
-                error.line(),
-                error.column()
-            ),
-        })?;
+    let update: Update = openclaw_bot_http::json::read(body)?;
     let reader = Reader {
         config,
         identity,

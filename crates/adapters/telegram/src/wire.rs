@@ -1,6 +1,7 @@
 //! The Bot API's shapes, as far as we need them. Unknown fields are ignored; anything optional may be missing.
 
-use crate::markdown::Entity;
+use crate::entities;
+use openclaw_bot_http::Entity;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -188,7 +189,10 @@ pub(crate) struct SendMessage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message_thread_id: Option<i64>,
     pub(crate) text: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(
+        skip_serializing_if = "<[_]>::is_empty",
+        serialize_with = "entities::serialize"
+    )]
     pub(crate) entities: &'a [Entity],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_parameters: Option<ReplyParameters>,
@@ -200,7 +204,10 @@ pub(crate) struct EditMessageText<'a> {
     pub(crate) chat_id: ChatRef<'a>,
     pub(crate) message_id: i64,
     pub(crate) text: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(
+        skip_serializing_if = "<[_]>::is_empty",
+        serialize_with = "entities::serialize"
+    )]
     pub(crate) entities: &'a [Entity],
     pub(crate) link_preview_options: NoPreview,
 }
@@ -212,7 +219,10 @@ pub(crate) struct SendMessageDraft<'a> {
     pub(crate) message_thread_id: Option<i64>,
     pub(crate) draft_id: i64,
     pub(crate) text: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(
+        skip_serializing_if = "<[_]>::is_empty",
+        serialize_with = "entities::serialize"
+    )]
     pub(crate) entities: &'a [Entity],
     pub(crate) can_stop: bool,
 }

@@ -273,6 +273,68 @@ fn telegram_is_given_an_https_address_or_none() {
 }
 
 #[test]
+fn max_is_given_an_https_address_without_a_port_and_a_secret_where_people_must_know_it() {
+    let with_bot = |settings: &[&str], secret: Option<&str>| {
+        let vars = [
+            ("MAX_BOT_TOKEN", "f9LHodD0cOL"),
+            ("OPENCLAW__MESSENGER__MAX__SECRET", secret.unwrap_or_default()),
+        ];
+        let flags: Vec<Override> = settings
+            .iter()
+            .map(|setting| Override {
+                flag: "--set",
+                setting: (*setting).to_owned(),
+            })
+            .collect();
+        load(None, &FixedEnvironment::of(vars), &flags)
+    };
+    for url in [
+        "http://bot.example.org",
+        "https://bot.example.org:8443",
+        "https://[::1]:443/x",
+    ] {
+        let found = faults(with_bot(&[&format!("server.publicUrl={url}")], None));
+        assert_eq!(
+            found,
+            [format!(
+                "--set: server.publicUrl: {url} is not an https address without a port, and MAX calls no other; give one, \
+                 or set messenger.max.mode to polling"
+            )]
+        );
+    }
+    for settings in [
+        &["server.publicUrl=https://bot.example.org"] as &[&str],
+        &["server.publicUrl=https://[::1]/x:y"],
+        &[
+            "server.publicUrl=http://bot.example.org",
+            "messenger.max.mode=polling",
+        ],
+        &[
+            "server.publicUrl=http://127.0.0.1:3000",
+            "messenger.max.baseUrl=http://127.0.0.1:8081",
+        ],
+        &[],
+    ] {
+        assert!(with_bot(settings, None).is_ok(), "{settings:?}");
+    }
+    let by_hand = ["messenger.max.mode=webhook"];
+    let found = faults(with_bot(&by_hand, None));
+    assert!(
+        found.len() == 1
+            && found[0].contains("messenger.max.secret: it is not set, and neither is server.publicUrl"),
+        "{found:?}"
+    );
+    assert!(with_bot(&by_hand, Some("hook_secret")).is_ok());
+    let found = faults(with_bot(&by_hand, Some("hook")));
+    assert!(found[0].contains("5 to 256 of A-Z a-z 0-9 _ -"), "{found:?}");
+    let found = faults(with_bot(&["messenger.max.rootCertificate=/nowhere.pem"], None));
+    assert!(
+        found[0].starts_with("--set: messenger.max.rootCertificate: "),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_general_value_does_not_change_what_a_platform_has_of_its_own() {
     let loaded = load(
         None,

@@ -275,7 +275,9 @@ fn a_field_a_section_and_a_variable_explain_themselves_in_russian() {
     let section = explain("messenger.telegram");
     assert!(section.contains("(Telegram выключен)"), "{section}");
     assert!(section.ends_with("\nподробнее о каждом: openclaw config explain messenger.telegram.token\n"));
-    assert!(explain("MAX_BOT_TOKEN").contains("Не используется: эта версия не подключается к MAX."));
+    assert!(
+        explain("WORKSPACE_ROOT").contains("Не используется: в этой версии ничто не работает с файлами.")
+    );
     let variable = provider_variables::explain(&FixedEnvironment::default(), "OPENAI_MODEL", texts).unwrap();
     assert!(variable.contains("\n  задана       нет\n"), "{variable}");
     // The table is in one language too, and what programs read is English.

@@ -268,24 +268,19 @@ fn no_two_fields_share_a_name_in_the_environment() {
 
 #[test]
 fn a_variable_that_does_nothing_is_a_notice_and_a_row_and_its_value_is_shown_nowhere() {
-    let loaded = from_env([
-        ("WORKSPACE_ROOT", "/srv/files"),
-        ("MAX_BOT_TOKEN_FILE", "/run/max"),
-    ])
-    .unwrap();
+    let loaded = from_env([("WORKSPACE_ROOT_FILE", "/run/files")]).unwrap();
     let notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
     assert_eq!(
         notices,
         [
-            "environment MAX_BOT_TOKEN_FILE: off: this version does not connect to MAX, so this variable is not used",
-            "environment WORKSPACE_ROOT: off: nothing in this version works with files, so this variable is not used",
+            "environment WORKSPACE_ROOT_FILE: off: nothing in this version works with files, so this variable is not used",
         ]
     );
     assert_eq!(
-        origin(&loaded, "MAX_BOT_TOKEN"),
+        origin(&loaded, "WORKSPACE_ROOT"),
         (
-            "(off: this version does not connect to MAX)".to_owned(),
-            "environment MAX_BOT_TOKEN_FILE".to_owned()
+            "(off: nothing in this version works with files)".to_owned(),
+            "environment WORKSPACE_ROOT_FILE".to_owned()
         )
     );
 }

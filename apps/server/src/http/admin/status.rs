@@ -2,13 +2,15 @@
 
 use super::super::{App, is_admin, readiness};
 use super::unauthorized;
+use crate::bots::Connected;
 use crate::model_states::{LastCall, ModelStates};
-use crate::wire::{Fabric, Intake, Telegram};
+use crate::wire::Fabric;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use openclaw_ai_fabric::{CircuitState, CircuitView};
+use openclaw_core::Platform;
 use openclaw_process_runtime::{WorkerFailures, WorkerTroubles};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -23,8 +25,8 @@ pub(crate) struct Facts {
     pub(crate) fabric: Arc<Fabric>,
     /// What each model did when it was last asked.
     pub(crate) model_states: Arc<ModelStates>,
-    /// The bot, where there is one.
-    pub(crate) telegram: Option<Telegram>,
+    /// The bots, at most one of a platform.
+    pub(crate) bots: Vec<Connected>,
     /// Whether the chat page is served.
     pub(crate) web: bool,
     /// The program of the workers and its arguments, where they are processes.
@@ -36,6 +38,13 @@ pub(crate) struct Facts {
 // === impl Facts ===
 
 impl Facts {
+    /// The bot of a platform.
+    pub(crate) fn bot(&self, platform: Platform) -> Option<&Connected> {
+        self.bots
+            .iter()
+            .find(|connected| connected.bot.platform() == platform)
+    }
+
     /// What a worker is, as `concurrency.runtime` has it.
     pub(crate) fn runtime(&self) -> &'static str {
         match self.worker_command {
@@ -161,22 +170,23 @@ pub(super) fn state(circuit: &CircuitView) -> &'static str {
 }
 
 fn platforms(app: &App) -> Value {
-    let telegram = app.facts.telegram.as_ref();
     json!({
-        "telegram": {
-            "on": telegram.is_some(),
-            "intake": telegram.map(|telegram| match telegram.intake {
-                Intake::Polling => "polling",
-                Intake::Webhook => "webhook",
-            }),
-            // Known once Telegram has answered for the token.
-            "username": telegram.and_then(|telegram| telegram.adapter.identity()).map(|bot| bot.username),
-            "trouble": telegram.and_then(|telegram| telegram.trouble.now()),
-            "task": telegram.map(|telegram| telegram.watch.now().phase.as_str()),
-            "taskDeaths": telegram.map(|telegram| telegram.watch.now().deaths),
-        },
+        "telegram": bot(app.facts.bot(Platform::Telegram)),
+        "max": bot(app.facts.bot(Platform::Max)),
         "web": { "on": app.facts.web },
         "api": { "on": true, "keys": app.keys.count(app.clock.now()) },
+    })
+}
+
+fn bot(connected: Option<&Connected>) -> Value {
+    json!({
+        "on": connected.is_some(),
+        "intake": connected.map(|connected| connected.intake.as_str()),
+        // Known once the platform has answered for the token.
+        "username": connected.and_then(|connected| connected.bot.username()),
+        "trouble": connected.and_then(|connected| connected.trouble.now()),
+        "task": connected.map(|connected| connected.watch.now().phase.as_str()),
+        "taskDeaths": connected.map(|connected| connected.watch.now().deaths),
     })
 }
 

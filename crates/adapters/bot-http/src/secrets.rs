@@ -3,11 +3,12 @@
 use openclaw_core::{Platform, Timestamp};
 use openclaw_messenger::{SecurityError, WebhookSecrets};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
 /// The digests of the secrets that are believed.
 #[derive(Default)]
-pub(crate) struct SecretDigests(Vec<Known>);
+pub struct SecretDigests(Vec<Known>);
 
 struct Known {
     digest: [u8; 32],
@@ -17,7 +18,8 @@ struct Known {
 // === impl SecretDigests ===
 
 impl SecretDigests {
-    pub(crate) fn new(secrets: &WebhookSecrets) -> Self {
+    /// Those of a platform. An empty one is none.
+    pub fn new(secrets: &WebhookSecrets) -> Self {
         let known = secrets
             .all()
             .filter(|secret| !secret.secret.expose().is_empty())
@@ -29,8 +31,12 @@ impl SecretDigests {
     }
 
     /// Whether the header's value is a secret that is believed at `now`.
-    pub(crate) fn check(&self, value: Option<&[u8]>, now: Timestamp) -> Result<(), SecurityError> {
-        let platform = Platform::Telegram;
+    pub fn check(
+        &self,
+        platform: Platform,
+        value: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<(), SecurityError> {
         let valid = || {
             self.0
                 .iter()
@@ -50,5 +56,13 @@ impl SecretDigests {
         } else {
             Err(SecurityError::WrongSecret { platform })
         }
+    }
+}
+
+impl fmt::Debug for SecretDigests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretDigests")
+            .field("known", &self.0.len())
+            .finish()
     }
 }

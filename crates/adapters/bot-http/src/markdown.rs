@@ -1,15 +1,10 @@
-//! A model's Markdown as Telegram's text and entities.
+//! A model's Markdown as text and marked ranges of it.
 //!
 //! Parsed as CommonMark and sent as positions, so that nothing a model writes can be refused for its formatting. Only
 //! markup is taken away: the text is never longer than its source, in UTF-16 code units, and so a source that was cut
 //! to fit still fits.
 
 use pulldown_cmark::{CodeBlockKind, Event, OffsetIter, Options, Parser, Tag, TagEnd};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
-
-/// Telegram drops what goes beyond about so many.
-const MAX_ENTITIES: usize = 100;
 
 /// A text and what its parts mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,7 +181,7 @@ impl<'a> Writer<'a> {
             Tag::BlockQuote(_) => {
                 self.separate(start);
                 self.quotes += 1;
-                // Telegram knows no quotation within a quotation.
+                // Platforms know no quotation within a quotation.
                 self.open((self.quotes == 1).then_some(EntityKind::Blockquote));
             }
             Tag::CodeBlock(kind) => {
@@ -381,7 +376,6 @@ impl<'a> Writer<'a> {
         // What was closed last holds what was closed before it, also where both cover the same.
         entities.reverse();
         entities.sort_by(|a, b| a.offset.cmp(&b.offset).then(b.length.cmp(&a.length)));
-        entities.truncate(MAX_ENTITIES);
         Rendered {
             text: self.text,
             entities,
@@ -389,39 +383,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-// === impl Entity ===
-
-impl Serialize for Entity {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let kind = match &self.kind {
-            EntityKind::Bold => "bold",
-            EntityKind::Italic => "italic",
-            EntityKind::Strikethrough => "strikethrough",
-            EntityKind::Code => "code",
-            EntityKind::Pre { .. } => "pre",
-            EntityKind::Blockquote => "blockquote",
-            EntityKind::TextLink { .. } => "text_link",
-        };
-        map.serialize_entry("type", kind)?;
-        map.serialize_entry("offset", &self.offset)?;
-        map.serialize_entry("length", &self.length)?;
-        match &self.kind {
-            EntityKind::Pre {
-                language: Some(language),
-            } => map.serialize_entry("language", language)?,
-            EntityKind::TextLink { url } => map.serialize_entry("url", url)?,
-            EntityKind::Bold
-            | EntityKind::Italic
-            | EntityKind::Strikethrough
-            | EntityKind::Code
-            | EntityKind::Pre { language: None }
-            | EntityKind::Blockquote => {}
-        }
-        map.end()
-    }
-}
-
-pub(crate) fn utf16_len(text: &str) -> usize {
+/// The length of a text in UTF-16 code units.
+pub fn utf16_len(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }

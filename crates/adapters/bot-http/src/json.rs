@@ -1,10 +1,31 @@
-//! JSON as Telegram's clients make it: strings may hold half of a surrogate pair.
+//! JSON as messengers' clients make it: strings may hold half of a surrogate pair.
 
+use openclaw_messenger::ParseError;
+use serde::de::DeserializeOwned;
 use std::borrow::Cow;
+
+/// Reads JSON, repaired where its strings are broken.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ParseError> {
+    serde_json::from_slice(body)
+        .or_else(|_| serde_json::from_slice(&repair(body)))
+        .map_err(|error| malformed(&error))
+}
+
+/// An update that is none. Line, column and category say where; the message itself may quote the body.
+pub fn malformed(error: &serde_json::Error) -> ParseError {
+    ParseError::Malformed {
+        reason: format!(
+            "{:?} error at line {} column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        ),
+    }
+}
 
 /// Makes a body readable: replaces escaped halves of surrogate pairs and invalid UTF-8 by U+FFFD. Borrows when there
 /// is nothing to replace. The structure stays as it is.
-pub(crate) fn repair(body: &[u8]) -> Cow<'_, [u8]> {
+pub fn repair(body: &[u8]) -> Cow<'_, [u8]> {
     let text = String::from_utf8_lossy(body);
     let bytes = text.as_bytes();
     let mut repaired: Option<Vec<u8>> = None;
