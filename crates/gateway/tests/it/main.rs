@@ -15,4 +15,5 @@ mod path;
 mod promises;
 mod queue;
 mod remembered;
+mod turn;
 mod world;
