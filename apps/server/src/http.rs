@@ -393,3 +393,6 @@ pub(crate) fn caller(app: &App, headers: &HeaderMap) -> Option<Arc<ApiKeyRecord>
 pub(crate) fn is_admin(app: &App, headers: &HeaderMap) -> bool {
     credential(headers).is_some_and(|token| app.keys.is_admin(token))
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,7 @@ mod tests {
     fn every_reason_of_the_client_and_of_models_is_known_in_russian() {
         let client = include_str!("../../../../crates/adapters/http-client/src/no_answer.rs");
         let bots = include_str!("../../../../crates/adapters/bot-http/src/call.rs");
-        let errors = include_str!("../../../../crates/ai-fabric/src/error.rs");
+        let errors = include_str!("../../../../crates/ai-fabric/src/error/model.rs");
         let begins = ["its ", "it ", "the connection ", "the network ", "no connection"];
         let mut reasons: Vec<String> = [client, bots]
             .iter()

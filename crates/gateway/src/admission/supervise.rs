@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// After a store failure, an entry, or its end, is tried again this much later.
 const STORE_RETRY: Duration = Duration::from_secs(5);
+/// How long the stop of the server waits for what a turn was just showing or storing. Much less than a stop may take.
+const LAST_STEP: Duration = Duration::from_secs(1);
 
 // === impl Admission ===
 
@@ -299,23 +301,38 @@ impl Admission {
                 if let Some(settlement) = &settlement {
                     services.purse.store_later(settlement, commit.spent);
                 }
-                // Stale: another turn has ended it.
-                let ended = matches!(error, StoreError::Stale);
-                if !ended {
-                    lost(entry.id, &error);
+                if matches!(error, StoreError::Stale) {
+                    // Another turn has ended it.
+                    return true;
                 }
-                ended
+                // At the stop, too: the next start would charge the turn once more.
+                job.progress
+                    .update(|progress| progress.refused = Some(ending.fence));
+                self.give_back(job).await;
+                lost(entry.id, &error);
+                false
             }
         }
     }
 
+    /// Gives a turn back that the stop of the server has interrupted.
     async fn hand_back(&self, job: &TurnJob) {
-        if let Some(ending) = job.progress.end() {
-            let now = self.services.clock.now();
-            match self.services.store.release(job.entry.id, ending.fence, now).await {
-                Ok(()) | Err(StoreError::Stale) => {}
-                Err(error) => lost(job.entry.id, &error),
-            }
+        // The next start must know what is on its way into the chat, and nobody yet knows of an end on its way into the
+        // store whether it arrives.
+        tokio::select! {
+            biased;
+            at_rest = Arc::clone(&job.progress).acting() => drop(at_rest),
+            () = self.services.clock.sleep(LAST_STEP) => {}
+        }
+        let Some(ending) = job.progress.end() else {
+            // If the store refused the end, what it has cost is settled, and the next start would charge it once more.
+            self.give_back(job).await;
+            return;
+        };
+        let now = self.services.clock.now();
+        match self.services.store.release(job.entry.id, ending.fence, now).await {
+            Ok(()) | Err(StoreError::Stale) => {}
+            Err(error) => lost(job.entry.id, &error),
         }
     }
 }

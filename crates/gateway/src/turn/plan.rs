@@ -172,13 +172,23 @@ fn without_what_is_asked_again(mut remembered: Vec<HistoryMessage>, question: &s
     remembered
 }
 
-/// The newest of the conversation within the limit, the system prompt kept, no tool call parted from its result.
+/// The newest of the conversation within the limit, no tool call parted from its result. The system prompt and the last
+/// message stay whatever they count: a model that is not told the question answers something else.
 fn trimmed(messages: Vec<ChatMessage>, limit: u64) -> Vec<ChatMessage> {
-    let sized = messages.into_iter().map(|message| SizedMessage {
-        tokens: estimate_tokens(&message.joined_text()) + 4,
-        message,
-    });
-    trim_history(sized.collect(), limit)
+    let sized: Vec<_> = messages
+        .into_iter()
+        .map(|message| SizedMessage {
+            tokens: estimate_tokens(&message.joined_text()) + 4,
+            message,
+        })
+        .collect();
+    let question = sized.len().saturating_sub(1);
+    let least = sized
+        .iter()
+        .enumerate()
+        .filter(|(at, sized)| *at == question || sized.message.role == Role::System)
+        .fold(0, |sum: u64, (_, sized)| sum.saturating_add(sized.tokens));
+    trim_history(sized, limit.max(least))
         .into_iter()
         .map(|sized| sized.message)
         .collect()

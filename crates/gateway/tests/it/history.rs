@@ -3,10 +3,15 @@
 use crate::faults::{Faulty, faulty, until};
 use crate::hooks::plug;
 use crate::world::{LONG, TOOL_CALL, World};
+use openclaw_ai_fabric::ModelError;
 use openclaw_concurrency::RequestError;
-use openclaw_core::{Clock, CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId};
+use openclaw_core::{
+    AccessTier, Clock, CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId,
+};
 use openclaw_gateway::ports::{CloseEntry, Outcome, TenantDirectory, TurnStore};
-use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, GatewayConfig, Posted, QueueId};
+use openclaw_gateway::{
+    ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader, GatewayConfig, Posted, QueueId,
+};
 use openclaw_plugins::{HookName, HookResult};
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +136,81 @@ async fn a_message_that_the_model_had_no_answer_to() {
     chat.say("question").await;
     let words = "The model gave an empty answer. Please ask in other words.";
     check(&chat, Outcome::Failed, words).await;
+}
+
+#[tokio::test]
+async fn a_message_that_no_model_answered() {
+    let chat = Chat::open(|_| {}).await;
+    let breaks = |_: &_| {
+        Err(ModelError::Server {
+            status: 500,
+            retry_after: None,
+        })
+    };
+    chat.world().model.says(breaks);
+    let mut reader = chat.chats.subscribe(&chat.tenant, None);
+    chat.say("question").await;
+    assert_eq!(failed(&mut reader).await["code"], "ALL_MODELS_FAILED");
+    let words = "Sorry, the answer could not be produced. Please try again in a minute.";
+    check(&chat, Outcome::Failed, words).await;
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_a_plugin_cancelled() {
+    let chat = Chat::open(|_| {}).await;
+    plug(chat.world(), HookName::OnBeforeSend, |context| {
+        match context.text() {
+            Some("echo: question") => HookResult::cancelled(Some("Not this.".to_owned())),
+            _ => HookResult::default(),
+        }
+    });
+    chat.say("question").await;
+    check(&chat, Outcome::Cancelled, "Not this.").await;
+}
+
+#[tokio::test]
+async fn who_has_no_budget_is_told_its_numbers_and_when_there_is_room_again_if_ever() {
+    let chat = Chat::open(|config| config.default_tier = AccessTier::Free).await;
+    let world = chat.world();
+    world.model.costs(9_990);
+    chat.say("first").await;
+    chat.at_rest().await;
+    let mut reader = chat.chats.subscribe(&chat.tenant, None);
+    chat.say("second").await;
+    let problem = failed(&mut reader).await;
+    assert_eq!(problem["code"], "TOKEN_BUDGET_EXCEEDED");
+    assert_eq!(
+        (&problem["limit"], &problem["used"]),
+        (&10_000.into(), &9_995.into())
+    );
+    for name in ["requested", "needed"] {
+        assert!(problem[name].as_u64().unwrap() > 0, "{name}: {problem}");
+    }
+    assert!(problem["resetsAt"].is_string(), "{problem}");
+    chat.say(&"word ".repeat(20_000)).await;
+    let problem = failed(&mut reader).await;
+    assert_eq!(problem["code"], "TOKEN_BUDGET_TOO_SMALL", "{problem}");
+    assert!(
+        problem["limit"].is_number() && problem.get("resetsAt").is_none(),
+        "{problem}"
+    );
+}
+
+/// Reads to the end of a turn that has no answer: why.
+async fn failed(reader: &mut FeedReader) -> serde_json::Value {
+    let reading = async {
+        loop {
+            let FeedRead::Event { event, .. } = reader.next().await else {
+                panic!("not an event")
+            };
+            match &*event {
+                FeedEvent::TurnFailed { problem, .. } => return problem.clone(),
+                FeedEvent::TurnFinished { text, .. } => panic!("answered: {text}"),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(LONG, reading).await.unwrap()
 }
 
 #[tokio::test]

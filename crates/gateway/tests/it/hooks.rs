@@ -33,7 +33,17 @@ pub(crate) fn plug(
     hook: HookName,
     answer: impl Fn(&HookContext) -> HookResult + Send + Sync + 'static,
 ) -> PluginId {
-    let id = PluginId::parse("test").unwrap();
+    plug_as(world, "test", hook, answer)
+}
+
+/// The same under a name of its own, where there are several.
+pub(crate) fn plug_as(
+    world: &World,
+    name: &str,
+    hook: HookName,
+    answer: impl Fn(&HookContext) -> HookResult + Send + Sync + 'static,
+) -> PluginId {
+    let id = PluginId::parse(name.to_ascii_lowercase()).unwrap();
     let manifest = PluginManifest::new(id.clone(), Version::new(1, 0, 0), "test")
         .with_hook(hook, 0)
         .with_permission(PluginPermission::ReadMessages)

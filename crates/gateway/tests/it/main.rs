@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod chats;
+mod completion;
 mod faults;
 mod faulty_store;
 mod history;
@@ -14,4 +15,5 @@ mod path;
 mod promises;
 mod queue;
 mod remembered;
+mod turn;
 mod world;

@@ -55,6 +55,8 @@ pub(crate) struct Messenger {
 
 /// What a model says that calls a tool.
 pub(crate) const TOOL_CALL: &str = "\u{0}tool";
+/// The last of what a model says whose answer breaks off.
+pub(crate) const CUT: &str = "\u{0}cut";
 
 type Saying = Box<dyn Fn(&ChatRequest) -> Result<String, ModelError> + Send + Sync>;
 
@@ -65,6 +67,8 @@ pub(crate) struct Model {
     /// The pause before each word.
     pub(crate) gap: Mutex<Duration>,
     pub(crate) asked: Mutex<Vec<ChatRequest>>,
+    /// Events that were taken from it.
+    pub(crate) told: Arc<AtomicU64>,
     /// What it says every request has cost, beside the five tokens of its answer.
     input_tokens: Mutex<u64>,
 }
@@ -107,7 +111,10 @@ impl ModelPort for Model {
         } else {
             let words = text.split_inclusive(' ');
             words
-                .map(|word| Ok(ModelEvent::TextDelta(word.to_owned())))
+                .map(|word| match word {
+                    CUT => Err(ModelError::Cut),
+                    word => Ok(ModelEvent::TextDelta(word.to_owned())),
+                })
                 .collect()
         };
         events.push(Ok(ModelEvent::Usage(TokenUsage {
@@ -116,12 +123,16 @@ impl ModelPort for Model {
             estimated: false,
         })));
         events.push(Ok(ModelEvent::Stop(StopReason::EndTurn)));
+        let told = Arc::clone(&self.told);
+        let events = stream::iter(events).inspect(move |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+        });
         let gap = *self.gap.lock();
         if gap.is_zero() {
-            return Ok(Box::pin(stream::iter(events)));
+            return Ok(Box::pin(events));
         }
         let clock = Arc::clone(&self.clock);
-        Ok(Box::pin(stream::iter(events).then(move |event| {
+        Ok(Box::pin(events.then(move |event| {
             let pause = clock.sleep(gap);
             async move {
                 pause.await;
@@ -264,6 +275,7 @@ impl World {
             gap: Mutex::default(),
             saying: Mutex::new(Box::new(echo)),
             asked: Mutex::default(),
+            told: Arc::default(),
             input_tokens: Mutex::new(10),
         });
         let id = ProviderId::parse("test").unwrap();
