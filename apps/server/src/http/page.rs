@@ -1,7 +1,7 @@
 //! The chat page: one HTML document, one style sheet, one script, all part of the binary.
 //!
-//! Style and script are written in `assets/chat` and served from `assets/chat/served`, where `cargo xtask page` has made
-//! them short.
+//! Style and script are written in `assets/chat`, the script as modules, and served from `assets/chat/served`, where
+//! `cargo xtask page` has made one short file of each.
 //!
 //! The page is a client of the native API and has no other way in. Its names carry a hash of their content, so that a
 //! browser may keep style and script for ever and still sees a new version at once. The content security policy
@@ -165,10 +165,10 @@ fn hashed(extension: &str, content: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
-    /// The script as it is written.
-    const SOURCE: &str = include_str!("../../assets/chat/chat.js");
+    /// All that the page says, as it is written.
+    const WORDS: &str = include_str!("../../assets/chat/script/words.js");
 
     /// What may be sent before anybody has said anything.
     const MAX_BYTES: usize = 40_000;
@@ -211,7 +211,6 @@ mod tests {
             "srcdoc",
         ] {
             assert!(!SCRIPT.contains(forbidden), "{forbidden}");
-            assert!(!SOURCE.contains(forbidden), "{forbidden} in the source");
         }
     }
 
@@ -227,30 +226,36 @@ mod tests {
         assert_ne!(hashed("js", "one"), hashed("js", "two"));
     }
 
-    /// The keys of one language in the script's catalogue: a line each, `  key: `.
-    fn keys(language: &str) -> BTreeSet<&'static str> {
-        let start = format!("\n  {language}: {{\n");
-        let (_, rest) = SOURCE
-            .split_once(start.as_str())
-            .expect("the catalogue has the language");
-        let (block, _) = rest.split_once("\n  },").expect("the block ends");
-        block
-            .lines()
-            .filter_map(|line| line.trim().split_once(": "))
-            .map(|(key, _)| key)
-            .collect()
+    /// Every text by its key: in the catalogue an entry is `key: [English, Russian],`.
+    fn words() -> BTreeMap<&'static str, &'static str> {
+        let (_, rest) = WORDS.split_once("WORDS = {\n").expect("there is a catalogue");
+        let (block, _) = rest.split_once("\n};").expect("the catalogue ends");
+        let entries = block.split("],\n  ").map(|entry| entry.trim().split_once(": ["));
+        entries.map(|entry| entry.expect("an entry")).collect()
     }
 
     #[test]
     fn every_text_is_there_in_both_languages() {
-        assert_eq!(keys("en"), keys("ru"));
+        let is_russian = |text: &str| text.chars().any(|letter| ('а'..='я').contains(&letter));
+        for (key, texts) in words() {
+            let texts: Vec<&str> = texts.split('"').skip(1).step_by(2).collect();
+            let halves = texts.split_at(texts.iter().take_while(|text| !is_russian(text)).count());
+            let is_name = texts == ["OpenClaw", "OpenClaw"];
+            assert!(
+                is_name
+                    || !halves.0.is_empty()
+                        && !halves.1.is_empty()
+                        && halves.1.iter().all(|text| is_russian(text)),
+                "{key}: {texts:?}"
+            );
+        }
         for attribute in ["data-t=\"", "data-label=\"", "data-placeholder=\""] {
             for (_, rest) in HTML
                 .match_indices(attribute)
                 .map(|(at, found)| HTML.split_at(at + found.len()))
             {
                 let key = rest.split('"').next().unwrap_or_default();
-                assert!(keys("en").contains(key), "{key}");
+                assert!(words().contains_key(key), "{key}");
             }
         }
     }
