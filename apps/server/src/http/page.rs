@@ -59,7 +59,12 @@ impl Page {
         let style = Asset::new("css", "text/css; charset=utf-8", STYLE);
         let script = Asset::new("js", "text/javascript; charset=utf-8", SCRIPT);
         let icon = Asset::new("svg", "image/svg+xml", ICON);
-        let html = HTML
+        // A browser shows the indentation of the source nowhere.
+        let html: String = HTML
+            .lines()
+            .map(|line| format!("{}\n", line.trim_start()))
+            .collect();
+        let html = html
             .replace("{css}", &style.path())
             .replace("{js}", &script.path())
             .replace("{icon}", &icon.path());
@@ -226,19 +231,31 @@ mod tests {
         assert_ne!(hashed("js", "one"), hashed("js", "two"));
     }
 
-    /// Every text by its key: in the catalogue an entry is `key: [English, Russian],`.
-    fn words() -> BTreeMap<&'static str, &'static str> {
+    /// The texts by their keys, English before Russian: an entry of the catalogue begins with its key, indented by two.
+    fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
         let (_, rest) = WORDS.split_once("WORDS = {\n").expect("there is a catalogue");
         let (block, _) = rest.split_once("\n};").expect("the catalogue ends");
-        let entries = block.split("],\n  ").map(|entry| entry.trim().split_once(": ["));
-        entries.map(|entry| entry.expect("an entry")).collect()
+        let mut words = BTreeMap::<_, Vec<_>>::new();
+        let mut key = "";
+        for line in block.lines() {
+            if let Some((name, _)) = line.split_once(": [")
+                && line
+                    .strip_prefix("  ")
+                    .is_some_and(|entry| entry.starts_with(name.trim()))
+            {
+                key = name.trim();
+            }
+            let texts = line.split('"').skip(1).step_by(2);
+            words.entry(key).or_default().extend(texts);
+        }
+        words
     }
 
     #[test]
     fn every_text_is_there_in_both_languages() {
         let is_russian = |text: &str| text.chars().any(|letter| ('а'..='я').contains(&letter));
+        assert!(words().len() > 40 && words().contains_key("newChat"));
         for (key, texts) in words() {
-            let texts: Vec<&str> = texts.split('"').skip(1).step_by(2).collect();
             let halves = texts.split_at(texts.iter().take_while(|text| !is_russian(text)).count());
             let is_name = texts == ["OpenClaw", "OpenClaw"];
             assert!(

@@ -265,6 +265,10 @@ async fn every_answer_is_described_and_every_one_described_comes() {
             evil(cookieless.post(&format!("/api/v1/chats/{chat}/stop"))),
         ),
         (
+            "POST /api/v1/chats/{chatId}/export",
+            evil(cookieless.post(&format!("/api/v1/chats/{chat}/export"))),
+        ),
+        (
             "DELETE /api/v1/chats/{chatId}",
             evil(cookieless.delete(&format!("/api/v1/chats/{chat}"))),
         ),

@@ -1,7 +1,7 @@
 // Questions and answers in the transcript, from the first dots to the end of a turn.
 
-import { $, make, on } from "./dom.js";
-import { said, t } from "./language.js";
+import { $, make } from "./dom.js";
+import { button, languageOf, said, t } from "./language.js";
 import { announce } from "./live.js";
 import { Writing } from "./markdown/writing.js";
 import { state, turns } from "./state.js";
@@ -14,9 +14,21 @@ export function article(label, className) {
   return element;
 }
 
+/** Says in which language the text of an element is, so that it is pronounced right. */
+function inLanguage(element) {
+  element.lang = languageOf(element.textContent);
+  return element;
+}
+
+/** The same of all that an answer is made of. A block of code is in none, its button in that of the page. */
+export function nameLanguages(body) {
+  for (const part of body.children) if (part.className !== "code") inLanguage(part);
+}
+
 export function showQuestion(text) {
   const element = article("you", "mine");
-  element.append(text);
+  // Its name is in the language of the page.
+  element.append(inLanguage(make("span", "", text)));
   return element;
 }
 
@@ -51,14 +63,23 @@ export function replaceText(turn, text) {
 
 function endText(turn, text) {
   turn.writing.end(text);
+  nameLanguages(turn.body);
   // Whoever watches the growing text has seen the last of it by then.
   queueMicrotask(() => { turn.body.className = "body"; });
 }
 
-/** Says that a message waits, and for what. */
-export function tellWaiting(turn, { place, paused }) {
+/** Says that a message waits, for what, and for how long where that is known. */
+export function tellWaiting(turn, { place, paused, expectedWaitMs }) {
   const isBehind = [...turns.values(), state.posting, ...state.outgoing].find(Boolean) !== turn;
-  note(turn, paused ? said("span", "paused") : place > 1 ? said("span", "place", place - 1) : said("span", isBehind ? "behind" : "next"));
+  const words = [paused ? said("span", "paused") : place > 1 ? said("span", "place", place - 1) : said("span", isBehind ? "behind" : "next")];
+  if (expectedWaitMs >= 60000) words.push(said("span", "minutes", Math.ceil(expectedWaitMs / 60000)));
+  else if (expectedWaitMs != null) words.push(said("span", "seconds", Math.max(5, Math.ceil(expectedWaitMs / 5000) * 5)));
+  // Where a line moves, only its words change.
+  if (!turn.note?.matches(".waits")) {
+    note(turn, " ");
+    turn.note.className += " waits";
+  }
+  turn.note.replaceChildren(...words);
 }
 
 export function note(turn, content, retry) {
@@ -67,16 +88,14 @@ export function note(turn, content, retry) {
   if (!content) return;
   turn.note = make("p", "note", content);
   if (retry && turn.question) {
-    const button = said("button", "retry");
-    button.type = "button";
-    on(button, "click", () => {
+    const again = button("retry", "", () => {
       const makeRoom = () => {
         // What failed makes room for what is tried again; what was said stays.
-        if (turn.element.classList.contains("failed")) { turn.element.remove(); turn.mine?.remove(); } else button.remove();
+        if (turn.element.classList.contains("failed")) { turn.element.remove(); turn.mine?.remove(); } else again.remove();
       };
       $.composer.dispatchEvent(new CustomEvent("again", { detail: { question: turn.question, makeRoom } }));
     });
-    turn.note.append(button);
+    turn.note.append(again);
   }
   turn.element.append(turn.note);
 }
@@ -96,9 +115,10 @@ export function finish(turn, text, reason) {
   endText(turn, text);
   const words = cutShort(reason) || (text ? null : "noAnswer");
   note(turn, words && said("span", words), words !== null);
-  const spoken = [...turn.body.children].map((part) => (part.classList.contains("code") ? t("codeBlock") : part.innerText));
+  const spoken = [...turn.body.children].map((part) =>
+    (part.className === "code" ? t("codeBlock") : inLanguage(make("span", "", part.innerText))));
   if (words) spoken.push(t(words));
-  announce(spoken.join("\n"));
+  announce(...spoken.flatMap((part) => ["\n", part]).slice(1));
 }
 
 export function fail(turn, problem) {

@@ -1,9 +1,9 @@
 // The conversation as the server remembers it.
 
-import { addText, article, cutShort, fail, note, openAnswer, showQuestion, tellWaiting } from "./answer.js";
+import { addText, article, cutShort, fail, nameLanguages, note, openAnswer, showQuestion, tellWaiting } from "./answer.js";
 import { call, path } from "./api.js";
-import { $, make, on } from "./dom.js";
-import { said } from "./language.js";
+import { $, make } from "./dom.js";
+import { button, said } from "./language.js";
 import { announce } from "./live.js";
 import { markdown } from "./markdown/writing.js";
 import { pin } from "./scroll.js";
@@ -23,7 +23,9 @@ function showMessage(message) {
     element.classList.toggle("failed", message.unanswered !== "stopped");
     note({ ...asked, element }, make("span", "", message.text), true);
   } else {
-    element.append(make("div", "body", markdown(message.text)));
+    const body = make("div", "body", markdown(message.text));
+    nameLanguages(body);
+    element.append(body);
     const words = cutShort(message.finishReason);
     if (words) note({ ...asked, element }, said("span", words), true);
   }
@@ -62,10 +64,7 @@ export function rebuild(snapshot) {
 
 function offerEarlier(before) {
   if (!before) return;
-  const button = said("button", "earlier");
-  button.type = "button";
-  const line = make("p", "note earlier", button);
-  on(button, "click", async () => {
+  const line = make("p", "note earlier", button("earlier", "", async () => {
     const answer = await call("GET", `${path()}/messages?limit=50&before=${before}`).catch(() => null);
     if (!answer?.ok || !line.isConnected) return;
     const shown = [...$.thread.childNodes].slice(1);
@@ -78,6 +77,6 @@ function offerEarlier(before) {
     $.thread.append(...shown);
     $.transcript.scrollTop += $.transcript.scrollHeight - height;
     $.transcript.focus();
-  });
+  }));
   $.thread.append(line);
 }

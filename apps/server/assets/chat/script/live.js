@@ -7,7 +7,7 @@ const BANNER_AFTER = 2000;
 
 let bannerTimer = 0;
 
-export function announce(text) { $.live.replaceChildren(make("p", "", text)); }
+export function announce(...text) { $.live.replaceChildren(make("p", "", ...text)); }
 
 export function banner(key) {
   clearTimeout(bannerTimer);

@@ -9,19 +9,15 @@ import { state } from "./state.js";
 import { store } from "./storage.js";
 import { chooseTheme } from "./theme.js";
 
-/** Hands over everything the server can still read of the chat, oldest first. */
-async function download() {
-  const said = [];
-  for (let older = ""; older !== null;) {
-    const answer = await call("GET", `${path()}/messages?limit=200${older}`).catch(() => null);
-    if (!answer?.ok) { banner("failed"); return; }
-    said.unshift(...answer.content.messages.map(({ role, at, text }) =>
-      `## ${t(role === "user" ? "you" : "assistant")}, ${new Date(at).toLocaleString(language)}\n\n${text}\n`));
-    older = answer.content.next && `&before=${answer.content.next}`;
-  }
+/** Hands over everything the server can still read of the chat, oldest first: to be read, or as it is. */
+async function download(isData) {
+  const answer = await call("POST", path() + "/export").catch(() => null);
+  if (!answer?.ok || !answer.content) { banner("failed"); return; }
+  const text = isData ? JSON.stringify(answer.content, null, 1) : answer.content.messages.map(({ role, at, text }) =>
+    `## ${t(role === "user" ? "you" : "assistant")}, ${new Date(at).toLocaleString(language)}\n\n${text}\n`).join("\n");
   const link = make("a");
-  link.href = URL.createObjectURL(new Blob([said.join("\n")]));
-  link.download = "openclaw-chat.md";
+  link.href = URL.createObjectURL(new Blob([text]));
+  link.download = "openclaw-chat." + (isData ? "json" : "md");
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
@@ -62,7 +58,8 @@ function listenToChoices() {
 export function listenToMenu() {
   on(document, "pointerdown", (event) => { if (!$.menu.contains(event.target)) $.menu.open = false; });
   on($.new, "click", () => { leave(); $.text.focus(); });
-  on($.download, "click", () => { closeMenu(); download(); });
+  on($.download, "click", () => { closeMenu(); download(false); });
+  on($.data, "click", () => { closeMenu(); download(true); });
   on($.delete, "click", () => { $.menu.open = false; $.confirm.returnValue = ""; $.confirm.showModal(); });
   on($.confirm, "close", () => { if ($.confirm.returnValue === "yes" && state.chat !== null) erase(); else $.text.focus(); });
   listenToChoices();

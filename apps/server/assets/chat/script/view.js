@@ -10,7 +10,7 @@ export function refresh() {
   $.transcript.setAttribute("aria-busy", String(busy));
   $.hello.hidden = !empty;
   $.new.hidden = empty;
-  $.download.hidden = $.delete.hidden = state.chat === null;
+  $.download.hidden = $.data.hidden = $.delete.hidden = state.chat === null;
   // The focused button must not vanish under the person's hands.
   const focused = document.activeElement;
   const blank = $.text.value.trim() === "";

@@ -1,4 +1,5 @@
-// All that the page says: each text in every language, in this order.
+// All that the page says: each text in every language, in this order. Where a number decides about the form there is a
+// list: in English of one and more, in Russian of 1, 2 and 5; the last stands for those that are missing.
 
 export const LANGUAGES = ["en", "ru"];
 
@@ -11,6 +12,7 @@ export const WORDS = {
   light: ["Light", "Светлое"],
   dark: ["Dark", "Тёмное"],
   download: ["Download this chat", "Скачать этот чат"],
+  data: ["Download as data (JSON)", "Скачать как данные (JSON)"],
   deleteChat: ["Delete this chat", "Удалить этот чат"],
   deleteAsk: [
     "Delete this chat? All its messages are erased on the server. This cannot be undone.",
@@ -40,7 +42,12 @@ export const WORDS = {
     "Answering is paused. Your message is kept and will be answered later.",
     "Ответы приостановлены. Сообщение сохранено, ответ будет позже.",
   ],
-  place: ["Waiting in line. Before you: {n}.", "Сообщение ждёт в очереди. Перед вами: {n}."],
+  place: [
+    ["Waiting in line. Before you: {n} message.", "Waiting in line. Before you: {n} messages."],
+    ["В очереди перед вами {n} сообщение.", "В очереди перед вами {n} сообщения.", "В очереди перед вами {n} сообщений."],
+  ],
+  seconds: ["About {n} seconds.", "Около {n} секунд."],
+  minutes: [["About {n} minute.", "About {n} minutes."], ["Около {n} минуты.", "Около {n} минут."]],
   tool: ["Using a tool: {n}", "Использую инструмент: {n}"],
   stopped: ["Stopped.", "Остановлено."],
   length: ["The answer was cut off: it reached its length limit.", "Ответ обрезан: достигнут предел его длины."],

@@ -159,6 +159,50 @@ async fn a_conversation_is_read_page_by_page_from_its_end() {
 }
 
 #[tokio::test]
+async fn a_whole_conversation_is_exported_as_one_document() {
+    let (provider, _server, client) = api_world(|setup| setup).await;
+    let person = Person::with_key(&client);
+    let chat = person.open().await;
+    let export = async || {
+        let path = format!("/api/v1/chats/{chat}/export");
+        let reply = person.request("POST", &path).send().await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(
+            reply.header("content-disposition"),
+            Some("attachment; filename=\"openclaw-chat.json\"")
+        );
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        reply.json().unwrap()
+    };
+    let empty = export().await;
+    assert_eq!((&empty["messages"], &empty["pending"]), (&json!([]), &json!([])));
+
+    let mut watch = person.watch(&chat).await;
+    // More than is written at once.
+    for number in 0..4 {
+        let text = format!("{number} \"quoted\" {}", "long ".repeat(2_000));
+        person.post(&chat, &text).await;
+        watch.until("turn.finished").await;
+    }
+    let hold = provider.hold();
+    let turn = person.post(&chat, "not answered yet").await;
+    watch.until("turn.started").await;
+    let whole = export().await;
+    assert_eq!(whole["messages"].as_array().map(Vec::len), Some(8));
+    assert_eq!(whole["messages"], person.messages(&chat).await["messages"]);
+    assert_eq!(
+        whole["pending"],
+        json!([{ "turnId": turn, "text": "not answered yet" }])
+    );
+    assert_eq!(whole["chatId"], chat.as_str());
+    for time in ["createdAt", "lastActiveAt", "exportedAt"] {
+        assert!(whole[time].as_str().is_some_and(|at| at.ends_with('Z')), "{time}");
+    }
+    drop(hold);
+    watch.until("turn.finished").await;
+}
+
+#[tokio::test]
 async fn chats_are_listed_page_by_page() {
     let (_provider, _server, client) = api_world(|setup| setup).await;
     let person = Person::with_key(&client);

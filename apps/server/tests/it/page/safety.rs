@@ -51,7 +51,10 @@ async fn a_hostile_answer_does_nothing() -> Result<()> {
     )?;
     for name in &attributes {
         assert!(
-            ["class", "href", "rel", "target", "title", "type", "data-t"].contains(&name.as_str()),
+            [
+                "class", "href", "lang", "rel", "target", "title", "type", "data-t"
+            ]
+            .contains(&name.as_str()),
             "{name}"
         );
     }

@@ -58,7 +58,7 @@ async fn render(page: &Page, script: &str, texts: &[&str]) -> Result<Value> {
             const t = (key) => key, announce = () => {{}}, follow = () => {{}};
             const requestAnimationFrame = () => 1, cancelAnimationFrame = () => {{}};
             const setTimeout = () => 1, clearTimeout = () => {{}};
-            const said = (name, key) => {{ const one = make(name, '', key); one.dataset.t = key; return one; }};
+            const button = (key, className) => {{ const one = make('button', className, key); one.type = 'button'; one.dataset.t = key; return one; }};
             {modules}
             const at_once = (text) => {{
                 const body = document.createElement('div');

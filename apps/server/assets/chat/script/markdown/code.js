@@ -1,19 +1,16 @@
 // A block of code with its button.
 
-import { make, on } from "../dom.js";
-import { said, t } from "../language.js";
+import { make } from "../dom.js";
+import { button, t } from "../language.js";
 import { announce } from "../live.js";
 
 export function codeBlock(text, name) {
-  const button = said("button", "copy");
-  button.type = "button";
-  button.className = "plain";
-  on(button, "click", () => copy(button));
-  return make("div", "code", make("div", "head", make("span", "", name), button), make("pre", "", make("code", "", text)));
+  const copier = button("copy", "plain", () => copy(copier));
+  return make("div", "code", make("div", "head", make("span", "", name), copier), make("pre", "", make("code", "", text)));
 }
 
-async function copy(button) {
-  const code = button.closest(".code").querySelector("code");
+async function copy(copier) {
+  const code = copier.closest(".code").querySelector("code");
   try {
     await navigator.clipboard.writeText(code.textContent);
   } catch {
@@ -22,8 +19,8 @@ async function copy(button) {
     document.execCommand("copy");
     getSelection().removeAllRanges();
   }
-  button.dataset.t = "copied";
-  button.textContent = t("copied");
+  copier.dataset.t = "copied";
+  copier.textContent = t("copied");
   announce(t("copied"));
-  setTimeout(() => { button.dataset.t = "copy"; button.textContent = t("copy"); }, 2000);
+  setTimeout(() => { copier.dataset.t = "copy"; copier.textContent = t("copy"); }, 2000);
 }
