@@ -12,7 +12,7 @@ export async function call(method, path, body, headers) {
     body: body && JSON.stringify(body),
   });
   const content = response.status === 204 ? null : await response.json().catch(() => null);
-  return { status: response.status, ok: response.ok, content, retryAfter: Number(response.headers.get("Retry-After")) || 0 };
+  return { status: response.status, ok: response.ok, content, retryAfter: +response.headers.get("Retry-After") || 0 };
 }
 
 export const isGone = (answer) => [401, 404].includes(answer?.status);

@@ -12,7 +12,17 @@ import { latestTurn, state, turns } from "./state.js";
 import { store } from "./storage.js";
 import { refresh } from "./view.js";
 
-const EVENTS = ["turn.started", "text.delta", "text.replace", "tool.started", "tool.finished", "notice", "turn.finished", "turn.failed", "reset"];
+/** What an event does to its turn, by its name. */
+const ACTS = {
+  "turn.started": (turn) => { clearText(turn); note(turn, null); },
+  "text.delta": (turn, { text }) => addText(turn, text),
+  "text.replace": (turn, { text }) => replaceText(turn, text),
+  "tool.started": (turn, { name }) => note(turn, said("span", "tool", name)),
+  "tool.finished": (turn) => note(turn, null),
+  "notice": tellWaiting,
+  "turn.finished": (turn, { text, finishReason }) => finish(turn, text, finishReason),
+  "turn.failed": (turn, { problem }) => fail(turn, problem),
+};
 
 let source = null;
 /** The id of the newest event seen. */
@@ -30,17 +40,8 @@ export function take(name, data) {
   if (name === "reset") { rebuild(data.snapshot); return; }
   // Another tab began it, or this page slept through its beginning: the server knows the question.
   if (!turn) { load(); return; }
-  switch (name) {
-    case "turn.started": clearText(turn); note(turn, null); break;
-    case "text.delta": addText(turn, data.text); return;
-    case "text.replace": replaceText(turn, data.text); break;
-    case "tool.started": note(turn, said("span", "tool", data.name)); break;
-    case "tool.finished": note(turn, null); break;
-    case "notice": tellWaiting(turn, data); break;
-    case "turn.finished": finish(turn, data.text, data.finishReason); break;
-    case "turn.failed": fail(turn, data.problem); break;
-  }
-  refresh();
+  ACTS[name](turn, data);
+  if (name !== "text.delta") refresh();
 }
 
 export function disconnect() {
@@ -65,7 +66,7 @@ function connect() {
     // After a refusal the browser does not try again by itself.
     if (mine.readyState === EventSource.CLOSED) later();
   });
-  for (const name of EVENTS) {
+  for (const name of [...Object.keys(ACTS), "reset"]) {
     on(mine, name, (event) => {
       if (source !== mine) return;
       if (event.lastEventId) position = event.lastEventId;

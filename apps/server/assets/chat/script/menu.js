@@ -12,7 +12,7 @@ import { chooseTheme } from "./theme.js";
 /** Hands over everything the server can still read of the chat, oldest first: to be read, or as it is. */
 async function download(isData) {
   const answer = await call("POST", path() + "/export").catch(() => null);
-  if (!answer?.ok || !answer.content) { banner("failed"); return; }
+  if (!answer?.content?.messages) { banner("failed"); return; }
   const text = isData ? JSON.stringify(answer.content, null, 1) : answer.content.messages.map(({ role, at, text }) =>
     `## ${t(role === "user" ? "you" : "assistant")}, ${new Date(at).toLocaleString(language)}\n\n${text}\n`).join("\n");
   const link = make("a");

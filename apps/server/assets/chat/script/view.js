@@ -7,7 +7,7 @@ import { latestTurn, state } from "./state.js";
 export function refresh() {
   const busy = latestTurn() !== null;
   const empty = $.thread.childElementCount === 0;
-  $.transcript.setAttribute("aria-busy", String(busy));
+  $.transcript.setAttribute("aria-busy", busy);
   $.hello.hidden = !empty;
   $.new.hidden = empty;
   $.download.hidden = $.data.hidden = $.delete.hidden = state.chat === null;
@@ -16,8 +16,8 @@ export function refresh() {
   const blank = $.text.value.trim() === "";
   $.send.hidden = busy && blank;
   $.stop.hidden = !busy;
-  $.send.setAttribute("aria-disabled", String(blank || !navigator.onLine));
-  $.stop.setAttribute("aria-disabled", String(state.stopping));
+  $.send.setAttribute("aria-disabled", blank || !navigator.onLine);
+  $.stop.setAttribute("aria-disabled", state.stopping);
   if (focused === (busy ? $.send : $.stop) && focused.hidden) $.text.focus();
   follow();
 }
