@@ -31,7 +31,7 @@ use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, Worker
 use openclaw_core::{
     AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, Platform, Random, Secret,
 };
-use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
+use openclaw_gateway::ports::{FeedbackStore, KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
 use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_memory::MemoryStore;
@@ -104,6 +104,7 @@ struct Stores {
     directory: Arc<dyn TenantDirectory>,
     ledger: Arc<dyn UsageLedger>,
     keys: Arc<dyn KeyStore>,
+    feedback: Arc<dyn FeedbackStore>,
     meta: Arc<dyn MetaStore>,
     sqlite: Option<Arc<SqliteStore>>,
     name: &'static str,
@@ -225,7 +226,11 @@ pub(crate) async fn build(
         .context("the stored API keys could not be read")?;
     let public_url = sections.server.public_url.as_deref();
     let native = Native::new(
-        Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
+        Chats::new(
+            gateway.clone(),
+            Arc::clone(&stores.directory),
+            Arc::clone(&stores.feedback),
+        ),
         TurnIds::new(visitor_key.clone()),
         sections.messenger.web.enabled.then(|| {
             Visitors::new(
@@ -294,6 +299,7 @@ async fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> a
                 directory: Arc::clone(&store) as _,
                 ledger: Arc::clone(&store) as _,
                 keys: Arc::clone(&store) as _,
+                feedback: Arc::clone(&store) as _,
                 meta: store,
                 sqlite: None,
                 name: "memory",
@@ -306,6 +312,7 @@ async fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> a
                 directory: Arc::clone(&store) as _,
                 ledger: Arc::clone(&store) as _,
                 keys: Arc::clone(&store) as _,
+                feedback: Arc::clone(&store) as _,
                 meta: Arc::clone(&store) as _,
                 sqlite: Some(store),
                 name: "sqlite",

@@ -311,6 +311,29 @@ pub(crate) async fn export(State(app): State<Arc<App>>, path: ChatPath, request:
     .await
 }
 
+/// `POST /api/v1/chats/{chatId}/feedback`.
+pub(crate) async fn feedback(State(app): State<Arc<App>>, path: ChatPath, request: Request) -> Response {
+    serve(app, request, Purpose::Change, async |call| {
+        let tenant = call.chat(path)?;
+        let Call {
+            app,
+            caller,
+            parts,
+            body,
+            language,
+            ..
+        } = call;
+        let body = input::json(&parts.headers, body, app.limits, language).await?;
+        let (turn, opinion) = input::opinion(body, language)?;
+        let ids = &app.native.turn_ids;
+        let is_meant = |own: &str| ids.public(own) == turn;
+        let kept = app.native.chats.rate(&tenant, is_meant, opinion).await;
+        kept.map_err(|error| refused(&app, &caller, &error, language))?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
 /// `GET /api/v1/usage`.
 pub(crate) async fn usage(State(app): State<Arc<App>>, request: Request) -> Response {
     serve(app, request, Purpose::Read, async |call| {
@@ -420,6 +443,9 @@ fn message(message: &SaidMessage, ids: &TurnIds) -> Value {
         "turnId": message.turn_id.as_deref().map(|turn| ids.public(turn)),
         "unanswered": message.unanswered,
         "finishReason": message.finish_reason,
+        "feedback": message.feedback.as_ref().map(|opinion| {
+            json!({ "rating": opinion.rating.as_str(), "text": opinion.text })
+        }),
     })
 }
 

@@ -37,6 +37,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "lost_turns",
         sql: include_str!("../migrations/0004_lost_turns.sql"),
     },
+    Migration {
+        version: 5,
+        name: "feedback",
+        sql: include_str!("../migrations/0005_feedback.sql"),
+    },
 ];
 
 // === impl Migration ===
@@ -232,7 +237,8 @@ mod tests {
                  VALUES (1, 1, 'budget', 100, 40, 5, 5);",
             )
             .expect("rows of the release before");
-        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 2);
+        let ours = migrate(&mut connection, MIGRATIONS, now).expect("ours");
+        assert_eq!(ours, MIGRATIONS.len() - 2);
         let tenant = openclaw_session::TenantKey(1);
         let told = crate::ops::memory::history(&connection, tenant, 9, 99).expect("a conversation");
         let read = crate::ops::memory::said(&connection, tenant, 9).expect("a conversation");

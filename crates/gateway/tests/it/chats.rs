@@ -6,7 +6,7 @@ use crate::remembered::pass;
 use crate::world::{LONG, World};
 use openclaw_core::testing::ManualClock;
 use openclaw_core::{Clock, CodedError, Platform, Role, TenantId, UserId};
-use openclaw_gateway::ports::{TenantDirectory, TurnStore};
+use openclaw_gateway::ports::{FeedbackStore, Opinion, Rating, TenantDirectory, TurnStore};
 use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader, QueuePlace};
 use openclaw_memory::MemoryStore;
 use openclaw_plugins::{HookContext, HookName, HookResult, SessionEndReason};
@@ -19,6 +19,7 @@ async fn opened(world: &World) -> (Chats, TenantId) {
     let chats = Chats::new(
         world.gateway.clone(),
         Arc::clone(&world.store) as Arc<dyn TenantDirectory>,
+        Arc::clone(&world.store) as Arc<dyn FeedbackStore>,
     );
     let user = UserId::parse("visitor").unwrap();
     let chat = chats.open(Platform::Web, user.clone(), None).await.unwrap();
@@ -261,6 +262,42 @@ async fn who_waits_is_told_how_long_by_what_was_measured_and_how_the_line_moves(
     let notice = if first.name() == "notice" { first } else { second };
     assert_eq!(told(notice).await, Some((1, in_millis(pace.mean_run))));
     world.gateway.shut_down(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn an_opinion_is_kept_of_an_answer_that_can_be_read_and_its_words_where_texts_are() {
+    for store_texts in [true, false] {
+        let world = World::with(|config| config.store_texts = store_texts).await;
+        let (chats, tenant) = opened(&world).await;
+        let mut reader = chats.subscribe(&tenant, None);
+        let turn = chats.post(&tenant, draft("hello"), false).await.unwrap().turn_id;
+        answer(&mut reader).await;
+        let opinion = |rating| Opinion {
+            rating,
+            text: Some("because".to_owned()),
+        };
+        for rating in [Rating::Up, Rating::Down] {
+            let is_meant = |own: &str| own == turn;
+            chats.rate(&tenant, is_meant, opinion(rating)).await.unwrap();
+        }
+        let read = chats.snapshot(&tenant, None, 9).await.unwrap().messages;
+        let expected = Opinion {
+            rating: Rating::Down,
+            text: store_texts.then(|| "because".to_owned()),
+        };
+        let opinions: Vec<_> = read.iter().map(|message| message.feedback.clone()).collect();
+        assert_eq!(
+            opinions,
+            [None, Some(expected)],
+            "of the answer, not of its question"
+        );
+
+        let none = chats.rate(&tenant, |_| false, opinion(Rating::Up)).await;
+        assert!(matches!(none, Err(ChatError::NoSuchAnswer)), "{none:?}");
+        chats.erase(&tenant).await.unwrap();
+        let gone = chats.rate(&tenant, |_| true, opinion(Rating::Up)).await;
+        assert!(matches!(gone, Err(ChatError::NoSuchChat)), "{gone:?}");
+    }
 }
 
 #[tokio::test]

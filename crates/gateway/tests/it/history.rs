@@ -5,7 +5,7 @@ use crate::hooks::plug;
 use crate::world::{LONG, TOOL_CALL, World};
 use openclaw_concurrency::RequestError;
 use openclaw_core::{Clock, CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId};
-use openclaw_gateway::ports::{CloseEntry, Outcome, TenantDirectory, TurnStore};
+use openclaw_gateway::ports::{CloseEntry, FeedbackStore, Outcome, TenantDirectory, TurnStore};
 use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, GatewayConfig, Posted, QueueId};
 use openclaw_plugins::{HookName, HookResult};
 use std::sync::Arc;
@@ -22,7 +22,8 @@ impl Chat {
         let faulty = faulty(change).await;
         let world = &faulty.world;
         let directory = Arc::clone(&world.store) as Arc<dyn TenantDirectory>;
-        let chats = Chats::new(world.gateway.clone(), directory);
+        let opinions = Arc::clone(&world.store) as Arc<dyn FeedbackStore>;
+        let chats = Chats::new(world.gateway.clone(), directory, opinions);
         let user = UserId::parse("visitor").unwrap();
         let chat = chats.open(Platform::Web, user.clone(), None).await.unwrap();
         Self {

@@ -4,6 +4,7 @@ import { $, make } from "./dom.js";
 import { button, languageOf, said, t } from "./language.js";
 import { announce } from "./live.js";
 import { Writing } from "./markdown/writing.js";
+import { offerRating } from "./rating.js";
 import { state, turns } from "./state.js";
 
 export function article(label, className) {
@@ -110,11 +111,15 @@ export function cutShort(reason) {
   return { stopped: "stopped", length: "length", content_filter: "filtered" }[reason] || null;
 }
 
+/** How an answer ends that is read again; others are told once. */
+const RATED = ["stop", "length", "content_filter", "tool_calls", "stopped"];
+
 export function finish(turn, text, reason) {
   settle(turn);
   endText(turn, text);
   const words = cutShort(reason) || (text ? null : "noAnswer");
   note(turn, words && said("span", words), words !== null);
+  if (text && RATED.includes(reason)) offerRating(turn.element, turn.id);
   const spoken = [...turn.body.children].map((part) =>
     (part.className === "code" ? t("codeBlock") : inLanguage(make("span", "", part.innerText))));
   if (words) spoken.push(t(words));

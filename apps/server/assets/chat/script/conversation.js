@@ -6,6 +6,7 @@ import { $, make } from "./dom.js";
 import { button, said } from "./language.js";
 import { announce } from "./live.js";
 import { markdown } from "./markdown/writing.js";
+import { offerRating } from "./rating.js";
 import { pin } from "./scroll.js";
 import { state, turns } from "./state.js";
 import { refresh } from "./view.js";
@@ -28,6 +29,7 @@ function showMessage(message) {
     element.append(body);
     const words = cutShort(message.finishReason);
     if (words) note({ ...asked, element }, said("span", words), true);
+    if (message.turnId && message.finishReason) offerRating(element, message.turnId, message.feedback);
   }
 }
 
@@ -52,7 +54,7 @@ export function rebuild(snapshot) {
   // What ended while nobody listened is told now.
   for (const turn of waited.values()) {
     if (snapshot.messages.some((message) => message.text === turn.question)) {
-      announce([...$.thread.querySelectorAll(".answer")].at(-1)?.innerText || "");
+      announce([...$.thread.querySelectorAll(".body")].at(-1)?.innerText || "");
     } else if (turn.mine) {
       $.thread.append(turn.mine, turn.element);
       fail(turn);

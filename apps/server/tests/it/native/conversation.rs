@@ -203,6 +203,62 @@ async fn a_whole_conversation_is_exported_as_one_document() {
 }
 
 #[tokio::test]
+async fn an_answer_has_one_opinion_which_can_be_changed_and_goes_with_its_chat() {
+    let (_provider, server, client) = api_world(|setup| setup).await;
+    let person = Person::with_key(&client);
+    let chat = person.open().await;
+    let mut watch = person.watch(&chat).await;
+    let turn = person.post(&chat, "hello").await;
+    watch.until("turn.finished").await;
+    let path = format!("/api/v1/chats/{chat}/feedback");
+    let rate = async |body: Value| person.request("POST", &path).json(&body).send().await.unwrap();
+    let known = async || person.messages(&chat).await["messages"][1]["feedback"].clone();
+    assert_eq!(known().await, Value::Null);
+    for (body, expected) in [
+        (
+            json!({ "turnId": turn, "rating": "up", "text": "thank you" }),
+            json!({ "rating": "up", "text": "thank you" }),
+        ),
+        (
+            json!({ "turnId": turn, "rating": "down" }),
+            json!({ "rating": "down", "text": null }),
+        ),
+    ] {
+        assert_eq!(rate(body).await.status, 204);
+        assert_eq!(known().await, expected);
+    }
+    assert_eq!(
+        person.messages(&chat).await["messages"][0]["feedback"],
+        Value::Null,
+        "nobody rates a question"
+    );
+    for wrong in [
+        json!({}),
+        json!({ "turnId": turn }),
+        json!({ "turnId": 5, "rating": "up" }),
+        json!({ "turnId": turn, "rating": "great" }),
+        json!({ "turnId": turn, "rating": "up", "text": 5 }),
+        json!({ "turnId": turn, "rating": "up", "text": "x".repeat(2_001) }),
+        json!({ "turnId": turn, "rating": "up", "stars": 5 }),
+    ] {
+        assert_problem(&rate(wrong).await, 400, "VALIDATION");
+    }
+    let other = json!({ "turnId": "turn_000000000000000000000000", "rating": "up" });
+    assert_problem(&rate(other).await, 404, "NOT_FOUND");
+    let (stranger, _) = Person::visitor(&server).await;
+    let foreign = stranger
+        .request("POST", &path)
+        .json(&json!({ "turnId": turn, "rating": "up" }));
+    assert_problem(&foreign.send().await.unwrap(), 404, "NOT_FOUND");
+    assert_eq!(known().await, json!({ "rating": "down", "text": null }));
+
+    let erased = person.request("DELETE", &format!("/api/v1/chats/{chat}"));
+    assert_eq!(erased.send().await.unwrap().status, 204);
+    let gone = rate(json!({ "turnId": turn, "rating": "up" })).await;
+    assert_problem(&gone, 404, "NOT_FOUND");
+}
+
+#[tokio::test]
 async fn chats_are_listed_page_by_page() {
     let (_provider, _server, client) = api_world(|setup| setup).await;
     let person = Person::with_key(&client);

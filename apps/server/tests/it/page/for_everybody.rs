@@ -92,6 +92,12 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "send");
     page.press("Shift+Tab").await?;
+    for _ in 0..2 {
+        for rating in ["down", "up"] {
+            page.press("Shift+Tab").await?;
+            assert_eq!(page.text("document.activeElement.dataset.t").await?, rating);
+        }
+    }
     page.press("Shift+Tab").await?;
     assert_eq!(page.text(focused).await?, "transcript");
     page.press("Shift+Tab").await?;
