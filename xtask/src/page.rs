@@ -1,8 +1,9 @@
 //! `cargo xtask page`: makes the chat page's script and style short, with esbuild, and writes them into the tree.
 //!
-//! What is made is committed: building the server needs Rust alone. The first line of each file holds a hash of
-//! everything it follows from and of itself. So `cargo xtask check` sees without esbuild that a source was changed and
-//! not made short again, or that what was made was changed by hand; where esbuild is installed a test makes both anew.
+//! The script is written as modules and served as one file, so that the page needs one request for it. What is made is
+//! committed: building the server needs Rust alone. The first line of each file holds a hash of everything it follows
+//! from and of itself. So `cargo xtask check` sees without esbuild that a source was changed and not made short again,
+//! or that what was made was changed by hand; where esbuild is installed a test makes both anew.
 
 use crate::tree::Tree;
 use crate::{setup, toolbox};
@@ -16,13 +17,14 @@ use std::process::{Command, Stdio};
 const SOURCES: &str = "apps/server/assets/chat";
 /// As browsers get them.
 const SERVED: &str = "apps/server/assets/chat/served";
-const PARTS: [&str; 2] = ["chat.js", "chat.css"];
 /// Which esbuild.
 const LOCK: &str = "xtask/page/package-lock.json";
 
 /// How it is asked. The browsers are the oldest that know `light-dark()`, which the style is written with; nothing newer
 /// than they are comes out. Settings for TypeScript in a directory above have no say.
 const OPTIONS: &[&str] = &[
+    "--bundle",
+    "--format=iife",
     "--minify",
     "--charset=utf8",
     "--legal-comments=none",
@@ -31,13 +33,35 @@ const OPTIONS: &[&str] = &[
     "--log-level=warning",
 ];
 
+/// A file as browsers get it.
+struct Part {
+    name: &'static str,
+    /// The file it is made from, with all that this one imports.
+    entry: &'static str,
+    /// Where every file is that it may import: what these begin with and end with.
+    sources: (&'static str, &'static str),
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        name: "chat.js",
+        entry: "script/main.js",
+        sources: ("script/", ".js"),
+    },
+    Part {
+        name: "chat.css",
+        entry: "chat.css",
+        sources: ("chat", ".css"),
+    },
+];
+
 /// Writes both parts; installs esbuild first where it is not installed.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let modules = setup::node_modules(root, &toolbox::directory(root)?, setup::PAGE)?;
-    let lock = std::fs::read_to_string(root.join(LOCK)).context(LOCK)?;
-    for part in PARTS {
-        let served = served(root, &modules, &lock, part)?;
-        let path = format!("{SERVED}/{part}");
+    let tree = Tree::read(root)?;
+    for part in &PARTS {
+        let served = part.made(root, &modules, &tree)?;
+        let path = part.served();
         std::fs::create_dir_all(root.join(SERVED)).context(SERVED)?;
         std::fs::write(root.join(&path), &served).with_context(|| path.clone())?;
         println!("{path}: {} bytes", served.len());
@@ -47,86 +71,117 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 /// The parts that do not follow from their sources, as far as that can be seen without esbuild.
 pub(crate) fn faults(tree: &Tree) -> Vec<String> {
-    let follows = |part: &str| {
-        let source = tree.text(&format!("{SOURCES}/{part}"))?;
-        let served = tree.text(&format!("{SERVED}/{part}"))?;
+    let follows = |part: &Part| {
+        let served = tree.text(&part.served())?;
         let (_, made) = served.split_once('\n')?;
-        Some(served == headed(part, tree.text(LOCK)?, source, made))
+        Some(served == part.headed(tree, made))
     };
     PARTS
         .iter()
         .filter(|part| follows(part) != Some(true))
         .map(|part| {
-            format!("{SERVED}/{part}: not what {SOURCES}/{part} gives; `cargo xtask page` writes it anew")
+            format!(
+                "{}: not what {SOURCES}/{} gives; `cargo xtask page` writes it anew",
+                part.served(),
+                part.entry
+            )
         })
         .collect()
 }
 
-/// A part as it is served.
-fn served(root: &Path, modules: &Path, lock: &str, part: &str) -> Result<String> {
-    let path = root.join(SOURCES).join(part);
-    let source = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let mut esbuild = Command::new("node");
-    esbuild
-        .arg(modules.join("esbuild/bin/esbuild"))
-        .arg(&path)
-        .args(OPTIONS)
-        // What it has to remark about a source is for whoever wrote it.
-        .stderr(Stdio::inherit());
-    let made = toolbox::output(&mut esbuild)?;
-    Ok(headed(part, lock, &source, &format!("{made}\n")))
-}
+// === impl Part ===
 
-/// What was made below a line that says how, and of what.
-fn headed(part: &str, lock: &str, source: &str, made: &str) -> String {
-    let mut hash = Sha256::new();
-    for text in [&OPTIONS.join(" "), lock, source, made] {
-        hash.update(format!("{}\n{text}", text.len()));
+impl Part {
+    fn served(&self) -> String {
+        format!("{SERVED}/{}", self.name)
     }
-    let mut hex = String::new();
-    for byte in hash.finalize().iter().take(8) {
-        let _ = write!(hex, "{byte:02x}");
+
+    /// The part as it is served, made anew.
+    fn made(&self, root: &Path, modules: &Path, tree: &Tree) -> Result<String> {
+        let mut esbuild = Command::new("node");
+        esbuild
+            .arg(modules.join("esbuild/bin/esbuild"))
+            .arg(root.join(SOURCES).join(self.entry))
+            .args(OPTIONS)
+            // What it has to remark about a source is for whoever wrote it.
+            .stderr(Stdio::inherit());
+        let made = toolbox::output(&mut esbuild)?;
+        Ok(self.headed(tree, &format!("{made}\n")))
     }
-    format!("/* {part} by `cargo xtask page`: {hex} */\n{made}")
+
+    /// What was made below a line that says how, and of what.
+    fn headed(&self, tree: &Tree, made: &str) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |text: &str| hash.update(format!("{}\n{text}", text.len()));
+        add(&OPTIONS.join(" "));
+        add(tree.text(LOCK).unwrap_or_default());
+        let (begin, end) = self.sources;
+        let begin = format!("{SOURCES}/{begin}");
+        for (path, text) in tree.ending(end).filter(|(path, _)| path.starts_with(&begin)) {
+            add(path);
+            add(text);
+        }
+        add(made);
+        let mut hex = String::new();
+        for byte in hash.finalize().iter().take(8) {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        format!("/* {} by `cargo xtask page`: {hex} */\n{made}", self.name)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MAIN: &str = "apps/server/assets/chat/script/main.js";
+    const MODULE: &str = "apps/server/assets/chat/script/words/one.js";
+    const STYLE: &str = "apps/server/assets/chat/chat.css";
+    const SERVED_SCRIPT: &str = "apps/server/assets/chat/served/chat.js";
+    const SERVED_STYLE: &str = "apps/server/assets/chat/served/chat.css";
+
+    const SOURCES: [(&str, &str); 4] = [
+        (LOCK, "lock"),
+        (MAIN, "import \"./words/one.js\";\n"),
+        (MODULE, "let a = 1;\n"),
+        (STYLE, "a { b: c; }\n"),
+    ];
+
+    /// Both parts as they are served when all is right.
+    fn right() -> [String; 2] {
+        let tree = Tree::of(&SOURCES);
+        let [script, style] = &PARTS;
+        [
+            script.headed(&tree, "let a=1;\n"),
+            style.headed(&tree, "a{b:c}\n"),
+        ]
+    }
+
     /// The faults of a tree in which these texts, by their paths, are in the place of the right ones.
     fn check(changed: &[(&str, &str)]) -> Vec<String> {
-        let (script, style) = (
-            headed("chat.js", "lock", "let a = 1;\n", "let a=1;\n"),
-            headed("chat.css", "lock", "a { b: c; }\n", "a{b:c}\n"),
-        );
-        let right = [
-            (LOCK, "lock"),
-            ("apps/server/assets/chat/chat.js", "let a = 1;\n"),
-            ("apps/server/assets/chat/chat.css", "a { b: c; }\n"),
-            ("apps/server/assets/chat/served/chat.js", &*script),
-            ("apps/server/assets/chat/served/chat.css", &*style),
-        ];
-        let kept = right
-            .iter()
+        let [script, style] = right();
+        let kept = SOURCES
+            .into_iter()
+            .chain([(SERVED_SCRIPT, &*script), (SERVED_STYLE, &*style)])
             .filter(|(path, _)| changed.iter().all(|(other, _)| other != path));
-        faults(&Tree::of(&kept.chain(changed).copied().collect::<Vec<_>>()))
+        faults(&Tree::of(
+            &kept.chain(changed.iter().copied()).collect::<Vec<_>>(),
+        ))
     }
 
     #[test]
-    fn a_part_that_does_not_follow_from_its_source_is_found_without_esbuild() {
+    fn a_part_that_does_not_follow_from_its_sources_is_found_without_esbuild() {
         assert_eq!(check(&[]), [""; 0]);
-        let script = "apps/server/assets/chat/served/chat.js: not what apps/server/assets/chat/chat.js gives; \
+        let script = "apps/server/assets/chat/served/chat.js: not what apps/server/assets/chat/script/main.js gives; \
                       `cargo xtask page` writes it anew";
         let style = "apps/server/assets/chat/served/chat.css: not what apps/server/assets/chat/chat.css gives; \
                      `cargo xtask page` writes it anew";
-        // The source, what was made, its first line.
-        assert_eq!(
-            check(&[("apps/server/assets/chat/chat.js", "let a = 2;\n")]),
-            [script]
-        );
-        let served = "apps/server/assets/chat/served/chat.js";
-        let whole = headed("chat.js", "lock", "let a = 1;\n", "let a=1;\n");
+        // A source, one it imports, one that was not there, what was made, its first line.
+        let another = "apps/server/assets/chat/script/two.js";
+        for source in [MAIN, MODULE, another] {
+            assert_eq!(check(&[(source, "let a = 2;\n")]), [script], "{source}");
+        }
+        let [whole, _] = right();
         for by_hand in [
             whole.replace("a=1", "a=2"),
             whole.replace("a=1;\n", "a=1;"),
@@ -134,9 +189,9 @@ mod tests {
             "let a=1;\n".to_owned(),
             String::new(),
         ] {
-            assert_eq!(check(&[(served, &by_hand)]), [script], "{by_hand}");
+            assert_eq!(check(&[(SERVED_SCRIPT, &by_hand)]), [script], "{by_hand}");
         }
-        assert_eq!(check(&[("apps/server/assets/chat/chat.css", "")]), [style]);
+        assert_eq!(check(&[(STYLE, "")]), [style]);
         // Another esbuild gives another page.
         assert_eq!(check(&[(LOCK, "newer")]), [script, style]);
     }
@@ -153,13 +208,14 @@ mod tests {
             return;
         };
         let root = crate::root();
-        let lock = std::fs::read_to_string(root.join(LOCK)).unwrap();
-        for part in PARTS {
-            let committed = std::fs::read_to_string(root.join(SERVED).join(part)).unwrap_or_default();
-            let made = served(&root, Path::new(&modules), &lock, part).unwrap();
+        let tree = Tree::read(&root).unwrap();
+        for part in &PARTS {
+            let committed = tree.text(&part.served()).unwrap_or_default();
+            let made = part.made(&root, Path::new(&modules), &tree).unwrap();
             assert!(
                 committed == made,
-                "{SERVED}/{part}: `cargo xtask page` writes it anew"
+                "{}: `cargo xtask page` writes it anew",
+                part.served()
             );
         }
     }

@@ -147,6 +147,8 @@ pub(crate) fn routes() -> Vec<Route> {
         post("/api/v1/chats/{chatId}/messages", native::post),
         get("/api/v1/chats/{chatId}/events", native::events),
         post("/api/v1/chats/{chatId}/stop", native::stop),
+        post("/api/v1/chats/{chatId}/export", native::export),
+        post("/api/v1/chats/{chatId}/feedback", native::feedback),
         get("/api/v1/usage", native::usage),
         post(COMPLETIONS, openai::chat_completions),
         get("/v1/models", openai::models),

@@ -32,7 +32,7 @@ use openclaw_concurrency::{ConcurrencyConfig, ConcurrencyOptions, Preset, Worker
 use openclaw_core::{
     AccessTier, Clock, EventBus, EventContext, InProcessEventBus, Language, Platform, Random, Secret,
 };
-use openclaw_gateway::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
+use openclaw_gateway::ports::{FeedbackStore, KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
 use openclaw_gateway::{Chats, Gateway, GatewayConfig, GatewayParts, JobRunner, ShowMode};
 use openclaw_http_client::HttpClientConfig;
 use openclaw_max::{MaxAdapter, MaxConfig};
@@ -86,6 +86,7 @@ struct Stores {
     directory: Arc<dyn TenantDirectory>,
     ledger: Arc<dyn UsageLedger>,
     keys: Arc<dyn KeyStore>,
+    feedback: Arc<dyn FeedbackStore>,
     meta: Arc<dyn MetaStore>,
     sqlite: Option<Arc<SqliteStore>>,
     name: &'static str,
@@ -213,7 +214,11 @@ pub(crate) async fn build(
         .context("the stored API keys could not be read")?;
     let public_url = sections.server.public_url.as_deref();
     let native = Native::new(
-        Chats::new(gateway.clone(), Arc::clone(&stores.directory)),
+        Chats::new(
+            gateway.clone(),
+            Arc::clone(&stores.directory),
+            Arc::clone(&stores.feedback),
+        ),
         TurnIds::new(visitor_key.clone()),
         sections.messenger.web.enabled.then(|| {
             Visitors::new(
@@ -282,6 +287,7 @@ async fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> a
                 directory: Arc::clone(&store) as _,
                 ledger: Arc::clone(&store) as _,
                 keys: Arc::clone(&store) as _,
+                feedback: Arc::clone(&store) as _,
                 meta: store,
                 sqlite: None,
                 name: "memory",
@@ -294,6 +300,7 @@ async fn open_stores(kind: StorageKind, data_dir: &Path, clock: &dyn Clock) -> a
                 directory: Arc::clone(&store) as _,
                 ledger: Arc::clone(&store) as _,
                 keys: Arc::clone(&store) as _,
+                feedback: Arc::clone(&store) as _,
                 meta: Arc::clone(&store) as _,
                 sqlite: Some(store),
                 name: "sqlite",

@@ -64,6 +64,8 @@ struct Counts {
     /// `None` until the first value, so that an idle pool holds no tables.
     histogram: Option<Histogram>,
     sum_micros: u64,
+    /// What of it was not waiting.
+    run_micros: u64,
     count: u64,
 }
 
@@ -82,14 +84,15 @@ impl LatencyWindow {
         }
     }
 
-    /// Notes one request's latency; `completed` when its worker brought it to an end.
-    pub(crate) fn record(&self, now: Monotonic, latency: Duration, completed: bool) {
+    /// Notes one request's latency, and how much of it a worker had it; `completed` when its worker brought it to an end.
+    pub(crate) fn record(&self, now: Monotonic, latency: Duration, ran: Duration, completed: bool) {
         let number = self.slice_at(now);
         let mut slices = self.slices.lock();
         slices.move_on(number);
         let micros = micros(latency).min(Histogram::LONGEST);
-        slices.current.counts.record(micros);
-        slices.window.record(micros);
+        let run = self::micros(ran).min(micros);
+        slices.current.counts.record(micros, run);
+        slices.window.record(micros, run);
         if completed {
             slices.minute.record(millis(now));
         }
@@ -116,6 +119,15 @@ impl LatencyWindow {
             p99_ms: percentile(0.99),
             completed_last_minute,
         }
+    }
+
+    /// How long a request keeps its worker, on average; `None` when the window is empty.
+    pub(crate) fn mean_run(&self, now: Monotonic) -> Option<Duration> {
+        let number = self.slice_at(now);
+        let mut slices = self.slices.lock();
+        slices.move_on(number);
+        let micros = slices.window.run_micros.checked_div(slices.window.count)?;
+        Some(Duration::from_micros(micros))
     }
 
     fn slice_at(&self, now: Monotonic) -> u64 {
@@ -186,7 +198,8 @@ impl Slice {
 // === impl Counts ===
 
 impl Counts {
-    fn record(&mut self, micros: u64) {
+    fn record(&mut self, micros: u64, run: u64) {
+        self.run_micros = self.run_micros.saturating_add(run);
         self.histogram.get_or_insert_with(Histogram::new).record(micros);
         self.sum_micros = self.sum_micros.saturating_add(micros);
         self.count = self.count.saturating_add(1);
@@ -195,6 +208,7 @@ impl Counts {
     /// Takes out what `other` holds, all of which was recorded here as well.
     fn subtract(&mut self, other: &Self) {
         self.sum_micros = self.sum_micros.saturating_sub(other.sum_micros);
+        self.run_micros = self.run_micros.saturating_sub(other.run_micros);
         self.count = self.count.saturating_sub(other.count);
         if self.count == 0 {
             self.histogram = None;
@@ -246,8 +260,8 @@ mod tests {
     fn throughput_is_of_the_last_60_seconds_to_the_millisecond() {
         let window = window();
         for second in 0..100 {
-            window.record(at(second), Duration::from_millis(1), true);
-            window.record(at(second), Duration::from_millis(1), false);
+            window.record(at(second), Duration::from_millis(1), Duration::ZERO, true);
+            window.record(at(second), Duration::from_millis(1), Duration::ZERO, false);
         }
         assert_eq!(window.read(at(99)).completed_last_minute, 60);
         let just_before = at(100) - Duration::from_millis(1);
@@ -268,8 +282,8 @@ mod tests {
     #[test]
     fn latencies_leave_with_their_slice() {
         let window = window();
-        window.record(at(0), Duration::from_secs(9), true);
-        window.record(at(200), Duration::from_secs(1), true);
+        window.record(at(0), Duration::from_secs(9), Duration::ZERO, true);
+        window.record(at(200), Duration::from_secs(1), Duration::ZERO, true);
         assert!((window.read(at(299)).avg_ms - 5000.0).abs() < 1e-6);
         assert!((window.read(at(315)).avg_ms - 1000.0).abs() < 1e-6);
         assert_eq!(window.read(at(2000)).p99_ms, 0.0);
@@ -280,7 +294,7 @@ mod tests {
     fn what_is_kept_grows_with_time_and_not_with_the_load() {
         let window = window();
         for _ in 0..1_000 {
-            window.record(at(7), Duration::from_millis(3), true);
+            window.record(at(7), Duration::from_millis(3), Duration::ZERO, true);
         }
         {
             let slices = window.slices.lock();
@@ -299,7 +313,7 @@ mod tests {
     fn what_nobody_reads_is_forgotten_all_the_same() {
         let window = window();
         for second in 0..1_000 {
-            window.record(at(second), Duration::from_millis(3), true);
+            window.record(at(second), Duration::from_millis(3), Duration::ZERO, true);
         }
         let slices = window.slices.lock();
         assert_eq!(slices.minute.completions.len(), 60);
@@ -309,8 +323,8 @@ mod tests {
     #[test]
     fn threads_that_come_in_another_order_than_they_read_the_clock_lose_nothing() {
         let window = window();
-        window.record(at(70), Duration::from_secs(2), true);
-        window.record(at(5), Duration::from_secs(4), true);
+        window.record(at(70), Duration::from_secs(2), Duration::ZERO, true);
+        window.record(at(5), Duration::from_secs(4), Duration::ZERO, true);
         let read = window.read(at(70));
         assert_eq!((read.completed_last_minute, read.avg_ms), (2, 3_000.0));
         assert_eq!(window.read(at(130)).completed_last_minute, 0);
@@ -320,7 +334,7 @@ mod tests {
     fn a_latency_is_counted_in_full_up_to_a_day() {
         for (hours, counted) in [(12, 12), (24, 24), (48, 24)] {
             let window = window();
-            window.record(at(0), Duration::from_secs(hours * 3_600), true);
+            window.record(at(0), Duration::from_secs(hours * 3_600), Duration::ZERO, true);
             let exact = (counted * 3_600_000) as f64;
             let read = window.read(at(0));
             assert_eq!(read.avg_ms, exact);
@@ -348,7 +362,8 @@ mod tests {
                 // Bursts, pauses and, now and then, a long silence.
                 now += if pause < 20_000 { pause / 200 } else if pause < 39_000 { pause } else { pause * 20 };
                 let at = |millis| Monotonic::from_origin(Duration::from_millis(millis));
-                window.record(at(now), Duration::from_micros(latency), completed);
+                let run = latency - latency / 3;
+                window.record(at(now), Duration::from_micros(latency), Duration::from_micros(run), completed);
                 all.push((now, latency, completed));
                 if !read {
                     continue;
@@ -363,6 +378,9 @@ mod tests {
                     .map(|(_, latency, _)| *latency)
                     .collect();
                 inside.sort_unstable();
+                let run = inside.iter().map(|latency| latency - latency / 3).sum::<u64>();
+                let run = run.checked_div(inside.len() as u64).map(Duration::from_micros);
+                prop_assert_eq!(window.mean_run(at(now)), run);
                 let mean = inside.iter().sum::<u64>() as f64 / 1_000.0 / inside.len().max(1) as f64;
                 prop_assert!((measured.avg_ms - mean).abs() <= mean * 1e-9, "{} for {mean}", measured.avg_ms);
                 for (quantile, measured) in [(0.95, measured.p95_ms), (0.99, measured.p99_ms)] {
@@ -379,7 +397,7 @@ mod tests {
         ) {
             let window = window();
             for (index, value) in values.iter().enumerate() {
-                window.record(at(index as u64 % 250), Duration::from_micros(*value), true);
+                window.record(at(index as u64 % 250), Duration::from_micros(*value), Duration::ZERO, true);
             }
             let read = window.read(at(250));
             values.sort_unstable();

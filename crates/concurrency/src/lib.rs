@@ -57,6 +57,7 @@ mod latency;
 pub mod lifecycle;
 mod list;
 pub mod metrics;
+pub mod pace;
 pub mod pool;
 pub mod ports;
 pub mod priority;
@@ -74,6 +75,7 @@ pub use error::{
 };
 pub use lifecycle::{RecycleReason, WorkerId, WorkerInfo, WorkerLifecycle, WorkerState};
 pub use metrics::{ConcurrencyMetrics, PoolTotals};
+pub use pace::Pace;
 pub use pool::{Admission, Canceller, ShutdownReport, Ticket, Waiting, WorkerPool};
 pub use ports::{
     MemoryInUse, SessionGuard, SessionLocks, WorkerExit, WorkerHandle, WorkerLink, WorkerReports,

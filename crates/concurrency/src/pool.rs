@@ -24,6 +24,7 @@ use crate::error::{BackpressureError, LifecycleError, Refusal, RefusalReason, Su
 use crate::latency::LatencyWindow;
 use crate::lifecycle::{RecycleReason, WorkerId, WorkerInfo, WorkerState};
 use crate::metrics::{ConcurrencyMetrics, PoolTotals};
+use crate::pace::Pace;
 use crate::ports::{MemoryInUse, WorkerRuntime};
 use crate::scheduler::PriorityScheduler;
 use crate::sync::Mutex;
@@ -190,6 +191,14 @@ impl<R: Send + 'static, T: Send + 'static> WorkerPool<R, T> {
         metrics.p99_latency_ms = latencies.p99_ms;
         metrics.throughput_per_minute = latencies.completed_last_minute;
         metrics
+    }
+
+    /// How fast requests go through, by those that ended within the window of the metrics; `None` while there are none.
+    pub fn pace(&self) -> Option<Pace> {
+        let mean_run = self.shared.latencies.mean_run(self.shared.clock.monotonic())?;
+        let state = self.shared.state.lock();
+        let workers = state.lifecycle.active() + state.lifecycle.idle();
+        Some(Pace { mean_run, workers })
     }
 
     /// Counts since the start.

@@ -198,9 +198,14 @@ impl Admission {
             return;
         }
         self.feed();
-        let (place, waits) = {
+        let (place, waits, own) = {
             let room = self.room.lock();
-            (room.scheduler.len(), room.waiting.contains_key(&waits_as))
+            let waiting = room.waiting.get(&waits_as);
+            let own = waiting.map_or(0, |waiting| {
+                waiting.iter().take_while(|(_, other)| *other != id).count()
+            });
+            let own = own + usize::from(room.running.contains_key(&waits_as));
+            (room.scheduler.len(), waiting.is_some(), own)
         };
         if waits && place > 0 {
             // What has a place in the pool is before it. To a messenger only the room counts: a bot has few calls to spare.
@@ -209,7 +214,7 @@ impl Admission {
             } else {
                 self.waiting_in_pool()
             };
-            self.show_waiting(&tenant, id, before + place);
+            self.show_waiting(&tenant, id, before + place, own);
         }
     }
 
@@ -332,7 +337,7 @@ impl Admission {
             let tenant = &job.entry.tenant.tenant_id;
             // A worker that is free takes it at once; where one of its priority waits, none is.
             if !self.services.has_chat(tenant) && self.pool.queue_depth_of(priority) > 0 {
-                self.show_waiting(tenant, entry_id, self.waiting_in_pool());
+                self.show_waiting(tenant, entry_id, self.waiting_in_pool(), 0);
             }
             self.spawn(async move { admission.supervise(key, id, job, ticket).await });
         }

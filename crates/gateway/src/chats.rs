@@ -16,7 +16,10 @@ use self::gate::Gate;
 use crate::error::Refusal;
 use crate::feed::{Asked, FeedReader, LiveAnswer, turn_id};
 use crate::gateway::Gateway;
-use crate::ports::{EntryId, HISTORY_KEPT, Outcome, StoreError, StoredTenant, TenantDirectory};
+use crate::ports::{
+    EntryId, Feedback, FeedbackStore, HISTORY_KEPT, HistoryMessage, Opinion, Outcome, StoreError,
+    StoredTenant, TenantDirectory,
+};
 use openclaw_ai_fabric::BudgetUsage;
 use openclaw_core::{
     AccessTier, ChatId, ChatKind, CorrelationId, IncomingKind, IncomingMessage, Language, Platform, Role,
@@ -25,6 +28,7 @@ use openclaw_core::{
 use openclaw_session::event::TenantCreated;
 use openclaw_session::{TenantKey, create_user_tenant};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +45,7 @@ const REPEATED: Duration = Duration::from_secs(24 * 3_600);
 pub struct Chats {
     gateway: Gateway,
     directory: Arc<dyn TenantDirectory>,
+    opinions: Arc<dyn FeedbackStore>,
     gate: Arc<Gate>,
 }
 
@@ -83,6 +88,8 @@ pub struct SaidMessage {
     pub unanswered: Option<Outcome>,
     /// Of an answer: how it ended, as its event told; on the last message of it, where that is known.
     pub finish_reason: Option<String>,
+    /// What the person thinks of the answer; on the last message of it.
+    pub feedback: Option<Opinion>,
 }
 
 /// A chat at one moment: what is remembered of it, and what goes on in it.
@@ -103,11 +110,16 @@ pub struct ChatSnapshot {
 // === impl Chats ===
 
 impl Chats {
-    /// Joins the gateway with the tenants.
-    pub fn new(gateway: Gateway, directory: Arc<dyn TenantDirectory>) -> Self {
+    /// Joins the gateway with the tenants and with what they think of answers.
+    pub fn new(
+        gateway: Gateway,
+        directory: Arc<dyn TenantDirectory>,
+        opinions: Arc<dyn FeedbackStore>,
+    ) -> Self {
         Self {
             gateway,
             directory,
+            opinions,
             gate: Arc::default(),
         }
     }
@@ -264,6 +276,11 @@ impl Chats {
                 None => history.retain(|message| message.seq < before),
             }
         }
+        let opinions = self.opinions.feedback(stored.key).await.map_err(Refusal::from)?;
+        let mut opinions: HashMap<EntryId, Opinion> = opinions
+            .into_iter()
+            .map(|feedback| (feedback.entry, feedback.opinion))
+            .collect();
         let began = state.live.as_ref().map(|live| live.started_at);
         let is_open = |turn: &str| {
             state.live.as_ref().is_some_and(|live| live.turn_id == turn)
@@ -281,6 +298,10 @@ impl Chats {
             .filter(|(_, message)| matches!(message.message.role, Role::User | Role::Assistant))
             .map(|(turn_id, message)| SaidMessage {
                 turn_id,
+                feedback: message
+                    .entry
+                    .filter(|_| is_answer(&message))
+                    .and_then(|entry| opinions.remove(&entry)),
                 unanswered: message.unanswered,
                 finish_reason: message.finish_reason,
                 seq: message.seq,
@@ -299,6 +320,47 @@ impl Chats {
             asked: state.asked,
             position: state.id,
         })
+    }
+
+    /// Keeps what the chat's person thinks of the answer of the turn that `is_meant` knows by its id; a second opinion takes
+    /// the place of the first. Where texts are not stored, its words are not either. Dropping the future abandons the wait
+    /// only.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatError::NoSuchAnswer`] when no answer that can be read in the chat is of that turn.
+    pub async fn rate(
+        &self,
+        tenant: &TenantId,
+        is_meant: impl Fn(&str) -> bool,
+        mut opinion: Opinion,
+    ) -> Result<(), ChatError> {
+        let stored = self.find(tenant).await?;
+        let services = self.gateway.services();
+        let said = services.recall.said(stored.key, MAX_REACH).await;
+        let entry = said
+            .map_err(Refusal::from)?
+            .iter()
+            .rev()
+            .filter(|message| is_answer(message))
+            .filter_map(|message| message.entry)
+            .find(|entry| is_meant(&turn_id(*entry)))
+            .ok_or(ChatError::NoSuchAnswer)?;
+        if !services.recall.stores_texts() {
+            opinion.text = None;
+        }
+        let feedback = Feedback {
+            entry,
+            opinion,
+            at: services.clock.now(),
+        };
+        let opinions = Arc::clone(&self.opinions);
+        self.run(async move {
+            let kept = opinions.rate(stored.key, feedback).await?;
+            // It was erased meanwhile.
+            if kept { Ok(()) } else { Err(ChatError::NoSuchChat) }
+        })
+        .await
     }
 
     /// Reads a chat's events from the one after `last_seen`, or from now on.
@@ -348,6 +410,11 @@ impl Chats {
             .into())
         })
     }
+}
+
+/// Whether a message is the last one of an answer.
+fn is_answer(message: &HistoryMessage) -> bool {
+    message.message.role == Role::Assistant && message.unanswered.is_none() && message.finish_reason.is_some()
 }
 
 /// What the author of a message is answered.

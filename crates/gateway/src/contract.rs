@@ -14,6 +14,7 @@ mod fixture;
 
 pub mod delivery;
 pub mod directory;
+pub mod feedback;
 pub mod inbox;
 pub mod ledger;
 pub mod remembering;
@@ -24,13 +25,13 @@ pub use fixture::{
     message_from, part, said, t, tenant_of,
 };
 
-use crate::ports::{KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
+use crate::ports::{FeedbackStore, KeyStore, MetaStore, TenantDirectory, TurnStore, UsageLedger};
 use async_trait::async_trait;
 
 /// All stores in one, as the server wires them.
-pub trait Store: TurnStore + TenantDirectory + UsageLedger + KeyStore + MetaStore {}
+pub trait Store: TurnStore + TenantDirectory + UsageLedger + KeyStore + MetaStore + FeedbackStore {}
 
-impl<S: TurnStore + TenantDirectory + UsageLedger + KeyStore + MetaStore> Store for S {}
+impl<S: TurnStore + TenantDirectory + UsageLedger + KeyStore + MetaStore + FeedbackStore> Store for S {}
 
 /// A store with whatever it lives in.
 #[async_trait]
@@ -126,6 +127,11 @@ macro_rules! store_contract {
             chats_that_were_never_written_in_are_swept,
             visitors_chats_of_which_nothing_is_kept_are_swept,
             a_visitors_chat_stays_while_anything_of_it_is_kept,
+        );
+        $crate::store_contract!(@ $under_test, feedback:
+            of_one_answer_the_latest_opinion_is_kept,
+            feedback_goes_with_its_tenant,
+            old_feedback_is_swept,
         );
         $crate::store_contract!(@ $under_test, directory:
             a_tenant_is_created_once_per_address,

@@ -10,6 +10,7 @@ use crate::unanswered;
 use openclaw_core::{CodedError, MessageId, TenantId, TokenUsage};
 use openclaw_plugins::{HookContext, HookName};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Messages in the waiting room up to which each new one is shown typing at once.
 const SHOWN_WAITING: usize = 64;
@@ -167,6 +168,7 @@ impl Services {
         entry: EntryId,
         place: usize,
         paused: bool,
+        expected: Option<Duration>,
     ) {
         if self.has_chat(tenant) {
             // Behind so many others the bot has no call to spare for an indicator.
@@ -188,6 +190,8 @@ impl Services {
                     turn_id: turn_id(entry),
                     place,
                     paused,
+                    expected_wait_ms: expected
+                        .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
                 },
             );
         }

@@ -86,9 +86,16 @@ struct Ring {
     /// The answer being written. What a snapshot must hold beside the history.
     live: Option<LiveAnswer>,
     /// Messages without an end; at most [`MAX_ASKED`].
-    asked: VecDeque<Asked>,
+    asked: VecDeque<Question>,
     /// Forgotten: readers are to end.
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Question {
+    asked: Asked,
+    /// What its author was told last of the wait.
+    told: Option<FeedEvent>,
 }
 
 // === impl ChatFeeds ===
@@ -128,13 +135,13 @@ impl ChatFeeds {
         feed
     }
 
-    /// Adds an event to a chat. That a message waits is told only while it does.
+    /// Adds an event to a chat. That a message waits is told only while it does, and when there is something new to say.
     pub fn publish(&self, tenant: &TenantId, event: FeedEvent) {
         let feed = self.feed(tenant);
         {
             let mut ring = feed.ring.lock();
             if let FeedEvent::Notice { turn_id, .. } = &event
-                && !ring.may_wait(turn_id)
+                && !ring.is_news(turn_id, &event)
             {
                 return;
             }
@@ -165,7 +172,7 @@ impl ChatFeeds {
                     if ring.live.as_ref().is_some_and(|live| live.turn_id == *turn_id) {
                         ring.live = None;
                     }
-                    ring.asked.retain(|asked| asked.turn_id != *turn_id);
+                    ring.asked.retain(|question| question.asked.turn_id != *turn_id);
                 }
                 FeedEvent::ToolStarted { .. } | FeedEvent::ToolFinished { .. } | FeedEvent::Notice { .. } => {
                 }
@@ -190,7 +197,10 @@ impl ChatFeeds {
         if ring.asked.len() >= MAX_ASKED {
             ring.asked.pop_front();
         }
-        ring.asked.push_back(Asked { turn_id, text });
+        ring.asked.push_back(Question {
+            asked: Asked { turn_id, text },
+            told: None,
+        });
     }
 
     /// Reads a chat from the event after `last_seen`, or from now on.
@@ -210,7 +220,7 @@ impl ChatFeeds {
         FeedState {
             id: ring.last_id,
             live: ring.live.clone(),
-            asked: ring.asked.iter().cloned().collect(),
+            asked: ring.asked.iter().map(|question| question.asked.clone()).collect(),
         }
     }
 
@@ -266,12 +276,22 @@ impl ChatFeeds {
 // === impl Ring ===
 
 impl Ring {
-    /// Whether the turn has yet to begin. Whoever saw it wait may say so late.
-    fn may_wait(&self, turn_id: &str) -> bool {
-        let is_live = self.live.as_ref().is_some_and(|live| live.turn_id == turn_id);
-        let is_asked = self.asked.iter().any(|asked| asked.turn_id == turn_id);
-        // With so many questions the oldest are not remembered.
-        !is_live && (is_asked || self.asked.len() >= MAX_ASKED)
+    /// Whether the turn has yet to begin and its author was not told the same last. Whoever saw it wait may say so late.
+    fn is_news(&mut self, turn_id: &str, notice: &FeedEvent) -> bool {
+        if self.live.as_ref().is_some_and(|live| live.turn_id == turn_id) {
+            return false;
+        }
+        let full = self.asked.len() >= MAX_ASKED;
+        let mut questions = self.asked.iter_mut();
+        match questions.find(|question| question.asked.turn_id == turn_id) {
+            Some(question) if question.told.as_ref() == Some(notice) => false,
+            Some(question) => {
+                question.told = Some(notice.clone());
+                true
+            }
+            // With so many questions the oldest are not remembered.
+            None => full,
+        }
     }
 }
 
@@ -397,26 +417,29 @@ mod tests {
     fn that_a_message_waits_is_not_told_once_it_is_answered() {
         let (_, feeds, chat) = feeds();
         let mut reader = feeds.subscribe(&chat, None);
-        let mut told = |turn: &str| {
+        let mut told = |turn: &str, place: usize| {
             let notice = FeedEvent::Notice {
                 turn_id: turn.into(),
-                place: 1,
+                place,
                 paused: false,
+                expected_wait_ms: None,
             };
             feeds.publish(&chat, notice);
             texts(&mut reader)
         };
         feeds.asked(&chat, "turn_1".into(), "first".into());
         feeds.asked(&chat, "turn_2".into(), "second".into());
-        assert_eq!(told("turn_1"), ["notice"]);
+        assert_eq!(told("turn_1", 2), ["notice"]);
+        assert_eq!(told("turn_1", 2), [""; 0], "nothing is new");
+        assert_eq!(told("turn_1", 1), ["notice"]);
         let began = FeedEvent::TurnStarted {
             turn_id: "turn_1".into(),
         };
         feeds.publish(&chat, began);
-        assert_eq!(told("turn_1"), ["turn.started"]);
-        assert_eq!(told("turn_2"), ["notice"]);
+        assert_eq!(told("turn_1", 1), ["turn.started"]);
+        assert_eq!(told("turn_2", 1), ["notice"]);
         feeds.publish(&chat, failed("turn_1"));
-        assert_eq!(told("turn_1"), ["turn.failed"]);
+        assert_eq!(told("turn_1", 1), ["turn.failed"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub mod words;
 
 pub use admission::TurnPool;
 pub use caller::caller_chat;
-pub use chats::{ChatError, ChatSnapshot, Chats, Draft, Posted, SaidMessage};
+pub use chats::{ChatError, ChatSnapshot, Chats, Draft, MAX_REACH, Posted, SaidMessage};
 pub use completion::{CompletionEvent, CompletionRequest, CompletionStream};
 pub use config::GatewayConfig;
 pub use error::Refusal;

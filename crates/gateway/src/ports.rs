@@ -14,6 +14,7 @@
 //!   nothing: the change may or may not be there after a restart, and the store accepts no further writes.
 
 mod directory;
+mod feedback;
 mod history;
 mod inbox;
 mod money;
@@ -22,6 +23,7 @@ mod turn;
 mod upkeep;
 
 pub use self::directory::{ApiKeyRecord, StoredTenant};
+pub use self::feedback::{Feedback, Opinion, Rating, RatingError};
 pub use self::history::{HISTORY_KEPT, HistoryMessage, NewHistoryMessage};
 pub use self::inbox::{
     Accepted, CloseEntry, EntryId, NewEntry, OpenEntry, Outcome, Repeated, ShownPart, message_digest,
@@ -182,6 +184,18 @@ pub trait TenantDirectory: Send + Sync + fmt::Debug {
 pub trait UsageLedger: Send + Sync + fmt::Debug {
     /// Sums of the ledger, the most tokens first; equal ones by key.
     async fn spent(&self, query: SpentQuery) -> Result<Vec<SpentRow>, StoreError>;
+}
+
+/// What people think of answers. [`TurnStore::sweep`] forgets what was said before [`Sweep::history_before`]; it goes with
+/// its tenant too.
+#[async_trait]
+pub trait FeedbackStore: Send + Sync + fmt::Debug {
+    /// Keeps what a tenant thinks of an answer; of one answer only the latest is kept. Returns whether there is such a
+    /// tenant: nothing is kept otherwise.
+    async fn rate(&self, tenant: TenantKey, feedback: Feedback) -> Result<bool, StoreError>;
+
+    /// What a tenant thinks of answers, by their entries.
+    async fn feedback(&self, tenant: TenantKey) -> Result<Vec<Feedback>, StoreError>;
 }
 
 /// API keys.

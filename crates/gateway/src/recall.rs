@@ -75,6 +75,11 @@ impl Recall {
         }
     }
 
+    /// Whether what people say goes into the store.
+    pub(crate) fn stores_texts(&self) -> bool {
+        self.memory.is_none()
+    }
+
     /// What of this goes into the store with the end of its entry.
     pub(crate) fn to_store(&self, said: &[NewHistoryMessage]) -> Vec<NewHistoryMessage> {
         match self.memory {

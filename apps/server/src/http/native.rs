@@ -6,6 +6,7 @@
 
 mod caller;
 mod events;
+mod export;
 pub(super) mod input;
 mod turn_ids;
 mod visitor;
@@ -25,7 +26,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use caller::{Caller, Purpose};
 use openclaw_core::{ChatId, Clock, CodedError, CorrelationId, Language, Role, TenantId};
-use openclaw_gateway::{ChatError, ChatSnapshot, Chats, Draft, Refusal};
+use openclaw_gateway::{ChatError, ChatSnapshot, Chats, Draft, MAX_REACH, Refusal, SaidMessage};
 use openclaw_messenger::{RateLimit, RateLimiter};
 use openclaw_session::TenantKey;
 use serde_json::{Value, json};
@@ -290,6 +291,49 @@ pub(crate) async fn stop(State(app): State<Arc<App>>, path: ChatPath, request: R
     .await
 }
 
+/// `POST /api/v1/chats/{chatId}/export`.
+pub(crate) async fn export(State(app): State<Arc<App>>, path: ChatPath, request: Request) -> Response {
+    serve(app, request, Purpose::Change, async |call| {
+        let tenant = call.chat(path)?;
+        let Call {
+            app,
+            caller,
+            language,
+            ..
+        } = call;
+        let refuse = |error: &ChatError| refused(&app, &caller, error, language);
+        let chats = &app.native.chats;
+        let stored = chats.find(&tenant).await.map_err(|error| refuse(&error))?;
+        let whole = chats.snapshot(&tenant, None, MAX_REACH).await;
+        let whole = whole.map_err(|error| refuse(&error))?;
+        Ok(export::document(Arc::clone(&app), &tenant, &stored, whole))
+    })
+    .await
+}
+
+/// `POST /api/v1/chats/{chatId}/feedback`.
+pub(crate) async fn feedback(State(app): State<Arc<App>>, path: ChatPath, request: Request) -> Response {
+    serve(app, request, Purpose::Change, async |call| {
+        let tenant = call.chat(path)?;
+        let Call {
+            app,
+            caller,
+            parts,
+            body,
+            language,
+            ..
+        } = call;
+        let body = input::json(&parts.headers, body, app.limits, language).await?;
+        let (turn, opinion) = input::opinion(body, language)?;
+        let ids = &app.native.turn_ids;
+        let is_meant = |own: &str| ids.public(own) == turn;
+        let kept = app.native.chats.rate(&tenant, is_meant, opinion).await;
+        kept.map_err(|error| refused(&app, &caller, &error, language))?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
+}
+
 /// `GET /api/v1/usage`.
 pub(crate) async fn usage(State(app): State<Arc<App>>, request: Request) -> Response {
     serve(app, request, Purpose::Read, async |call| {
@@ -386,40 +430,45 @@ fn no_such_chat(language: Language) -> Problem {
     Problem::from_error(&ChatError::NoSuchChat, language)
 }
 
+/// A message as it is read again.
+fn message(message: &SaidMessage, ids: &TurnIds) -> Value {
+    json!({
+        "id": message.seq.to_string(),
+        "role": match message.role {
+            Role::User => "user",
+            Role::Assistant | Role::System | Role::Tool => "assistant",
+        },
+        "text": message.text,
+        "at": message.at.to_string(),
+        "turnId": message.turn_id.as_deref().map(|turn| ids.public(turn)),
+        "unanswered": message.unanswered,
+        "finishReason": message.finish_reason,
+        "feedback": message.feedback.as_ref().map(|opinion| {
+            json!({ "rating": opinion.rating.as_str(), "text": opinion.text })
+        }),
+    })
+}
+
+/// What has no end yet, as it is sent.
+fn pending(snapshot: &ChatSnapshot, ids: &TurnIds) -> Value {
+    let asked = snapshot.asked.iter();
+    asked
+        .map(|asked| json!({ "turnId": ids.public(&asked.turn_id), "text": asked.text }))
+        .collect()
+}
+
 /// A snapshot as it is sent.
 fn shown(snapshot: &ChatSnapshot, ids: &TurnIds) -> Value {
-    let messages: Vec<Value> = snapshot
-        .messages
-        .iter()
-        .map(|message| {
-            json!({
-                "id": message.seq.to_string(),
-                "role": match message.role {
-                    Role::User => "user",
-                    Role::Assistant | Role::System | Role::Tool => "assistant",
-                },
-                "text": message.text,
-                "at": message.at.to_string(),
-                "turnId": message.turn_id.as_deref().map(|turn| ids.public(turn)),
-                "unanswered": message.unanswered,
-                "finishReason": message.finish_reason,
-            })
-        })
-        .collect();
+    let messages: Vec<Value> = snapshot.messages.iter().map(|one| message(one, ids)).collect();
     let next = snapshot
         .messages
         .first()
         .filter(|_| snapshot.more)
         .map(|first| first.seq.to_string());
-    let pending: Vec<Value> = snapshot
-        .asked
-        .iter()
-        .map(|asked| json!({ "turnId": ids.public(&asked.turn_id), "text": asked.text }))
-        .collect();
     json!({
         "messages": messages,
         "next": next,
-        "pending": pending,
+        "pending": pending(snapshot, ids),
         "live": snapshot.live.as_ref().map(|live| json!({ "turnId": ids.public(&live.turn_id), "text": live.text })),
         "lastEventId": snapshot.position.to_string(),
     })

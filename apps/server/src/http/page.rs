@@ -1,7 +1,7 @@
 //! The chat page: one HTML document, one style sheet, one script, all part of the binary.
 //!
-//! Style and script are written in `assets/chat` and served from `assets/chat/served`, where `cargo xtask page` has made
-//! them short.
+//! Style and script are written in `assets/chat`, the script as modules, and served from `assets/chat/served`, where
+//! `cargo xtask page` has made one short file of each.
 //!
 //! The page is a client of the native API and has no other way in. Its names carry a hash of their content, so that a
 //! browser may keep style and script for ever and still sees a new version at once. The content security policy
@@ -59,7 +59,12 @@ impl Page {
         let style = Asset::new("css", "text/css; charset=utf-8", STYLE);
         let script = Asset::new("js", "text/javascript; charset=utf-8", SCRIPT);
         let icon = Asset::new("svg", "image/svg+xml", ICON);
-        let html = HTML
+        // A browser shows the indentation of the source nowhere.
+        let html: String = HTML
+            .lines()
+            .map(|line| format!("{}\n", line.trim_start()))
+            .collect();
+        let html = html
             .replace("{css}", &style.path())
             .replace("{js}", &script.path())
             .replace("{icon}", &icon.path());
@@ -165,10 +170,10 @@ fn hashed(extension: &str, content: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
-    /// The script as it is written.
-    const SOURCE: &str = include_str!("../../assets/chat/chat.js");
+    /// All that the page says, as it is written.
+    const WORDS: &str = include_str!("../../assets/chat/script/words.js");
 
     /// What may be sent before anybody has said anything.
     const MAX_BYTES: usize = 40_000;
@@ -211,7 +216,6 @@ mod tests {
             "srcdoc",
         ] {
             assert!(!SCRIPT.contains(forbidden), "{forbidden}");
-            assert!(!SOURCE.contains(forbidden), "{forbidden} in the source");
         }
     }
 
@@ -227,30 +231,48 @@ mod tests {
         assert_ne!(hashed("js", "one"), hashed("js", "two"));
     }
 
-    /// The keys of one language in the script's catalogue: a line each, `  key: `.
-    fn keys(language: &str) -> BTreeSet<&'static str> {
-        let start = format!("\n  {language}: {{\n");
-        let (_, rest) = SOURCE
-            .split_once(start.as_str())
-            .expect("the catalogue has the language");
-        let (block, _) = rest.split_once("\n  },").expect("the block ends");
-        block
-            .lines()
-            .filter_map(|line| line.trim().split_once(": "))
-            .map(|(key, _)| key)
-            .collect()
+    /// The texts by their keys, English before Russian: an entry of the catalogue begins with its key, indented by two.
+    fn words() -> BTreeMap<&'static str, Vec<&'static str>> {
+        let (_, rest) = WORDS.split_once("WORDS = {\n").expect("there is a catalogue");
+        let (block, _) = rest.split_once("\n};").expect("the catalogue ends");
+        let mut words = BTreeMap::<_, Vec<_>>::new();
+        let mut key = "";
+        for line in block.lines() {
+            if let Some((name, _)) = line.split_once(": [")
+                && line
+                    .strip_prefix("  ")
+                    .is_some_and(|entry| entry.starts_with(name.trim()))
+            {
+                key = name.trim();
+            }
+            let texts = line.split('"').skip(1).step_by(2);
+            words.entry(key).or_default().extend(texts);
+        }
+        words
     }
 
     #[test]
     fn every_text_is_there_in_both_languages() {
-        assert_eq!(keys("en"), keys("ru"));
+        let is_russian = |text: &str| text.chars().any(|letter| ('а'..='я').contains(&letter));
+        assert!(words().len() > 40 && words().contains_key("newChat"));
+        for (key, texts) in words() {
+            let halves = texts.split_at(texts.iter().take_while(|text| !is_russian(text)).count());
+            let is_name = texts == ["OpenClaw", "OpenClaw"];
+            assert!(
+                is_name
+                    || !halves.0.is_empty()
+                        && !halves.1.is_empty()
+                        && halves.1.iter().all(|text| is_russian(text)),
+                "{key}: {texts:?}"
+            );
+        }
         for attribute in ["data-t=\"", "data-label=\"", "data-placeholder=\""] {
             for (_, rest) in HTML
                 .match_indices(attribute)
                 .map(|(at, found)| HTML.split_at(at + found.len()))
             {
                 let key = rest.split('"').next().unwrap_or_default();
-                assert!(keys("en").contains(key), "{key}");
+                assert!(words().contains_key(key), "{key}");
             }
         }
     }

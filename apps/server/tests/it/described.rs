@@ -31,6 +31,8 @@ const ELSEWHERE: &[(&str, &[u16])] = &[
     ("POST /v1/chat/completions", &[404]),
     // `stopping_ends_the_answer_and_keeps_what_was_said`.
     ("POST /api/v1/chats/{chatId}/stop", &[202]),
+    // `an_answer_has_one_opinion_which_can_be_changed_and_goes_with_its_chat`.
+    ("POST /api/v1/chats/{chatId}/feedback", &[204]),
     // `a_worker_is_seen_at_work_and_killed_after_it_was_said_what_that_means` and its neighbours.
     ("POST /admin/api/v1/workers/{id}/kill", &[200]),
     ("POST /admin/api/v1/workers/{id}/recycle", &[200, 409]),
@@ -180,6 +182,7 @@ impl Caller {
         let body = match operation.path.as_str() {
             _ if !operation.has_body => return None,
             "/api/v1/chats/{chatId}/messages" => json!({ "text": "hi" }),
+            "/api/v1/chats/{chatId}/feedback" => json!({ "turnId": "turn_0", "rating": "up" }),
             "/v1/chat/completions" => {
                 json!({ "model": "auto", "messages": [{ "role": "user", "content": "hi" }] })
             }
@@ -281,6 +284,20 @@ async fn every_answer_is_described_and_every_one_described_comes() {
         (
             "POST /api/v1/chats/{chatId}/stop",
             evil(cookieless.post(&format!("/api/v1/chats/{chat}/stop"))),
+        ),
+        (
+            "POST /api/v1/chats/{chatId}/feedback",
+            evil(cookieless.post(&format!("/api/v1/chats/{chat}/feedback"))),
+        ),
+        (
+            "POST /api/v1/chats/{chatId}/feedback",
+            key.post(&format!("/api/v1/chats/{chat}/feedback"))
+                .header("content-type", "text/html")
+                .body("{}"),
+        ),
+        (
+            "POST /api/v1/chats/{chatId}/export",
+            evil(cookieless.post(&format!("/api/v1/chats/{chat}/export"))),
         ),
         (
             "DELETE /api/v1/chats/{chatId}",

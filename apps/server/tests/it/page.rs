@@ -7,6 +7,8 @@ mod for_everybody;
 mod line;
 mod lost_line;
 mod meanwhile;
+mod rating;
+mod readme;
 mod safety;
 mod served;
 mod tape;

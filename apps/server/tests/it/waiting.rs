@@ -98,7 +98,10 @@ async fn a_chats_events_say_that_its_message_waits_because_answering_is_paused()
         }
         names.push(event.event);
     }
-    assert_eq!(notice, json!({ "turnId": turn, "place": 1, "paused": true }));
+    assert_eq!(
+        notice,
+        json!({ "turnId": turn, "place": 1, "paused": true, "expectedWaitMs": null })
+    );
     assert_eq!(names[0], "notice", "{names:?}");
 }
 
@@ -129,7 +132,7 @@ async fn a_pause_that_begins_while_a_message_waits_is_told_in_its_chat_and_so_is
         }
     };
     let notice = |paused: bool| {
-        let data = json!({ "turnId": turn, "place": 1, "paused": paused });
+        let data = json!({ "turnId": turn, "place": 1, "paused": paused, "expectedWaitMs": null });
         ("notice".to_owned(), data)
     };
     assert_eq!(next().await, notice(false), "no worker is free");

@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod directory;
+mod feedback;
 mod keys;
 mod ledger;
 mod state;

@@ -3,7 +3,7 @@
 use openclaw_core::{BotId, CorrelationId, IncomingMessage, Platform, SessionId, TenantId, Timestamp};
 use openclaw_gateway::ledger::Spent;
 use openclaw_gateway::ports::{
-    AccountUsage, ApiKeyRecord, EntryId, Fence, HISTORY_KEPT, HistoryMessage, NewHistoryMessage,
+    AccountUsage, ApiKeyRecord, EntryId, Feedback, Fence, HISTORY_KEPT, HistoryMessage, NewHistoryMessage,
     NewOutboxPart, OpenEntry, OutboxId, OutboxPart, Outcome, Recovery, ReservationRecord, ShownPart,
     StoreError, StoredTenant, USAGE_KEPT, UsageDelta,
 };
@@ -46,6 +46,7 @@ pub(crate) struct TenantRow {
     pub(crate) fence: Fence,
     pub(crate) running: Option<Running>,
     pub(crate) history: VecDeque<HistoryMessage>,
+    pub(crate) feedback: BTreeMap<EntryId, Feedback>,
     pub(crate) last_seq: i64,
 }
 
@@ -99,6 +100,7 @@ impl State {
                 fence: Fence(0),
                 running: None,
                 history: VecDeque::new(),
+                feedback: BTreeMap::new(),
                 last_seq: 0,
             },
         );

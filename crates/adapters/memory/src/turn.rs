@@ -408,6 +408,19 @@ fn sweep_state(state: &mut State, sweep: Sweep) -> Swept {
         }
     }
     swept.more |= left == 0;
+    let mut opinions: Vec<(Timestamp, TenantKey, EntryId)> = state
+        .tenants
+        .iter()
+        .flat_map(|(key, row)| row.feedback.values().map(|said| (said.at, *key, said.entry)))
+        .filter(|(at, _, _)| *at < sweep.history_before)
+        .collect();
+    opinions.sort_unstable();
+    swept.more |= opinions.len() >= limit;
+    for (_, key, entry) in opinions.into_iter().take(limit) {
+        if let Some(row) = state.tenants.get_mut(&key) {
+            row.feedback.remove(&entry);
+        }
+    }
     let mut past: Vec<(Timestamp, TenantKey)> = state
         .tenants
         .iter()

@@ -42,6 +42,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "silent_chats",
         sql: include_str!("../migrations/0005_silent_chats.sql"),
     },
+    Migration {
+        version: 6,
+        name: "feedback",
+        sql: include_str!("../migrations/0006_feedback.sql"),
+    },
 ];
 
 // === impl Migration ===
@@ -237,7 +242,8 @@ mod tests {
                  VALUES (1, 1, 'budget', 100, 40, 5, 5);",
             )
             .expect("rows of the release before");
-        assert_eq!(migrate(&mut connection, MIGRATIONS, now).expect("ours"), 3);
+        let ours = migrate(&mut connection, MIGRATIONS, now).expect("ours");
+        assert_eq!(ours, MIGRATIONS.len() - 2);
         let tenant = openclaw_session::TenantKey(1);
         let told = crate::ops::memory::history(&connection, tenant, 9, 99).expect("a conversation");
         let read = crate::ops::memory::said(&connection, tenant, 9).expect("a conversation");

@@ -1,15 +1,15 @@
 //! The ports, each method handed to the writer or to a reader.
 
 use crate::SqliteStore;
-use crate::ops::{directory, inbox, keys, ledger, memory, outbox, sweep, turn};
+use crate::ops::{directory, feedback, inbox, keys, ledger, memory, outbox, sweep, turn};
 use async_trait::async_trait;
 use openclaw_core::{BotId, IncomingMessage, Platform, TenantId, Timestamp, UserId};
 use openclaw_gateway::ledger::{Spent, SpentQuery, SpentRow};
 use openclaw_gateway::ports::{
     Accepted, AccountUsage, ApiKeyRecord, BeginError, BeginTurn, CloseEntry, CommitTurn, Delivery, EntryId,
-    Fence, HistoryMessage, KeyStore, MetaStore, NewEntry, OpenEntry, OutboxId, OutboxPart, Recovery,
-    Repeated, ShownPart, StoreDepths, StoreError, StoredTenant, Sweep, Swept, TenantDirectory, TurnGrant,
-    TurnStore, UsageDelta, UsageLedger, message_digest,
+    Feedback, FeedbackStore, Fence, HistoryMessage, KeyStore, MetaStore, NewEntry, OpenEntry, OutboxId,
+    OutboxPart, Recovery, Repeated, ShownPart, StoreDepths, StoreError, StoredTenant, Sweep, Swept,
+    TenantDirectory, TurnGrant, TurnStore, UsageDelta, UsageLedger, message_digest,
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 
@@ -182,6 +182,17 @@ impl TenantDirectory for SqliteStore {
 
     async fn delete(&self, key: TenantKey) -> Result<bool, StoreError> {
         Ok(self.write(move |c| directory::delete(c, key)).await?)
+    }
+}
+
+#[async_trait]
+impl FeedbackStore for SqliteStore {
+    async fn rate(&self, tenant: TenantKey, feedback: Feedback) -> Result<bool, StoreError> {
+        Ok(self.write(move |c| feedback::rate(c, tenant, &feedback)).await?)
+    }
+
+    async fn feedback(&self, tenant: TenantKey) -> Result<Vec<Feedback>, StoreError> {
+        Ok(self.read(move |c| feedback::list(c, tenant)).await?)
     }
 }
 

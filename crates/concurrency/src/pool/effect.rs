@@ -168,12 +168,13 @@ impl<T: Send + 'static> Ended<T> {
             told_as,
         } = self;
         let latency = at.saturating_since(run.queued_at);
+        let ran = at.saturating_since(run.started_at);
         let signal = &*run.signal;
         match told_as {
             Told::Nothing => {}
             Told::Completed { outcome, by_worker } => {
                 if outcome != RequestOutcome::Cancelled {
-                    pool.latencies.record(at, latency, by_worker);
+                    pool.latencies.record(at, latency, ran, by_worker);
                 }
                 foreign(|| {
                     pool.events.publish(signal.correlation_id, || RequestCompleted {
@@ -182,12 +183,12 @@ impl<T: Send + 'static> Ended<T> {
                         worker_id: worker,
                         outcome,
                         waited_ms: millis(run.started_at.saturating_since(run.queued_at)),
-                        ran_ms: millis(at.saturating_since(run.started_at)),
+                        ran_ms: millis(ran),
                     });
                 });
             }
             Told::TimedOut => {
-                pool.latencies.record(at, latency, false);
+                pool.latencies.record(at, latency, ran, false);
                 foreign(|| {
                     pool.events.publish(signal.correlation_id, || RequestTimedOut {
                         request_id: signal.number,

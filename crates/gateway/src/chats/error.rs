@@ -12,6 +12,9 @@ pub enum ChatError {
     /// There is none, or it is somebody else's, which nobody is told.
     #[error("there is no such chat")]
     NoSuchChat,
+    /// No answer that can be read in the chat is of that turn.
+    #[error("there is no such answer in the chat")]
+    NoSuchAnswer,
     /// The idempotency key came with another text before.
     #[error("the idempotency key was used with another message")]
     Mismatch,
@@ -31,7 +34,7 @@ impl From<StoreError> for ChatError {
 impl CodedError for ChatError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NoSuchChat => "NOT_FOUND",
+            Self::NoSuchChat | Self::NoSuchAnswer => "NOT_FOUND",
             Self::Mismatch => "IDEMPOTENCY_MISMATCH",
             Self::Refused(refusal) => refusal.code(),
         }
@@ -39,14 +42,14 @@ impl CodedError for ChatError {
 
     fn recoverable(&self) -> bool {
         match self {
-            Self::NoSuchChat | Self::Mismatch => false,
+            Self::NoSuchChat | Self::NoSuchAnswer | Self::Mismatch => false,
             Self::Refused(refusal) => refusal.recoverable(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoSuchChat | Self::Mismatch => None,
+            Self::NoSuchChat | Self::NoSuchAnswer | Self::Mismatch => None,
             Self::Refused(refusal) => refusal.retry_after(),
         }
     }
@@ -55,6 +58,8 @@ impl CodedError for ChatError {
         match (self, language) {
             (Self::NoSuchChat, Language::En) => "There is no such chat.".into(),
             (Self::NoSuchChat, Language::Ru) => "Такого чата нет.".into(),
+            (Self::NoSuchAnswer, Language::En) => "There is no such answer in this chat.".into(),
+            (Self::NoSuchAnswer, Language::Ru) => "Такого ответа в этом чате нет.".into(),
             (Self::Mismatch, Language::En) => "This Idempotency-Key was used with another message.".into(),
             (Self::Mismatch, Language::Ru) => {
                 "Этот Idempotency-Key уже использован с другим сообщением.".into()

@@ -48,8 +48,8 @@ pub enum FeedEvent {
         /// Whether it failed.
         is_error: bool,
     },
-    /// A message waits for a worker. Comes again when it has a place in the pool, and when an operator pauses answering or
-    /// lets it go on.
+    /// A message waits for a worker. Comes again as it moves up, and when an operator pauses answering or lets it go on;
+    /// not when there is nothing new to say.
     #[serde(rename = "notice", rename_all = "camelCase")]
     Notice {
         /// The turn.
@@ -58,6 +58,8 @@ pub enum FeedEvent {
         place: usize,
         /// Whether an operator has paused answering: then nobody moves up.
         paused: bool,
+        /// How long it is likely to wait yet; `None` while nothing is known of that, or nobody moves up.
+        expected_wait_ms: Option<u64>,
     },
     /// The turn ended with an answer, or with words in place of one.
     #[serde(rename = "turn.finished", rename_all = "camelCase")]

@@ -36,6 +36,7 @@ impl Gateway {
         let admission = Arc::clone(&inner.admission);
         self.every(Duration::from_secs(4), move || {
             admission.show_typing();
+            admission.tell_places();
             futures::future::ready(())
         });
         let services = Arc::clone(&inner.services);

@@ -2,10 +2,13 @@
 
 use crate::faults::{faulty, until};
 use crate::hooks::plug;
+use crate::remembered::pass;
 use crate::world::{LONG, World};
-use openclaw_core::{CodedError, Platform, Role, TenantId, UserId};
-use openclaw_gateway::ports::TenantDirectory;
+use openclaw_core::testing::ManualClock;
+use openclaw_core::{Clock, CodedError, Platform, Role, TenantId, UserId};
+use openclaw_gateway::ports::{FeedbackStore, Opinion, Rating, TenantDirectory, TurnStore};
 use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader, QueuePlace};
+use openclaw_memory::MemoryStore;
 use openclaw_plugins::{HookContext, HookName, HookResult, SessionEndReason};
 use openclaw_session::suspend_tenant;
 use parking_lot::Mutex;
@@ -16,6 +19,7 @@ async fn opened(world: &World) -> (Chats, TenantId) {
     let chats = Chats::new(
         world.gateway.clone(),
         Arc::clone(&world.store) as Arc<dyn TenantDirectory>,
+        Arc::clone(&world.store) as Arc<dyn FeedbackStore>,
     );
     let user = UserId::parse("visitor").unwrap();
     let chat = chats.open(Platform::Web, user.clone(), None).await.unwrap();
@@ -134,6 +138,7 @@ async fn notice(reader: &mut FeedReader) -> (String, usize, bool) {
                     turn_id,
                     place,
                     paused,
+                    ..
                 } => return (turn_id.clone(), *place, *paused),
                 FeedEvent::TurnStarted { .. } | FeedEvent::TextDelta { .. } => {}
                 other => panic!("{other:?}"),
@@ -178,6 +183,121 @@ async fn who_waits_in_the_pool_is_told_so_and_of_a_pause_too() {
     world.gateway.pause();
     let (turn, _, paused) = notice(&mut reader).await;
     assert_eq!((turn, paused), (waits, true));
+}
+
+#[tokio::test]
+async fn who_waits_is_told_how_long_by_what_was_measured_and_how_the_line_moves() {
+    let store = Arc::new(MemoryStore::new());
+    let clock = ManualClock::new();
+    let world = World::on(
+        Arc::clone(&store),
+        store as Arc<dyn TurnStore>,
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        |_| {},
+    )
+    .await;
+    // Four events of the model, two words and what follows.
+    *world.model.gap.lock() = Duration::from_secs(2);
+    let (chats, tenant) = opened(&world).await;
+    let mut reader = chats.subscribe(&tenant, None);
+    let mut next = async || {
+        for _ in 0..1_000 {
+            if let Some(FeedRead::Event { event, .. }) = reader.try_next() {
+                return event;
+            }
+            pass(&clock, Duration::from_millis(100), Duration::from_millis(100)).await;
+        }
+        panic!("nothing happens")
+    };
+    let known = async || world.gateway.pool().pace();
+    assert_eq!(known().await, None, "nothing has been answered yet");
+    chats.post(&tenant, draft("first"), false).await.unwrap();
+    while next().await.name() != "turn.finished" {}
+    let pace = known().await.unwrap();
+    let seconds = pace.mean_run.as_secs();
+    assert!((8..12).contains(&seconds), "{pace:?}");
+
+    let told = async |event: Arc<FeedEvent>| match &*event {
+        FeedEvent::Notice {
+            place,
+            paused: false,
+            expected_wait_ms,
+            ..
+        } => Some((*place, *expected_wait_ms)),
+        _ => None,
+    };
+    let in_millis = |wait: Duration| u64::try_from(wait.as_millis()).ok();
+    // More wait than there are workers.
+    let mut person = 0;
+    while world.gateway.queue().len() < 6 {
+        person += 1;
+        world.say(&person.to_string(), "hello").await;
+    }
+    let pace = known().await.unwrap();
+    chats.post(&tenant, draft("in line"), false).await.unwrap();
+    assert_eq!(told(next().await).await, Some((7, in_millis(pace.wait(7)))));
+    let mut places = Vec::new();
+    loop {
+        let event = next().await;
+        if event.name() == "turn.started" {
+            break;
+        }
+        let (place, wait) = told(event).await.expect("a notice");
+        assert!(wait.is_some());
+        places.push(place);
+    }
+    assert!(places.is_sorted_by(|one, next| one >= next), "{places:?}");
+    assert!(places.last().is_some_and(|last| *last < 7), "{places:?}");
+
+    while next().await.name() != "turn.finished" {}
+    while world.gateway.open_entries() > 0 {
+        pass(&clock, Duration::from_secs(1), Duration::from_millis(100)).await;
+    }
+    // Behind a message of its own conversation it waits for that one, whatever else is free.
+    chats.post(&tenant, draft("runs"), false).await.unwrap();
+    chats.post(&tenant, draft("waits"), false).await.unwrap();
+    let pace = known().await.unwrap();
+    assert!(pace.workers > 1, "{pace:?}");
+    let (first, second) = (next().await, next().await);
+    let notice = if first.name() == "notice" { first } else { second };
+    assert_eq!(told(notice).await, Some((1, in_millis(pace.mean_run))));
+    world.gateway.shut_down(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn an_opinion_is_kept_of_an_answer_that_can_be_read_and_its_words_where_texts_are() {
+    for store_texts in [true, false] {
+        let world = World::with(|config| config.store_texts = store_texts).await;
+        let (chats, tenant) = opened(&world).await;
+        let mut reader = chats.subscribe(&tenant, None);
+        let turn = chats.post(&tenant, draft("hello"), false).await.unwrap().turn_id;
+        answer(&mut reader).await;
+        let opinion = |rating| Opinion {
+            rating,
+            text: Some("because".to_owned()),
+        };
+        for rating in [Rating::Up, Rating::Down] {
+            let is_meant = |own: &str| own == turn;
+            chats.rate(&tenant, is_meant, opinion(rating)).await.unwrap();
+        }
+        let read = chats.snapshot(&tenant, None, 9).await.unwrap().messages;
+        let expected = Opinion {
+            rating: Rating::Down,
+            text: store_texts.then(|| "because".to_owned()),
+        };
+        let opinions: Vec<_> = read.iter().map(|message| message.feedback.clone()).collect();
+        assert_eq!(
+            opinions,
+            [None, Some(expected)],
+            "of the answer, not of its question"
+        );
+
+        let none = chats.rate(&tenant, |_| false, opinion(Rating::Up)).await;
+        assert!(matches!(none, Err(ChatError::NoSuchAnswer)), "{none:?}");
+        chats.erase(&tenant).await.unwrap();
+        let gone = chats.rate(&tenant, |_| true, opinion(Rating::Up)).await;
+        assert!(matches!(gone, Err(ChatError::NoSuchChat)), "{gone:?}");
+    }
 }
 
 #[tokio::test]

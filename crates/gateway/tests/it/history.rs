@@ -8,7 +8,7 @@ use openclaw_concurrency::RequestError;
 use openclaw_core::{
     AccessTier, Clock, CodedError, IncomingMessage, Language, Platform, Role, TenantId, UserId,
 };
-use openclaw_gateway::ports::{CloseEntry, Outcome, TenantDirectory, TurnStore};
+use openclaw_gateway::ports::{CloseEntry, FeedbackStore, Outcome, TenantDirectory, TurnStore};
 use openclaw_gateway::{
     ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader, GatewayConfig, Posted, QueueId,
 };
@@ -27,7 +27,8 @@ impl Chat {
         let faulty = faulty(change).await;
         let world = &faulty.world;
         let directory = Arc::clone(&world.store) as Arc<dyn TenantDirectory>;
-        let chats = Chats::new(world.gateway.clone(), directory);
+        let opinions = Arc::clone(&world.store) as Arc<dyn FeedbackStore>;
+        let chats = Chats::new(world.gateway.clone(), directory, opinions);
         let user = UserId::parse("visitor").unwrap();
         let chat = chats.open(Platform::Web, user.clone(), None).await.unwrap();
         Self {

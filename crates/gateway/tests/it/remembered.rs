@@ -13,7 +13,7 @@ const PEOPLE: usize = 1_500;
 const LITTLE: usize = 1_000;
 
 /// Moves the clock on in small steps, and lets everything that is due happen after each.
-async fn pass(clock: &ManualClock, time: Duration, step: Duration) {
+pub(crate) async fn pass(clock: &ManualClock, time: Duration, step: Duration) {
     let mut passed = Duration::ZERO;
     while passed < time {
         clock.advance(step);

@@ -9,10 +9,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use bytes::Bytes;
 use openclaw_core::Language;
+use openclaw_gateway::ports::Opinion;
 use serde_json::{Map, Value};
 
 /// The longest text of a message, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 64 << 10;
+/// The longest words about an answer, in characters.
+const MAX_OPINION_CHARS: usize = 2_000;
 /// The longest idempotency key, in characters.
 const MAX_KEY_CHARS: usize = 255;
 /// So many unknown fields are named, and so much of each name.
@@ -237,6 +240,57 @@ pub(super) fn text(mut body: Map<String, Value>, language: Language) -> Result<S
     };
     faults.insert(0, fault);
     Err(invalid(&faults, language))
+}
+
+/// What is thought of an answer, and of which turn's.
+pub(super) fn opinion(
+    mut body: Map<String, Value>,
+    language: Language,
+) -> Result<(String, Opinion), Problem> {
+    let mut faults: Vec<FieldFault> = Vec::new();
+    let mut wrong = |field: &str, rule: Rule, value: &Value| {
+        let fault = FieldFault::new(field, rule);
+        faults.push(if value.is_null() {
+            fault
+        } else {
+            fault.with_json(value)
+        });
+    };
+    let unknown: Vec<FieldFault> = unknown_fields(&body, &["turnId", "rating", "text"]).collect();
+    let mut take = |field: &str| body.get_mut(field).map(Value::take).unwrap_or_default();
+    let turn = match take("turnId") {
+        Value::String(turn) => turn,
+        other => {
+            let rule = Rule::new("must be the id of a turn", "должно быть номером хода");
+            wrong("turnId", rule, &other);
+            String::new()
+        }
+    };
+    let rating = take("rating");
+    let parsed = rating.as_str().and_then(|rating| rating.parse().ok());
+    if parsed.is_none() {
+        let rule = Rule::new("must be `up` or `down`", "должно быть `up` или `down`");
+        wrong("rating", rule, &rating);
+    }
+    let text = match take("text") {
+        Value::Null => None,
+        Value::String(text) if text.chars().count() <= MAX_OPINION_CHARS => {
+            Some(text).filter(|text| !text.trim().is_empty())
+        }
+        other => {
+            let rule = Rule::new(
+                format!("must be a string of at most {MAX_OPINION_CHARS} characters"),
+                format!("должно быть строкой не длиннее {MAX_OPINION_CHARS} символов"),
+            );
+            wrong("text", rule, &other);
+            None
+        }
+    };
+    faults.extend(unknown);
+    match parsed {
+        Some(rating) if faults.is_empty() => Ok((turn, Opinion { rating, text })),
+        _ => Err(invalid(&faults, language)),
+    }
 }
 
 /// The key of a request that may be sent twice: a structured-field string, or the same without its quotes.

@@ -159,6 +159,106 @@ async fn a_conversation_is_read_page_by_page_from_its_end() {
 }
 
 #[tokio::test]
+async fn a_whole_conversation_is_exported_as_one_document() {
+    let (provider, _server, client) = api_world(|setup| setup).await;
+    let person = Person::with_key(&client);
+    let chat = person.open().await;
+    let export = async || {
+        let path = format!("/api/v1/chats/{chat}/export");
+        let reply = person.request("POST", &path).send().await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(
+            reply.header("content-disposition"),
+            Some("attachment; filename=\"openclaw-chat.json\"")
+        );
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        reply.json().unwrap()
+    };
+    let empty = export().await;
+    assert_eq!((&empty["messages"], &empty["pending"]), (&json!([]), &json!([])));
+
+    let mut watch = person.watch(&chat).await;
+    // More than is written at once.
+    for number in 0..4 {
+        let text = format!("{number} \"quoted\" {}", "long ".repeat(2_000));
+        person.post(&chat, &text).await;
+        watch.until("turn.finished").await;
+    }
+    let hold = provider.hold();
+    let turn = person.post(&chat, "not answered yet").await;
+    watch.until("turn.started").await;
+    let whole = export().await;
+    assert_eq!(whole["messages"].as_array().map(Vec::len), Some(8));
+    assert_eq!(whole["messages"], person.messages(&chat).await["messages"]);
+    assert_eq!(
+        whole["pending"],
+        json!([{ "turnId": turn, "text": "not answered yet" }])
+    );
+    assert_eq!(whole["chatId"], chat.as_str());
+    for time in ["createdAt", "lastActiveAt", "exportedAt"] {
+        assert!(whole[time].as_str().is_some_and(|at| at.ends_with('Z')), "{time}");
+    }
+    drop(hold);
+    watch.until("turn.finished").await;
+}
+
+#[tokio::test]
+async fn an_answer_has_one_opinion_which_can_be_changed_and_goes_with_its_chat() {
+    let (_provider, server, client) = api_world(|setup| setup).await;
+    let person = Person::with_key(&client);
+    let chat = person.open().await;
+    let mut watch = person.watch(&chat).await;
+    let turn = person.post(&chat, "hello").await;
+    watch.until("turn.finished").await;
+    let path = format!("/api/v1/chats/{chat}/feedback");
+    let rate = async |body: Value| person.request("POST", &path).json(&body).send().await.unwrap();
+    let known = async || person.messages(&chat).await["messages"][1]["feedback"].clone();
+    assert_eq!(known().await, Value::Null);
+    for (body, expected) in [
+        (
+            json!({ "turnId": turn, "rating": "up", "text": "thank you" }),
+            json!({ "rating": "up", "text": "thank you" }),
+        ),
+        (
+            json!({ "turnId": turn, "rating": "down" }),
+            json!({ "rating": "down", "text": null }),
+        ),
+    ] {
+        assert_eq!(rate(body).await.status, 204);
+        assert_eq!(known().await, expected);
+    }
+    assert_eq!(
+        person.messages(&chat).await["messages"][0]["feedback"],
+        Value::Null,
+        "nobody rates a question"
+    );
+    for wrong in [
+        json!({}),
+        json!({ "turnId": turn }),
+        json!({ "turnId": 5, "rating": "up" }),
+        json!({ "turnId": turn, "rating": "great" }),
+        json!({ "turnId": turn, "rating": "up", "text": 5 }),
+        json!({ "turnId": turn, "rating": "up", "text": "x".repeat(2_001) }),
+        json!({ "turnId": turn, "rating": "up", "stars": 5 }),
+    ] {
+        assert_problem(&rate(wrong).await, 400, "VALIDATION");
+    }
+    let other = json!({ "turnId": "turn_000000000000000000000000", "rating": "up" });
+    assert_problem(&rate(other).await, 404, "NOT_FOUND");
+    let (stranger, _) = Person::visitor(&server).await;
+    let foreign = stranger
+        .request("POST", &path)
+        .json(&json!({ "turnId": turn, "rating": "up" }));
+    assert_problem(&foreign.send().await.unwrap(), 404, "NOT_FOUND");
+    assert_eq!(known().await, json!({ "rating": "down", "text": null }));
+
+    let erased = person.request("DELETE", &format!("/api/v1/chats/{chat}"));
+    assert_eq!(erased.send().await.unwrap().status, 204);
+    let gone = rate(json!({ "turnId": turn, "rating": "up" })).await;
+    assert_problem(&gone, 404, "NOT_FOUND");
+}
+
+#[tokio::test]
 async fn chats_are_listed_page_by_page() {
     let (_provider, _server, client) = api_world(|setup| setup).await;
     let person = Person::with_key(&client);

@@ -29,6 +29,7 @@ async fn a_chat_of_somebody_else_is_answered_like_one_that_never_was() {
             ("GET", format!("{base}/events")),
             ("POST", format!("{base}/messages")),
             ("POST", format!("{base}/stop")),
+            ("POST", format!("{base}/export")),
             ("DELETE", base.clone()),
             ("GET", format!("/api/v1/usage?chatId={chat}")),
         ];

@@ -221,6 +221,10 @@ async fn who_waits_is_told_the_place_in_line() -> Result<()> {
         .start()
         .await?;
     let browser = Browser::launch(&chromium).await?;
+    // Without an answer before, nothing is known of how long one takes.
+    let first = browser.visitor().await?;
+    first.open(&server.url("/")).await?;
+    converse(&first, "How long does it take?").await?;
     let hold = provider.hold();
     let mut pages = Vec::new();
     for number in 0..4 {
@@ -231,11 +235,27 @@ async fn who_waits_is_told_the_place_in_line() -> Result<()> {
         pages.push(page);
     }
     let last = pages.last().unwrap();
-    last.wait_for("/before you|next in line/i.test(document.querySelector('.answer .note')?.innerText)")
+    last.wait_for(
+        "/Before you: 2 messages.\\s+About 5 seconds./.test(document.querySelector('.answer .note')?.innerText)",
+    )
+    .await?;
+    last.eval("window.__note = document.querySelector('.answer .note')")
         .await?;
     picture(last, "waiting").await?;
+    // The one before it does not want an answer any more.
+    pages[2].press("Escape").await?;
+    last.wait_for(
+        "/Before you: 1 message.\\s+About 5 seconds./.test(document.querySelector('.answer .note')?.innerText)",
+    )
+    .await?;
+    assert_eq!(
+        last.eval("window.__note.isConnected").await?,
+        true,
+        "its words were changed in place"
+    );
     drop(hold);
-    for (number, page) in pages.iter().enumerate() {
+    pages.remove(2);
+    for (number, page) in [0, 1, 3].into_iter().zip(&pages) {
         page.wait_for(IDLE).await?;
         assert_eq!(page.text(ANSWER).await?, format!("echo: message {number}"));
         assert_eq!(page.eval("document.querySelectorAll('.note').length").await?, 0);

@@ -3,6 +3,7 @@
 use super::{IDLE, Scene, converse, nothing_odd, picture, say, thread};
 use anyhow::Result;
 use openclaw_testkit::Answer;
+use serde_json::json;
 
 #[tokio::test]
 async fn language_and_theme_follow_the_system_until_the_person_chooses() -> Result<()> {
@@ -91,6 +92,12 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "send");
     page.press("Shift+Tab").await?;
+    for _ in 0..2 {
+        for rating in ["down", "up"] {
+            page.press("Shift+Tab").await?;
+            assert_eq!(page.text("document.activeElement.dataset.t").await?, rating);
+        }
+    }
     page.press("Shift+Tab").await?;
     assert_eq!(page.text(focused).await?, "transcript");
     page.press("Shift+Tab").await?;
@@ -114,6 +121,8 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     page.press("Tab").await?;
     page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "download");
+    page.press("Tab").await?;
+    assert_eq!(page.text(focused).await?, "data");
     page.press("Tab").await?;
     assert_eq!(page.text(focused).await?, "delete");
     page.press("Escape").await?;
@@ -295,3 +304,29 @@ pub(super) const SHOWCASE: &str = "Read it **line by line**: a `BufReader` keeps
     ### What to choose\n\n| Way | Memory | When |\n| --- | ---: | --- |\n| `read_to_string` | whole file | small files |\n| `BufReader::lines` | one line | text |\n| `read` into a buffer | fixed | *binary* data |\n\n\
     A few things to keep in mind:\n\n1. Lines come **without** their line feed.\n2. Each `line?` may fail:\n   - the disk may\n   - the text may not be UTF-8\n3. See [the documentation](https://doc.rust-lang.org/std/io/).\n\n\
     > A larger buffer helps only when the disk is slow.\n";
+
+#[tokio::test]
+async fn what_is_russian_says_so_and_of_the_rest_nothing_is_claimed() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    scene.answers(
+        "Вот как это сделать в Rust:\n\n```rust\nfn main() {}\n```\n\nAnd in English.\n\n- Раз\n- Два\n\n\
+         Так робити не слід, її немає.\n\nДобър ден",
+    );
+    let spoken = "[...document.querySelectorAll('.mine > span, .answer .body > *')].map((one) => one.getAttribute('lang'))";
+    let languages = json!(["ru", "ru", null, "", "ru", "", ""]);
+    converse(&page, "Как начать?").await?;
+    assert_eq!(page.eval(spoken).await?, languages);
+    // What is read aloud when the answer is finished says it as well.
+    let told = "[...document.querySelectorAll('#live span')].map((one) => one.lang)";
+    assert_eq!(page.eval(told).await?, json!(["ru", "", "ru", "", ""]));
+    page.reload().await?;
+    page.wait_for(IDLE).await?;
+    assert_eq!(page.eval(spoken).await?, languages, "also when it is read again");
+    // The names of the speakers stay in the language of the page.
+    let names = "[...document.querySelectorAll('article')].map((one) => one.closest('[lang]').lang + ' ' + one.ariaLabel)";
+    assert_eq!(page.eval(names).await?, json!(["en You", "en OpenClaw"]));
+    Ok(())
+}

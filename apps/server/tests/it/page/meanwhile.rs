@@ -104,7 +104,7 @@ async fn the_console_stays_empty() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_pause_is_called_a_pause() -> Result<()> {
+async fn a_pause_is_called_a_pause_and_numbers_stand_with_the_right_form_of_their_words() -> Result<()> {
     let Some(scene) = Scene::set().await? else {
         return Ok(());
     };
@@ -125,19 +125,58 @@ async fn a_pause_is_called_a_pause() -> Result<()> {
         .provider
         .wait_until(Duration::from_secs(30), |stats| stats.requests == 1)
         .await?;
-    let notice = |paused: bool| {
+    let notice = |place: usize, paused: bool, wait: &str| {
         format!(
             "fetch('/api/v1/chats/' + localStorage.getItem('openclaw.chat') + '/messages').then((answer) => answer.json()).then(({{ pending }}) => \
-             window.__tell.notice({{ data: JSON.stringify({{ turnId: pending[0].turnId, place: 1, paused: {paused} }}) }}))"
+             window.__tell.notice({{ data: JSON.stringify({{ turnId: pending[0].turnId, place: {place}, paused: {paused}, expectedWaitMs: {wait} }}) }}))"
         )
     };
-    page.eval(&notice(true)).await?;
+    page.eval(&notice(1, true, "null")).await?;
     assert_eq!(
         page.eval(NOTES).await?,
         json!(["Answering is paused. Your message is kept and will be answered later."])
     );
-    page.eval(&notice(false)).await?;
+    page.eval(&notice(1, false, "null")).await?;
     assert_eq!(page.eval(NOTES).await?, json!(["You are next in line."]));
+    page.eval("document.querySelector('[name=language][value=ru]').click()")
+        .await?;
+    for (place, wait, words) in [
+        (1, "400", ["Вы следующий в очереди.", "Около 5 секунд."]),
+        (
+            2,
+            "12300",
+            ["В очереди перед вами 1 сообщение.", "Около 15 секунд."],
+        ),
+        (
+            3,
+            "60000",
+            ["В очереди перед вами 2 сообщения.", "Около 1 минуты."],
+        ),
+        (
+            6,
+            "60001",
+            ["В очереди перед вами 5 сообщений.", "Около 2 минут."],
+        ),
+        (
+            12,
+            "300000",
+            ["В очереди перед вами 11 сообщений.", "Около 5 минут."],
+        ),
+        (
+            22,
+            "1260000",
+            ["В очереди перед вами 21 сообщение.", "Около 21 минуты."],
+        ),
+    ] {
+        page.eval(&notice(place, false, wait)).await?;
+        assert_eq!(page.eval(NOTES).await?, json!(words));
+    }
+    page.eval("document.querySelector('[name=language][value=en]').click()")
+        .await?;
+    assert_eq!(
+        page.eval(NOTES).await?,
+        json!(["Waiting in line. Before you: 21 messages.", "About 21 minutes."])
+    );
     drop(hold);
     page.wait_for(IDLE).await?;
     assert_eq!(page.text(ANSWER).await?, "echo: Hello");
@@ -167,16 +206,19 @@ async fn a_chat_can_be_taken_home() -> Result<()> {
     page.click("summary").await?;
     picture(&page, "menu-download").await?;
     page.click("#download").await?;
-    let file = home.path().join("openclaw-chat.md");
-    let arrived = async {
-        loop {
-            match std::fs::read_to_string(&file) {
-                Ok(text) if !text.is_empty() => return text,
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+    let arrived = async |name: &str| {
+        let file = home.path().join(name);
+        let arrived = async {
+            loop {
+                match std::fs::read_to_string(&file) {
+                    Ok(text) if !text.is_empty() => return text,
+                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
             }
-        }
+        };
+        tokio::time::timeout(Duration::from_secs(30), arrived).await
     };
-    let text = tokio::time::timeout(Duration::from_secs(30), arrived).await?;
+    let text = arrived("openclaw-chat.md").await?;
     let heads: Vec<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("## "))
@@ -187,6 +229,23 @@ async fn a_chat_can_be_taken_home() -> Result<()> {
         .map(|said| text.find(said))
         .to_vec();
     assert!(places.is_sorted() && places[0].is_some(), "{text}");
+    page.click("summary").await?;
+    page.click("#data").await?;
+    let data: serde_json::Value = serde_json::from_str(&arrived("openclaw-chat.json").await?)?;
+    let said: Vec<_> = data["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| (&message["role"], &message["text"]))
+        .collect();
+    assert_eq!(said.len(), 6);
+    assert_eq!(
+        said[4..],
+        [
+            (&json!("user"), &json!("Third")),
+            (&json!("assistant"), &json!("The last one."))
+        ]
+    );
     nothing_odd(&page, &scene.server.url("/")).await
 }
 

@@ -9,8 +9,14 @@ use openclaw_testkit::browser::Page;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The page's script, as it is written.
-const SCRIPT: &str = include_str!("../../../assets/chat/chat.js");
+/// The modules of the page's script that render, those first that others import.
+const MODULES: [&str; 5] = [
+    include_str!("../../../assets/chat/script/dom.js"),
+    include_str!("../../../assets/chat/script/markdown/inline.js"),
+    include_str!("../../../assets/chat/script/markdown/code.js"),
+    include_str!("../../../assets/chat/script/markdown/blocks.js"),
+    include_str!("../../../assets/chat/script/markdown/writing.js"),
+];
 
 /// Answers with what is easily torn apart.
 const ANSWERS: &[&str] = &[
@@ -35,25 +41,25 @@ const HOSTILE: &[&str] = &[
      # <u onmouseover=alert(15)>heading</u>\n\n**<script>alert(16)</script>\n\n[**x](javascript:alert(17))** `<img src=x>",
 ];
 
-/// The part of the script between two of its lines.
-fn part(from: &str, to: &str) -> Result<&'static str> {
-    let (_, rest) = SCRIPT.split_once(from).context("the script has the first line")?;
-    let (found, _) = rest.split_once(to).context("the script has the line after it")?;
-    Ok(found)
+/// The modules as one script.
+fn modules() -> String {
+    let lines = MODULES.iter().flat_map(|module| module.lines());
+    lines
+        .filter(|line| !line.starts_with("import "))
+        .map(|line| format!("{}\n", line.strip_prefix("export ").unwrap_or(line)))
+        .collect()
 }
 
 /// Runs `script` beside the part of the page's script that renders, with frames that come when the script says so.
 async fn render(page: &Page, script: &str, texts: &[&str]) -> Result<Value> {
-    let elements = part("const on = ", "/** An element whose text")?;
-    let markdown = part("// --- Markdown", "// --- the conversation")?;
+    let modules = modules();
     page.eval(&format!(
         "(() => {{
             const t = (key) => key, announce = () => {{}}, follow = () => {{}};
             const requestAnimationFrame = () => 1, cancelAnimationFrame = () => {{}};
             const setTimeout = () => 1, clearTimeout = () => {{}};
-            const said = (name, key) => {{ const one = make(name, '', key); one.dataset.t = key; return one; }};
-            const on = {elements}
-            // {markdown}
+            const button = (key, className) => {{ const one = make('button', className, key); one.type = 'button'; one.dataset.t = key; return one; }};
+            {modules}
             const at_once = (text) => {{
                 const body = document.createElement('div');
                 blocks(text.replace(/\\r\\n?/g, '\\n').replace(/\\0/g, '\\uFFFD').split('\\n'), body, 0, false);

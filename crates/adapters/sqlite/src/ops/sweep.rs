@@ -1,7 +1,7 @@
 //! Forgetting what is old, a bounded number of rows at a time.
 
 use crate::error::OpError;
-use crate::ops::{keys, ledger, memory, turn};
+use crate::ops::{feedback, keys, ledger, memory, turn};
 use crate::rows::{self, SESSION, all, change};
 use openclaw_core::TenantId;
 use openclaw_gateway::ports::{Sweep, Swept};
@@ -27,6 +27,7 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
         "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ?1 ORDER BY at LIMIT ?2)",
         params![sweep.history_before.as_millis(), limit],
     )?;
+    let feedback = feedback::sweep(connection, sweep.history_before, limit)?;
     let ledger = ledger::sweep(connection, sweep.now, limit)?;
     let usage = memory::sweep_usage(connection, sweep.now, limit)?;
     let past = all(
@@ -57,6 +58,7 @@ pub(crate) fn sweep(connection: &Connection, sweep: Sweep) -> Result<Swept, OpEr
         more: [
             entries,
             history,
+            feedback,
             ledger,
             usage,
             sessions.len(),
