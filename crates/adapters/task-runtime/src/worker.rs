@@ -403,9 +403,23 @@ async fn next<L>(letters: &mut Letters<L>) -> Option<L> {
     })
     .await;
     if at_once && letter.is_some() {
-        tokio::task::yield_now().await;
+        give_way().await;
     }
     letter
+}
+
+/// Goes to the end of the thread's queue, from where other threads can take the task. `yield_now` of tokio puts it aside
+/// until its thread has nothing else to do: behind a handler that blocks, nobody would find it.
+async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Drops what a panic carried. That is the handler's code again, and may panic in its turn.
