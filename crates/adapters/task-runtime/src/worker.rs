@@ -298,11 +298,12 @@ impl Drop for OnThread<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         let was = std::mem::replace(&mut *state, On::Nothing);
-        if matches!(was, On::AbandonedThread(_)) {
-            self.0.crew.abandoned.fetch_sub(1, Ordering::AcqRel);
-        }
+        // Free first: whoever sees that no thread is lost any more must be able to count on this one.
         if let On::Thread(Some(thread)) | On::AbandonedThread(Some(thread)) = was {
             self.0.crew.ends(thread);
+        }
+        if matches!(was, On::AbandonedThread(_)) {
+            self.0.crew.abandoned.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

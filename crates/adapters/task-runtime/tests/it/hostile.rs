@@ -182,6 +182,12 @@ fn held_thread(deed: Deed) {
         if let Some(answer) = (&mut ticket).now_or_never() {
             break answer;
         }
+        // Housekeeping, on its own thread, may have given it up and not yet have said so: time that went on meanwhile
+        // would be counted as if the handler had been given it.
+        if stage.pool.metrics().stuck_workers > 0 {
+            std::thread::yield_now();
+            continue;
+        }
         // Everybody else is served all the while.
         stage.serves(seconds);
         stage.second();
