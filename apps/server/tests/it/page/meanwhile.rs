@@ -123,7 +123,7 @@ async fn a_pause_is_called_a_pause() -> Result<()> {
         .await?;
     scene
         .provider
-        .wait_until(Duration::from_secs(30), |stats| stats.requests == 1)
+        .wait_until(crate::setup::LONG, |stats| stats.requests == 1)
         .await?;
     let notice = |paused: bool| {
         format!(
@@ -176,7 +176,7 @@ async fn a_chat_can_be_taken_home() -> Result<()> {
             }
         }
     };
-    let text = tokio::time::timeout(Duration::from_secs(30), arrived).await?;
+    let text = tokio::time::timeout(crate::setup::LONG, arrived).await?;
     let heads: Vec<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("## "))
