@@ -180,7 +180,7 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             };
-            let seen = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+            let seen = tokio::time::timeout(Duration::from_secs(60), waiting).await;
             assert!(seen.is_ok(), "{:?}", self.watch.now());
         }
     }

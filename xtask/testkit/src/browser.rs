@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How long the browser may take for anything it is asked.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(10);
 /// Runs in every document before its own scripts: remembers what the policy forbade.
@@ -256,7 +256,7 @@ impl Page {
     /// Waits until an expression is true.
     ///
     /// # Errors
-    /// When that took longer than 30 s; the message shows the page's text.
+    /// When that took longer than 60 s; the message shows the page's text.
     pub async fn wait_for(&self, expression: &str) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         let asked = format!("!!({expression})");

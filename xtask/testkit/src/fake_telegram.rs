@@ -202,9 +202,9 @@ impl FakeTelegram {
         self.lock().not_recording = !recording;
     }
 
-    /// The most calls of all methods that send or change something in any window of this length.
-    pub fn max_calls_within(&self, window: Duration) -> usize {
-        self.lock().max_calls_within(window)
+    /// How long ago it was started: the time its calls are noted in.
+    pub fn elapsed(&self) -> Duration {
+        self.shared.started.elapsed()
     }
 
     /// Sends updates to `url` with this secret, as `setWebhook` would.

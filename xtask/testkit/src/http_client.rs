@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a request may take unless it says otherwise.
-const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+const DEFAULT_LIMIT: Duration = Duration::from_secs(120);
 
 /// A client of one server. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
@@ -170,7 +170,7 @@ impl RequestBuilder {
         self.body(value.to_string())
     }
 
-    /// Allows the whole exchange this long (a stream: this long for the headers and for each event) instead of 30 s.
+    /// Allows the whole exchange this long (a stream: this long for the headers and for each event) instead of 120 s.
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self

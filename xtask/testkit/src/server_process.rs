@@ -69,7 +69,7 @@ impl ServerSetup {
             arguments: vec!["serve".into()],
             environment: Vec::new(),
             data_dir: None,
-            ready_within: Duration::from_secs(20),
+            ready_within: Duration::from_secs(120),
         }
     }
 
@@ -104,7 +104,7 @@ impl ServerSetup {
             .env("OPENAI_MODEL", "mock-echo")
     }
 
-    /// Allows the start this long instead of 20 s.
+    /// Allows the start this long instead of 120 s.
     pub fn ready_within(mut self, limit: Duration) -> Self {
         self.ready_within = limit;
         self

@@ -11,9 +11,8 @@ mod money;
 mod secrets;
 mod storm;
 
-use crate::setup::metrics;
+use crate::setup::{LONG, metrics};
 use openclaw_testkit::ServerProcess;
-use std::time::Duration;
 
 /// Nothing above `warn` was logged.
 #[track_caller]
@@ -39,10 +38,7 @@ async fn comes_to_pass<F: Future<Output = bool>>(what: &str, mut look: impl FnMu
             tokio::task::yield_now().await;
         }
     };
-    if tokio::time::timeout(Duration::from_secs(30), looking)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(LONG, looking).await.is_err() {
         panic!("it did not come to pass: {what}");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn says(server: &ServerProcess, words: &str) {
 }
 
 /// The screen, once it shows these words: what is counted is counted a moment after the answer.
-async fn screen_with(server: &ServerProcess, words: &str) -> Ran {
+pub(crate) async fn screen_with(server: &ServerProcess, words: &str) -> Ran {
     let shown = tokio::time::timeout(LONG, async {
         loop {
             let screen = run(server.data_dir(), &["status"]).await;
@@ -139,7 +139,7 @@ async fn status_shows_one_screen_and_the_same_as_json() {
 
     let screen = screen_with(&server, "1 done, 0 failed").await;
     let words = [
-        "up 00:00:",
+        "up 00:",
         "sqlite · ready",
         "backpressureLevel 0.00 = 0.7 × 0/32 + 0.3 × 0/",
         "refuses at 0.7",

@@ -4,7 +4,6 @@
 use crate::setup::{LONG, World, api_world, without_limits, world};
 use openclaw_testkit::{Answer, End, Gate, HttpClient, MockProvider, ServerSetup};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// So many pieces of the answer that fails are shown before it does: more than one flush of them.
 const BEFORE: u64 = 60;
@@ -78,7 +77,7 @@ async fn a_chat_shows_the_next_models_answer_in_place_of_one_with_an_error_insid
 #[tokio::test]
 async fn a_chat_shows_the_next_models_answer_when_one_falls_silent_in_the_middle() {
     let world =
-        world(|setup| chain(without_limits(setup)).env("OPENCLAW__AI_FABRIC__IDLE_TIMEOUT_MS", "500")).await;
+        world(|setup| chain(without_limits(setup)).env("OPENCLAW__AI_FABRIC__IDLE_TIMEOUT_MS", "3000")).await;
     let words = (0..2 * BEFORE).map(|number| format!("wrong{number} "));
     stage(
         &world.provider,
@@ -98,9 +97,10 @@ async fn a_chat_shows_the_next_models_answer_when_one_falls_silent_in_the_middle
 
 #[tokio::test]
 async fn a_chat_is_answered_by_the_next_model_when_one_says_nothing() {
-    let world: World =
-        world(|setup| chain(without_limits(setup)).env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "300"))
-            .await;
+    let world: World = world(|setup| {
+        chain(without_limits(setup)).env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "3000")
+    })
+    .await;
     stage(&world.provider, Answer::mute());
     assert_eq!(world.say(1, "tell me").await, 200);
     world.hears(1, STEADY).await;
@@ -238,7 +238,7 @@ models = [{{ id = "flaky", aliases = ["by-ollama"] }}]
 async fn v1_walks_the_chain_as_long_as_nothing_was_sent() {
     let (provider, _server, client) = api_world(|setup| {
         chain(setup)
-            .env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "300")
+            .env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "3000")
             .env("OPENCLAW__AI_FABRIC__CIRCUIT__FAILURES", "1000")
     })
     .await;
@@ -270,7 +270,7 @@ async fn v1_says_in_its_status_that_no_model_could_answer() {
             "model": "auto", "stream": true,
             "messages": [{ "role": "user", "content": "tell me" }],
         }))
-        .within(Duration::from_secs(30))
+        .within(LONG)
         .send()
         .await
         .unwrap();

@@ -77,7 +77,7 @@ async fn three_kills_lose_nothing_that_was_acknowledged() {
         assert_eq!(world.telegram.deliver_update(&update).await.unwrap(), 200);
         ledger.acknowledged(&nonce);
     }
-    let waited = tokio::time::timeout(Duration::from_secs(90), async {
+    let waited = tokio::time::timeout(2 * LONG, async {
         loop {
             // Counted before it is read: what comes in between is waited for no more.
             let count = world.telegram.calls().len();

@@ -18,7 +18,7 @@ use crate::BINARY;
 use anyhow::Result;
 use openclaw_testkit::browser::{Browser, Page};
 use openclaw_testkit::optional::Optional;
-use openclaw_testkit::{Answer, MockProvider, ServerProcess, ServerSetup};
+use openclaw_testkit::{Answer, Gate, MockProvider, ServerProcess, ServerSetup};
 use std::time::Duration;
 
 /// The last answer's text.
@@ -72,6 +72,17 @@ impl Scene {
     /// Every coming answer is this text, all at once.
     fn answers(&self, text: &'static str) {
         self.provider.answer_with(move |_| Some(Answer::text(text)));
+    }
+
+    /// Every coming answer is this text, a word at a time, of which the second half waits for the gate: whatever a slow
+    /// browser does in the middle of the answer, it is in the middle of it.
+    fn answers_in_halves(&self, text: &str, gap: Duration) -> Gate {
+        let words: Vec<&str> = text.split_inclusive(' ').collect();
+        let gate = Gate::new();
+        let half = u64::try_from(words.len() / 2).unwrap_or_default();
+        let answer = Answer::pieces(words).with_gap(gap).with_halt(half, &gate);
+        self.provider.answer_with(move |_| Some(answer.clone()));
+        gate
     }
 
     /// Every coming answer is this text, a word at a time.

@@ -300,7 +300,7 @@ async fn a_refusal_that_may_be_mended_is_asked_again() {
 async fn a_worker_that_beats_may_think_longer_than_a_model_may() {
     let Some((world, _directory)) = worker_world(|setup| {
         setup
-            .env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "100")
+            .env("OPENCLAW__AI_FABRIC__FIRST_TOKEN_TIMEOUT_MS", "2000")
             .env("OPENCLAW__AI_FABRIC__FALLBACK__MAX_RETRIES", "0")
     })
     .await

@@ -38,6 +38,17 @@ async fn spent_tokens_are_remembered_over_a_restart() {
         .script(Answer::text("done").with_usage(4_900, 5_000));
     assert_eq!(world.say(1, "do it").await, 200);
     world.hears(1, "done").await;
+    // It is shown as it is written; what it has cost is stored with its end.
+    let stored = async {
+        loop {
+            let status = run(world.server.data_dir(), &["status", "--json"]).await;
+            let status: Value = serde_json::from_str(&status.out).unwrap();
+            if status["inbox"]["open"] == 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, stored).await.expect("it ends");
     world.server.kill().await.unwrap();
     world.server.start_again().await.unwrap();
     world

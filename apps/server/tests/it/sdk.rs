@@ -337,7 +337,10 @@ async fn at_capacity(sdk: &Sdk) {
     while let Some(status) = admitted.join_next().await {
         assert_eq!(status.unwrap(), 200, "what was admitted is answered");
     }
-    assert_eq!(provider.stats().in_flight, 0);
+    provider
+        .wait_until(LONG, |stats| stats.in_flight == 0)
+        .await
+        .unwrap();
 }
 
 /// Calls refused because the server is at capacity. Each look is a request to the server, so this does not spin.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub(crate) const SECRET: &str = "webhook-secret_1";
 /// Long enough for a slow machine; nothing waits for it when things go well.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) telegram: FakeTelegram,

@@ -1,6 +1,6 @@
 //! What an operator sees when something goes wrong: the log, the status and the commands say what, why and what next.
 
-use crate::cli::{check, run, run_with, says};
+use crate::cli::{check, run, run_with, says, screen_with};
 use crate::setup::{LONG, api_world};
 use openclaw_testkit::{Answer, End, HttpClient, Reply, ServerProcess, ServerSetup};
 use serde_json::{Value, json};
@@ -105,10 +105,10 @@ async fn the_log_says_how_long_a_provider_asked_to_wait() {
 
 #[tokio::test]
 async fn a_provider_that_nobody_is_at_is_in_the_log() {
-    let nobody = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    // Taken for as long as the test runs, so that nobody else comes to listen there.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let nobody = taken.local_addr().unwrap();
     let (_provider, server, client) =
         api_world(|setup| hasty(setup).env("OPENAI_BASE_URL", format!("http://{nobody}/v1"))).await;
     let reply = ask(&client, "anything").await;
@@ -163,15 +163,9 @@ async fn a_mended_key_is_asked_again_once_a_test_has_seen_it_answer() {
     let send = || run(server.data_dir(), &["send", "--model", "mock-echo", "hello"]);
     provider.answer_with(|_| Some(Answer::fault(401)));
     check(&send().await, 1, &["openclaw models test mock-echo"]);
-    let status = run(server.data_dir(), &["status"]).await;
-    check(
-        &status,
-        0,
-        &[
-            "left alone after 1 failure: refused the key (status 401)",
-            "; tried again in ",
-        ],
-    );
+    let left_alone = "left alone after 1 failure: refused the key (status 401)";
+    let status = screen_with(&server, left_alone).await;
+    check(&status, 0, &[left_alone, "; tried again in "]);
 
     provider.answer_with(|_| Some(Answer::text("welcome back")));
     check(&send().await, 1, &["openclaw models test mock-echo"]);

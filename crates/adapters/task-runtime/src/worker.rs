@@ -298,11 +298,12 @@ impl Drop for OnThread<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         let was = std::mem::replace(&mut *state, On::Nothing);
-        if matches!(was, On::AbandonedThread(_)) {
-            self.0.crew.abandoned.fetch_sub(1, Ordering::AcqRel);
-        }
+        // Free first: whoever sees that no thread is lost any more must be able to count on this one.
         if let On::Thread(Some(thread)) | On::AbandonedThread(Some(thread)) = was {
             self.0.crew.ends(thread);
+        }
+        if matches!(was, On::AbandonedThread(_)) {
+            self.0.crew.abandoned.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -403,9 +404,23 @@ async fn next<L>(letters: &mut Letters<L>) -> Option<L> {
     })
     .await;
     if at_once && letter.is_some() {
-        tokio::task::yield_now().await;
+        give_way().await;
     }
     letter
+}
+
+/// Goes to the end of the thread's queue, from where other threads can take the task. `yield_now` of tokio puts it aside
+/// until its thread has nothing else to do: behind a handler that blocks, nobody would find it.
+async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Drops what a panic carried. That is the handler's code again, and may panic in its turn.

@@ -120,7 +120,8 @@ async fn after_a_restart_what_is_old_is_told_so_and_the_rest_is_answered_in_its_
 
 #[tokio::test]
 async fn what_is_urgent_is_taken_first_and_nobody_waits_for_another_persons_flood() {
-    let world = World::new().await;
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
     world.gateway.pause();
     for _ in 0..30 {
         world.say("1", "flood").await;
@@ -138,12 +139,7 @@ async fn what_is_urgent_is_taken_first_and_nobody_waits_for_another_persons_floo
     // Each answer takes long enough for those handed over together to have asked.
     *world.model.gap.lock() = Duration::from_millis(20);
     world.gateway.resume();
-    let waiting = async {
-        while world.gateway.open_entries() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(crate::world::LONG, waiting).await.unwrap();
+    until("all are answered", async || world.gateway.open_entries() == 0).await;
     let asked: Vec<String> = world
         .model
         .asked

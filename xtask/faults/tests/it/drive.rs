@@ -34,7 +34,7 @@ pub(crate) const RETRIES: u32 = 2;
 /// How long a request may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// How long a run may take on the wall; only a run that hangs takes it.
-const LIMIT: Duration = Duration::from_secs(50);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// How a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

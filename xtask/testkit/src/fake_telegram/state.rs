@@ -30,7 +30,7 @@ pub struct State {
     pub(super) no_drafts: bool,
     pub(super) not_recording: bool,
     /// When each call that sends or changes something came, since the start.
-    pub(super) sends: Vec<Duration>,
+    pub sends: Vec<Duration>,
     pub(super) updates: VecDeque<(i64, Value)>,
     pub(super) next_update_id: i64,
     /// Which poller is the newest; an older one ends with 409.
@@ -127,18 +127,6 @@ impl State {
     pub(super) fn queue(&mut self, update: Value) {
         let id = update.get("update_id").and_then(Value::as_i64).unwrap_or(0);
         self.updates.push_back((id, update));
-    }
-
-    pub(super) fn max_calls_within(&self, window: Duration) -> usize {
-        let mut first = 0;
-        let mut most = 0;
-        for (index, at) in self.sends.iter().enumerate() {
-            while self.sends.get(first).is_some_and(|start| *at > *start + window) {
-                first += 1;
-            }
-            most = most.max(index + 1 - first);
-        }
-        most
     }
 }
 

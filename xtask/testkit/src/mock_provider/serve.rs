@@ -112,8 +112,9 @@ pub(super) async fn handle(
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         return Ok(refuse(&shared.counters, wire.refusal(400), &[]));
     };
-    let number = shared.counters.requests.fetch_add(1, Relaxed);
+    let number = shared.counters.numbers.fetch_add(1, Relaxed);
     if wire == Wire::GigaChat && !has_token(&parts) {
+        shared.counters.requests.fetch_add(1, Relaxed);
         return Ok(refuse(&shared.counters, wire.refusal(401), &[]));
     }
     let streamed = value["stream"].as_bool().unwrap_or(wire.streams_by_default());
@@ -129,6 +130,8 @@ pub(super) async fn handle(
     };
     let echo = || format!("echo: {}", last_user_text(&value).unwrap_or_default());
     let prepared = Prepared::new(decide(&shared, &parts, &value, number), head, echo);
+    // Counted once it is remembered: whoever waits for a number of requests then looks at them.
+    shared.counters.requests.fetch_add(1, Relaxed);
     shared.changed.notify_waiters();
 
     let mut holds = shared.holds.subscribe();

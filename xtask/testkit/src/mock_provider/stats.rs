@@ -28,6 +28,8 @@ pub struct Stats {
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    /// Numbers given to requests, each a moment before the request is remembered and counted.
+    pub(super) numbers: AtomicU64,
     pub(super) requests: AtomicU64,
     pub(super) streams: AtomicU64,
     pub(super) chunks: AtomicU64,
@@ -57,6 +59,7 @@ impl Counters {
     /// Zeroes what has been counted; what is in flight stays in flight.
     pub(super) fn reset(&self) {
         for counter in [
+            &self.numbers,
             &self.requests,
             &self.streams,
             &self.chunks,

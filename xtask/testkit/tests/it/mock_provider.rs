@@ -5,7 +5,7 @@ use openclaw_testkit::{Answer, Content, End, HttpClient, MockOptions, MockProvid
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn question(model: &str, stream: bool) -> Value {
     json!({

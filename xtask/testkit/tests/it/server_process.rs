@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn script(text: &str) -> ServerSetup {
     ServerSetup::new("/bin/sh").args(["-c", text]).ready_within(LIMIT)

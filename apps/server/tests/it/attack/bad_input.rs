@@ -1,7 +1,7 @@
 //! Any bytes on any path get an answer or a closed connection; the server neither falls nor grows nor complains.
 
 use super::{Seeded, assert_quiet};
-use crate::setup::{SECRET, without_limits, world};
+use crate::setup::{LONG, SECRET, without_limits, world};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +36,7 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     stream.write_all(bytes).await.ok();
     stream.shutdown().await.ok();
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer))
+    tokio::time::timeout(LONG, stream.read_to_end(&mut answer))
         .await
         .expect("an answer or an end")
         .ok();
@@ -193,7 +193,7 @@ async fn a_body_that_never_ends_is_cut_off() {
                 assert!(sent < 64 << 20, "{head} reads on and on");
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), endless)
+        tokio::time::timeout(LONG, endless)
             .await
             .unwrap_or_else(|_| panic!("{head}: neither reads nor closes"));
     }
@@ -225,7 +225,8 @@ async fn a_body_that_drips_is_given_up_in_time() {
                 stream.write_all(b" ").await.ok();
             }
         };
-        let read = tokio::time::timeout(Duration::from_secs(10), given_up)
+        // Shorter than the time a body has where nobody sets one.
+        let read = tokio::time::timeout(Duration::from_secs(25), given_up)
             .await
             .unwrap_or_else(|_| panic!("a dripping body holds its connection for ever: {head}"));
         let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
@@ -242,7 +243,7 @@ async fn requests_sent_ahead_are_answered_one_by_one() {
     let mut stream = TcpStream::connect(world.server.address()).await.unwrap();
     stream.write_all(&ahead).await.unwrap();
     let mut answers = Vec::new();
-    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answers))
+    tokio::time::timeout(LONG, stream.read_to_end(&mut answers))
         .await
         .unwrap()
         .unwrap();

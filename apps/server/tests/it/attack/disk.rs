@@ -7,6 +7,7 @@ use openclaw_testkit::ServerSetup;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::test]
@@ -14,7 +15,7 @@ async fn a_second_server_on_the_same_data_says_so_and_leaves_the_first_alone() {
     let world = world(without_limits).await;
     let second = ServerSetup::new(BINARY)
         .data_dir(world.server.data_dir())
-        .ready_within(Duration::from_secs(10));
+        .ready_within(LONG);
     let (status, log) = second.run_to_end().await.unwrap();
     assert!(!status.success(), "{log}");
     assert!(log.contains("is in use by another server"), "{log}");
@@ -24,28 +25,25 @@ async fn a_second_server_on_the_same_data_says_so_and_leaves_the_first_alone() {
 }
 
 /// A file system of a few megabytes, where the test may mount one.
-struct SmallDisk(PathBuf);
+struct SmallDisk(TempDir);
 
 impl SmallDisk {
     fn mount(size: &str) -> Option<Self> {
-        let path = std::env::temp_dir().join(format!("openclaw-small-{}", std::process::id()));
-        std::fs::create_dir_all(&path).ok()?;
+        let place = tempfile::tempdir().ok()?;
         let mounted = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o"])
             .arg(format!("size={size}"))
             .arg("tmpfs")
-            .arg(&path)
+            .arg(place.path())
             .stderr(Stdio::null())
             .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(path));
-        }
-        std::fs::remove_dir(&path).ok();
-        None
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(place))
     }
 
     fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
+        self.0.path().join("ballast")
     }
 
     /// Writes until nothing more fits.
@@ -62,10 +60,9 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         std::process::Command::new("umount")
             .arg("-l")
-            .arg(&self.0)
+            .arg(self.0.path())
             .status()
             .ok();
-        std::fs::remove_dir(&self.0).ok();
     }
 }
 
@@ -75,7 +72,7 @@ async fn a_full_disk_is_refused_with_503_and_everything_goes_on_when_there_is_ro
         eprintln!("left out: this test may not mount a file system");
         return;
     };
-    let data = disk.0.join("data");
+    let data = disk.0.path().join("data");
     let mut world = world(|setup| without_limits(setup).data_dir(&data)).await;
     assert_eq!(world.say(1, "before").await, 200);
     world.hears(1, "echo: before").await;
@@ -112,7 +109,7 @@ async fn a_full_disk_is_refused_with_503_and_everything_goes_on_when_there_is_ro
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), recovered)
+    tokio::time::timeout(LONG, recovered)
         .await
         .unwrap_or_else(|_| panic!("no recovery\n{}", world.server.log()));
     world.hears(2, "echo: after").await;
@@ -139,11 +136,11 @@ async fn a_disk_that_may_not_be_written_is_told_in_a_sentence() {
         eprintln!("left out: this test may not mount a file system");
         return;
     };
-    let data = disk.0.join("data");
+    let data = disk.0.path().join("data");
     std::fs::create_dir(&data).unwrap();
     let remounted = std::process::Command::new("mount")
         .args(["-o", "remount,ro"])
-        .arg(&disk.0)
+        .arg(disk.0.path())
         .status();
     assert!(remounted.is_ok_and(|status| status.success()));
     let output = tokio::process::Command::new(BINARY)
@@ -191,14 +188,20 @@ async fn trace(pid: u32, arguments: &[&str], output: &std::path::Path) -> Option
 #[tokio::test]
 async fn a_failed_sync_ends_the_process_and_loses_nothing_that_was_acknowledged() {
     let mut world = world(without_limits).await;
-    let output = std::env::temp_dir().join(format!("openclaw-inject-{}", std::process::id()));
+    let scratch = tempfile::tempdir().unwrap();
     let arguments = [
         "-e",
         "trace=fsync,fdatasync",
         "-e",
         "inject=fsync,fdatasync:error=EIO:when=9+",
     ];
-    let Some(tracer) = trace(world.server.pid().unwrap(), &arguments, &output).await else {
+    let Some(tracer) = trace(
+        world.server.pid().unwrap(),
+        &arguments,
+        &scratch.path().join("trace"),
+    )
+    .await
+    else {
         eprintln!("left out: strace is not installed or may not be used here");
         return;
     };
@@ -216,10 +219,9 @@ async fn a_failed_sync_ends_the_process_and_loses_nothing_that_was_acknowledged(
         }
     }
     assert!(!open.is_empty(), "every sync went well");
-    let status = world.server.wait(Duration::from_secs(15)).await.unwrap();
+    let status = world.server.wait(LONG).await.unwrap();
     assert_eq!(status.code(), Some(74), "{}", world.server.log());
     drop(tracer);
-    std::fs::remove_file(&output).ok();
     assert!(
         world.server.log().contains("the store has failed"),
         "{}",
@@ -241,14 +243,15 @@ async fn a_failed_sync_ends_the_process_and_loses_nothing_that_was_acknowledged(
 #[tokio::test]
 async fn no_webhook_is_acknowledged_before_its_row_is_synced() {
     let world = world(without_limits).await;
-    let scratch = std::env::temp_dir().join(format!("openclaw-trace-{}", std::process::id()));
+    let scratch = tempfile::tempdir().unwrap();
+    let output = scratch.path().join("trace");
     let arguments = [
         "-s",
         "64",
         "-e",
         "trace=read,recvfrom,write,writev,sendto,sendmsg,fsync,fdatasync",
     ];
-    let Some(mut tracer) = trace(world.server.pid().unwrap(), &arguments, &scratch).await else {
+    let Some(mut tracer) = trace(world.server.pid().unwrap(), &arguments, &output).await else {
         eprintln!("left out: strace is not installed or may not be used here");
         return;
     };
@@ -264,8 +267,7 @@ async fn no_webhook_is_acknowledged_before_its_row_is_synced() {
         .status();
     assert!(asked.await.unwrap().success());
     tokio::time::timeout(LONG, tracer.wait()).await.unwrap().unwrap();
-    let trace = std::fs::read_to_string(&scratch).unwrap();
-    std::fs::remove_file(&scratch).ok();
+    let trace = std::fs::read_to_string(&output).unwrap();
     let (mut whole, mut begun, mut received, mut seen) = (0, Vec::<String>::new(), false, 0);
     for line in trace.lines() {
         let thread = line.split_whitespace().next().unwrap_or_default().to_owned();

@@ -282,7 +282,7 @@ async fn commands_are_answered_while_every_worker_is_busy() {
 
 #[tokio::test]
 async fn a_turn_past_its_time_is_ended_with_words_and_the_server_goes_on() {
-    let world = world(|setup| fast(setup).env("OPENCLAW__CONCURRENCY__WORKER_TIMEOUT_MS", "700")).await;
+    let world = world(|setup| fast(setup).env("OPENCLAW__CONCURRENCY__WORKER_TIMEOUT_MS", "5000")).await;
     world
         .provider
         .script(words(40, 10).with_end(End::SilentAfter(10)));
@@ -316,7 +316,7 @@ async fn sigterm_with_a_hung_provider_ends_within_its_time_and_the_next_start_an
         assert_eq!(world.say(user, "hello").await, 200);
     }
     world.provider.wait_for_requests(1, LONG).await.unwrap();
-    let status = world.server.terminate(Duration::from_secs(10)).await.unwrap();
+    let status = world.server.terminate(LONG).await.unwrap();
     assert!(status.success(), "{status}\n{}", world.server.log());
     drop(hold);
     world.server.start_again().await.unwrap();

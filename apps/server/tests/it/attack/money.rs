@@ -118,8 +118,15 @@ async fn what_is_used_is_what_the_provider_reported_also_after_a_crash() {
     }
     let failed = left(&provider, &client).await;
     assert!(after.abs_diff(failed) <= GUESS, "{after} − {failed}");
-    // What was under way at a crash holds nothing back; what was settled is stored within 250 ms.
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    // What was under way at a crash holds nothing back. What was settled is stored shortly after, and for a report at
+    // once.
+    let operator = server.http().unwrap().with_bearer(&server.admin_token().unwrap());
+    let report = operator
+        .unwrap()
+        .get("/admin/api/v1/budgets?by=model")
+        .send()
+        .await;
+    assert_eq!(report.unwrap().status, 200);
     let hold = provider.hold();
     let asked = provider.stats().requests;
     let callers: Vec<_> = (0..4)

@@ -78,7 +78,7 @@ async fn storm(seed: u64, kills: u32) {
         tokio::time::sleep(Duration::from_millis(200 + chance.below(1_300))).await;
         // Now and then the operator is polite; what does not end within the grace goes back to the inbox.
         if chance.below(4) == 0 {
-            let status = server.terminate(Duration::from_secs(10)).await.unwrap();
+            let status = server.terminate(LONG).await.unwrap();
             assert!(status.success(), "seed {seed}: {status}\n{}", server.log());
         } else {
             server.kill().await.unwrap();
@@ -90,7 +90,7 @@ async fn storm(seed: u64, kills: u32) {
     for sender in senders {
         sender.await.unwrap();
     }
-    let waited = tokio::time::timeout(Duration::from_secs(90), async {
+    let waited = tokio::time::timeout(2 * LONG, async {
         loop {
             read(&telegram, &ledger);
             if ledger.open() == 0 {

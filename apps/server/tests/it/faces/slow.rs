@@ -1,12 +1,14 @@
 //! Callers that send slowly, with deadlines that are short so that a missing one is seen by our own, longer, patience.
 
-use crate::setup::{LONG, SECRET, world};
+use crate::setup::{SECRET, world};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Shorter than the deadline a head has where nobody sets one, so that it shows whether the configured one counts.
 const BELOW_THE_DEFAULT: Duration = Duration::from_secs(8);
+/// The same of a body.
+const BELOW_THE_DEFAULT_OF_A_BODY: Duration = Duration::from_secs(25);
 
 /// Everything the server says before it closes.
 async fn all(stream: &mut TcpStream, patience: Duration) -> String {
@@ -27,7 +29,7 @@ async fn an_update_whose_body_stops_coming_is_answered_408_and_counted() {
          x-telegram-bot-api-secret-token: {SECRET}\r\ncontent-length: 1000\r\n\r\n{{\"update_id\":"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let answer = all(&mut stream, LONG).await;
+    let answer = all(&mut stream, BELOW_THE_DEFAULT_OF_A_BODY).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("\"code\":\"REQUEST_TIMEOUT\""), "{answer}");
     let metrics = world

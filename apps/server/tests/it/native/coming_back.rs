@@ -2,7 +2,7 @@
 
 use super::{Person, Watch, data, shown, words};
 use crate::setup::{LONG, api_world, word_by_word};
-use openclaw_testkit::Answer;
+use openclaw_testkit::{Answer, Gate};
 use serde_json::json;
 use std::time::Duration;
 
@@ -39,7 +39,13 @@ async fn a_snapshot_and_the_events_after_it_are_the_whole_answer() {
     let person = Person::with_key(&client);
     let words = words(40);
     for wait_for in [1, 10, 25] {
-        provider.script(Answer::pieces(words.clone()).with_gap(Duration::from_millis(4)));
+        // Not over before the snapshot is taken, however long that takes.
+        let gate = Gate::new();
+        provider.script(
+            Answer::pieces(words.clone())
+                .with_gap(Duration::from_millis(4))
+                .with_halt(30, &gate),
+        );
         let chat = person.open().await;
         let mut watch = person.watch(&chat).await;
         let turn = person.post(&chat, "go on").await;
@@ -47,6 +53,7 @@ async fn a_snapshot_and_the_events_after_it_are_the_whole_answer() {
             watch.next().await.unwrap();
         }
         let snapshot = person.messages(&chat).await;
+        gate.open();
         assert_eq!(snapshot["pending"], json!([{ "turnId": turn, "text": "go on" }]));
         assert_eq!(snapshot["messages"], json!([]));
         let live = snapshot["live"]["text"].as_str().unwrap().to_owned();

@@ -27,7 +27,7 @@ async fn a_conversation_streams_is_remembered_and_stores_nothing_before_it_begin
     picture(&page, "empty").await?;
 
     let whole = numbered_words(30);
-    scene.answers_slowly(&whole, Duration::from_millis(30));
+    let rest = scene.answers_in_halves(&whole, Duration::from_millis(30));
     page.eval(WATCH_TEXT).await?;
     say(&page, "First question").await?;
     page.wait_for(MIDWAY).await?;
@@ -46,6 +46,7 @@ async fn a_conversation_streams_is_remembered_and_stores_nothing_before_it_begin
         "",
         "not token by token"
     );
+    rest.open();
     page.wait_for(IDLE).await?;
     assert_eq!(page.text(ANSWER).await?, whole);
     assert_eq!(
@@ -82,15 +83,18 @@ async fn a_reload_and_a_second_tab_show_the_same_conversation_also_in_mid_answer
     let page = scene.visitor().await?;
     converse(&page, "before").await?;
     let whole = numbered_words(100);
-    scene.answers_slowly(&whole, Duration::from_millis(30));
+    let rest = scene.answers_in_halves(&whole, Duration::from_millis(30));
     say(&page, "Count").await?;
     page.wait_for(MIDWAY).await?;
     let other = scene.browser.tab_beside(&page).await?;
     other.open(&scene.server.url("/chat")).await?;
     page.reload().await?;
-    page.wait_for(MIDWAY).await?;
     for tab in [&page, &other] {
+        tab.wait_for(MIDWAY).await?;
         tab.eval(WATCH_TEXT).await?;
+    }
+    rest.open();
+    for tab in [&page, &other] {
         tab.wait_for(IDLE).await?;
         let expected = [
             "You: before",

@@ -172,9 +172,9 @@ async fn a_line_that_is_down_for_long_is_told_of_and_keeps_the_draft() -> Result
     let page = scene.browser.visitor().await?;
     page.open(&line.url("/")).await?;
     let whole = numbered_words(300);
-    scene.answers_slowly(&whole, Duration::from_millis(20));
-    say(&page, "Count").await?;
+    let rest = scene.answers_in_halves(&whole, Duration::from_millis(20));
     page.eval(WATCH_TEXT).await?;
+    say(&page, "Count").await?;
     page.wait_for(MIDWAY).await?;
     line.cut();
     page.wait_for("document.querySelector('#banner').checkVisibility()")
@@ -184,6 +184,7 @@ async fn a_line_that_is_down_for_long_is_told_of_and_keeps_the_draft() -> Result
     line.mend(scene.server.address());
     page.wait_for("!document.querySelector('#banner').checkVisibility()")
         .await?;
+    rest.open();
     page.wait_for(IDLE).await?;
     assert_eq!(
         thread(&page).await?,
@@ -207,12 +208,13 @@ async fn a_page_that_listens_anew_by_itself_goes_on_from_what_it_has_seen() -> R
     let page = scene.browser.visitor().await?;
     page.open(&line.url("/")).await?;
     let whole = numbered_words(100);
-    scene.answers_slowly(&whole, Duration::from_millis(30));
+    let rest = scene.answers_in_halves(&whole, Duration::from_millis(30));
     page.eval(WATCH_TEXT).await?;
     say(&page, "Count").await?;
     page.wait_for(MIDWAY).await?;
     // What a browser says when its network is back.
     page.eval("dispatchEvent(new Event('online'))").await?;
+    rest.open();
     page.wait_for(IDLE).await?;
     streamed_exactly(&page, &whole).await?;
     let listened = line.listened();
@@ -322,13 +324,16 @@ async fn a_server_killed_in_mid_answer_answers_whole_and_once_after_its_restart(
     let page = scene.browser.visitor().await?;
     page.open(&line.url("/")).await?;
     let whole = numbered_words(60);
-    scene.answers_slowly(&whole, Duration::from_millis(30));
+    let rest = scene.answers_in_halves(&whole, Duration::from_millis(30));
     say(&page, "Count").await?;
     page.wait_for(MIDWAY).await?;
     scene.server.kill().await?;
     line.cut();
     scene.server.start_again().await?;
     line.mend(scene.server.address());
+    // For the answer that was cut, should it wait yet, and for the one that takes its place.
+    rest.open();
+    rest.open();
     page.wait_for(IDLE).await?;
     assert_eq!(
         thread(&page).await?,

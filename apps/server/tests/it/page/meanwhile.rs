@@ -123,7 +123,7 @@ async fn a_pause_is_called_a_pause_and_numbers_stand_with_the_right_form_of_thei
         .await?;
     scene
         .provider
-        .wait_until(Duration::from_secs(30), |stats| stats.requests == 1)
+        .wait_until(crate::setup::LONG, |stats| stats.requests == 1)
         .await?;
     let notice = |place: usize, paused: bool, wait: &str| {
         format!(
@@ -216,7 +216,7 @@ async fn a_chat_can_be_taken_home() -> Result<()> {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), arrived).await
+        tokio::time::timeout(crate::setup::LONG, arrived).await
     };
     let text = arrived("openclaw-chat.md").await?;
     let heads: Vec<_> = text

@@ -4,8 +4,8 @@
 use super::for_everybody::SHOWCASE;
 use super::{IDLE, Scene, nothing_odd, picture, say};
 use anyhow::{Context, Result};
-use openclaw_testkit::Answer;
 use openclaw_testkit::browser::Page;
+use openclaw_testkit::{Answer, Gate};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -238,8 +238,18 @@ async fn marks_are_not_seen_while_they_are_open_and_what_stands_stays_as_it_is()
         .chunks(3)
         .map(|piece| piece.iter().collect())
         .collect();
-    let mut answer = Answer::pieces(pieces);
-    answer.gap = Duration::from_millis(8);
+    // It waits where it is looked at: a slow browser sees it there, too.
+    let piece_after = |text: &str| {
+        let (before, _) = SHOWCASE.split_once(text).context("it is said")?;
+        anyhow::Ok(u64::try_from(
+            (before.chars().count() + text.chars().count()).div_ceil(3),
+        )?)
+    };
+    let gate = Gate::new();
+    let answer = Answer::pieces(pieces)
+        .with_gap(Duration::from_millis(8))
+        .with_halt(piece_after("for line in reader")?, &gate)
+        .with_halt(piece_after("*binary* data |\n")?, &gate);
     scene.provider.answer_with(move |_| Some(answer.clone()));
     page.eval(
         "window.__seen = []; new MutationObserver(() => window.__seen.push(document.querySelector('.raw')?.textContent ?? '')) \
@@ -258,8 +268,10 @@ async fn marks_are_not_seen_while_they_are_open_and_what_stands_stays_as_it_is()
          window.__nodes = [...document.querySelectorAll('.raw strong, .raw pre, .raw .code button')]",
     )
     .await?;
+    gate.open();
     page.wait_for("document.querySelector('.raw td em')").await?;
     picture(&page, "writing-table").await?;
+    gate.open();
     page.wait_for(IDLE).await?;
     assert_eq!(page.text("getSelection().toString()").await?, "line by line");
     assert_eq!(

@@ -32,7 +32,7 @@ def serve(frame, text):
             piece(f"word{number} ")
             time.sleep(0.02)
     elif command == "think":
-        for _ in range(20):
+        for _ in range(60):
             say(type="heartbeat")
             time.sleep(0.05)
         piece("thought")

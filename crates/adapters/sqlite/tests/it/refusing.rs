@@ -46,14 +46,23 @@ async fn a_full_disk_refuses_and_loses_nothing() {
 async fn an_abandoned_wait_abandons_no_change() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path());
-    {
-        let mut write = std::pin::pin!(store.put_meta("k", "v"));
-        // Polled once: handed in, then dropped.
-        assert!(futures::poll!(write.as_mut()).is_pending());
-    }
+    // Polled once: handed in, then dropped. One that is written before the poll is over leaves no wait to abandon.
+    let mut number = 0;
+    let abandoned = loop {
+        let key = number.to_string();
+        let mut write = std::pin::pin!(store.put_meta(&key, "v"));
+        if futures::poll!(write.as_mut()).is_pending() {
+            break key.clone();
+        }
+        number += 1;
+    };
     store.shut_down().await;
     assert_eq!(
-        open(dir.path()).get_meta("k").await.expect("read").as_deref(),
+        open(dir.path())
+            .get_meta(&abandoned)
+            .await
+            .expect("read")
+            .as_deref(),
         Some("v")
     );
 }

@@ -190,9 +190,10 @@ async fn a_hanging_call_ends_at_its_limit_and_is_ambiguous() {
 
 #[tokio::test]
 async fn no_connection_is_surely_not_sent() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = listener.local_addr().unwrap();
-    drop(listener);
+    // Taken for as long as the test runs, so that nobody else comes to listen there.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let closed = taken.local_addr().unwrap();
     let mut config = TelegramConfig::new(Secret::new(TOKEN));
     config.base_url = format!("http://{closed}");
     let adapter = TelegramAdapter::new(config, http());

@@ -90,7 +90,7 @@ async fn a_waiting_poll_ends_with_the_first_update() {
             .fake
             .wait_for(
                 |state| state.counts.contains_key("getUpdates"),
-                Duration::from_secs(5),
+                Duration::from_secs(60),
             )
             .await
             .unwrap();

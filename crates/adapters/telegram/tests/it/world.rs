@@ -28,7 +28,7 @@ pub(crate) fn http() -> reqwest::Client {
     rustls::crypto::ring::default_provider().install_default().ok();
     reqwest::Client::builder()
         .no_proxy()
-        .connect_timeout(Duration::from_secs(2))
+        .connect_timeout(Duration::from_secs(60))
         .build()
         .unwrap()
 }
