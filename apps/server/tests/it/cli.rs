@@ -477,12 +477,17 @@ async fn the_start_says_what_is_on_and_what_is_off_in_the_terminals_language() {
         .start()
         .await
         .unwrap();
+    // Another terminal would look for the server elsewhere.
+    let there = format!(
+        "openclaw keys create --data-dir {}\n",
+        english.data_dir().display()
+    );
     for words in [
         "off: TELEGRAM_BOT_TOKEN is not set",
         "nothing survives",
         "/chat\n",
         "no provider key found",
-        "openclaw keys create",
+        &there,
     ] {
         says(&english, words).await;
     }
@@ -532,6 +537,38 @@ async fn a_second_server_and_a_taken_port_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_data_directory_that_cannot_be_used_is_told_with_what_to_do() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let damaged = scratch.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("openclaw.db"), "not a database at all").unwrap();
+    for (dir, language, said) in [
+        (
+            &file,
+            "en_US.UTF-8",
+            "cannot be made: file exists\n  next  mend that, or name another with --data-dir",
+        ),
+        (&damaged, "ru_RU.UTF-8", "хранилище не открывается: "),
+        (
+            &damaged,
+            "ru_RU.UTF-8",
+            "\n  дальше  верните копию каталога данных",
+        ),
+    ] {
+        let (status, log) = ServerSetup::new(BINARY)
+            .data_dir(dir)
+            .env("LANG", language)
+            .run_to_end()
+            .await
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains(said), "{said} in\n{log}");
+    }
+}
+
+#[tokio::test]
 async fn help_version_completions_and_misspelt_commands() {
     let dir = tempfile::tempdir().unwrap();
     let help = run(dir.path(), &["-h"]).await;
@@ -555,7 +592,11 @@ async fn help_version_completions_and_misspelt_commands() {
         0,
         &[&format!("openclaw {}", env!("CARGO_PKG_VERSION"))],
     );
-    check(&run(dir.path(), &["stauts"]).await, 2, &["status"]);
+    check(
+        &run(dir.path(), &["stauts"]).await,
+        2,
+        &["'status'", "\n  next  openclaw --help\n"],
+    );
     for shell in ["bash", "zsh", "fish"] {
         check(
             &run(dir.path(), &["completions", shell]).await,
