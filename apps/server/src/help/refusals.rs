@@ -157,6 +157,7 @@ mod tests {
                 let text = said(&error, &typed, language);
                 let last = format!("\n\n  {word}  {next}\n");
                 assert!(text.ends_with(&last), "{last} in\n{text}");
+                assert!(!text.contains(TRY), "{text}");
                 if language == Language::En {
                     assert!(coloured(&error, &typed).ends_with(&last), "{typed:?}");
                 }

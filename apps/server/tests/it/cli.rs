@@ -558,7 +558,8 @@ async fn a_data_directory_that_cannot_be_used_is_told_with_what_to_do() {
         ),
     ] {
         let (status, log) = ServerSetup::new(BINARY)
-            .data_dir(dir)
+            .arg("--data-dir")
+            .arg(dir.to_str().unwrap())
             .env("LANG", language)
             .run_to_end()
             .await
