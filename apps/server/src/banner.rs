@@ -155,7 +155,17 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         );
     }
     if facts.web {
-        line(&choose("chat", "чат"), &format!("{url}/chat"));
+        let chat = match facts.public_url {
+            Some(public) => {
+                let public = public.trim_end_matches('/');
+                choose(
+                    &format!("{public}/chat; on this machine {url}/chat"),
+                    &format!("{public}/chat; на этой машине {url}/chat"),
+                )
+            }
+            None => format!("{url}/chat"),
+        };
+        line(&choose("chat", "чат"), &chat);
     } else {
         line(
             &choose("chat", "чат"),
@@ -356,6 +366,22 @@ mod tests {
             for word in words {
                 assert!(banner.contains(word), "{word} in\n{banner}");
             }
+        }
+    }
+
+    #[test]
+    fn the_chat_is_where_others_reach_it() {
+        let public = Facts {
+            public_url: Some("https://bot.example.org/"),
+            ..facts(&[])
+        };
+        for (language, here) in [
+            (Language::En, "on this machine"),
+            (Language::Ru, "на этой машине"),
+        ] {
+            let banner = text(&public, language);
+            let line = format!("https://bot.example.org/chat; {here} http://127.0.0.1:3000/chat\n");
+            assert!(banner.contains(&line), "{banner}");
         }
     }
 

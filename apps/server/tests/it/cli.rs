@@ -384,6 +384,16 @@ async fn send_prints_the_answer_to_a_pipe_as_it_is_and_says_what_went_wrong() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_too_long_to_be_sent_is_refused_with_what_to_do() {
+    let (_provider, server, _) = api_world(|setup| setup.env("OPENCLAW__SERVER__BODY_LIMIT", "1KiB")).await;
+    check(
+        &run(server.data_dir(), &["send", &"word ".repeat(400)]).await,
+        1,
+        &["more than 1024 bytes\n  next  send less at once"],
+    );
+}
+
+#[tokio::test]
 async fn all_faults_of_a_file_are_told_at_once_with_their_places() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("openclaw.toml");
