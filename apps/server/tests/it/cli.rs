@@ -528,7 +528,8 @@ async fn a_second_server_and_a_taken_port_say_what_to_do() {
         .unwrap();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(
-        log.contains("in use by another server\n  next  openclaw status"),
+        log.contains("in use by another server\n  next  openclaw status")
+            && log.contains(", or stop that server with Ctrl-C first"),
         "{log}"
     );
     let taken = server.address();
