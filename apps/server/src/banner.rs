@@ -50,6 +50,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) api_key: Option<&'a Path>,
     /// The file the admin token is in; none when the operator set it.
     pub(crate) admin_token: Option<&'a Path>,
+    /// What leads the other commands to this server, with a space before it; nothing where they find it by themselves.
+    pub(crate) there: &'a str,
+    /// The flags of this start, with a space before each.
+    pub(crate) flags: &'a str,
     pub(crate) took: Duration,
 }
 
@@ -172,7 +176,17 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
         );
     }
     if facts.web {
-        line(&choose("chat", "чат"), &format!("{url}/chat"));
+        let chat = match facts.public_url {
+            Some(public) => {
+                let public = public.trim_end_matches('/');
+                choose(
+                    &format!("{public}/chat; on this machine {url}/chat"),
+                    &format!("{public}/chat; на этой машине {url}/chat"),
+                )
+            }
+            None => format!("{url}/chat"),
+        };
+        line(&choose("chat", "чат"), &chat);
     } else {
         line(
             &choose("chat", "чат"),
@@ -201,12 +215,12 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
     );
 
     if facts.warnings > 0 {
-        let count = facts.warnings;
+        let (count, flags) = (facts.warnings, facts.flags);
         line(
             &choose("warnings", "советы"),
             &choose(
-                &format!("{count} about the configuration: openclaw config check"),
-                &format!("{count} о конфигурации: openclaw config check"),
+                &format!("{count} about the configuration: openclaw config check{flags}"),
+                &format!("{count} о конфигурации: openclaw config check{flags}"),
             ),
         );
     }
@@ -220,10 +234,7 @@ pub(crate) fn text(facts: &Facts<'_>, language: Language) -> String {
             ),
         );
     }
-    out.push_str(&choose(
-        "\n  next: openclaw send \"hello\" · openclaw status · openclaw keys create\n",
-        "\n  дальше: openclaw send \"привет\" · openclaw status · openclaw keys create\n",
-    ));
+    out.push_str(&next(facts.there, &choose));
     let took = facts.took.as_secs_f64();
     out.push_str(&choose(
         &format!("ready in {took:.2} s · Ctrl-C stops after running turns\n"),
@@ -242,6 +253,22 @@ fn named(models: &[String]) -> String {
         0 => shown,
         more => format!("{shown} (+{more})"),
     }
+}
+
+/// The commands to go on with, as they can be copied: on one line, unless each has to be told where the server is.
+fn next(there: &str, choose: &dyn Fn(&str, &str) -> String) -> String {
+    let head = choose("next: ", "дальше: ");
+    let commands = [
+        choose("openclaw send \"hello\"", "openclaw send \"привет\""),
+        "openclaw status".to_owned(),
+        "openclaw keys create".to_owned(),
+    ]
+    .map(|command| command + there);
+    let between = match there {
+        "" => " · ".to_owned(),
+        _ => format!("\n  {:1$}", "", head.chars().count()),
+    };
+    format!("\n  {head}{}\n", commands.join(&between))
 }
 
 /// A messenger, and how its updates come.
@@ -299,6 +326,8 @@ mod tests {
             web: true,
             api_key: Some(Path::new("/data/api.key")),
             admin_token: None,
+            there: "",
+            flags: "",
             took: Duration::from_millis(210),
         }
     }
@@ -373,6 +402,53 @@ mod tests {
             for word in words {
                 assert!(banner.contains(word), "{word} in\n{banner}");
             }
+        }
+    }
+
+    #[test]
+    fn the_chat_is_where_others_reach_it() {
+        let public = Facts {
+            public_url: Some("https://bot.example.org/"),
+            ..facts(&[])
+        };
+        for (language, here) in [
+            (Language::En, "on this machine"),
+            (Language::Ru, "на этой машине"),
+        ] {
+            let banner = text(&public, language);
+            let line = format!("https://bot.example.org/chat; {here} http://127.0.0.1:3000/chat\n");
+            assert!(banner.contains(&line), "{banner}");
+        }
+    }
+
+    #[test]
+    fn commands_are_told_where_the_server_is_when_they_would_look_elsewhere() {
+        let there = Facts {
+            there: " --data-dir '/a b'",
+            flags: " --config c.toml",
+            warnings: 1,
+            ..facts(&[])
+        };
+        for (language, words) in [
+            (
+                Language::En,
+                "  next: openclaw send \"hello\" --data-dir '/a b'\n        openclaw status --data-dir '/a b'\n        openclaw keys create --data-dir '/a b'\n",
+            ),
+            (
+                Language::Ru,
+                "  дальше: openclaw send \"привет\" --data-dir '/a b'\n          openclaw status --data-dir '/a b'\n          openclaw keys create --data-dir '/a b'\n",
+            ),
+        ] {
+            let banner = text(&there, language);
+            assert!(banner.contains(words), "{banner}");
+            assert!(
+                banner.contains(": openclaw config check --config c.toml\n"),
+                "{banner}"
+            );
+            assert!(
+                text(&facts(&[]), language).contains(" · openclaw status · openclaw keys create\n"),
+                "{language:?}"
+            );
         }
     }
 

@@ -115,7 +115,7 @@ pub(crate) struct SendArgs {
 pub(crate) enum KeysCommand {
     /// Make a key; it is printed once and never again
     Create {
-        /// Whose it is: letters and digits of your choice; without it, somebody new
+        /// Whose it is: a name of your choice, without colons; without it, somebody new
         #[arg(long, value_name = "USER")]
         user: Option<UserId>,
         /// What it grants: free, standard, premium or admin

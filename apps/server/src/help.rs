@@ -14,7 +14,7 @@ use openclaw_core::Language;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub(crate) use refusals::said;
+pub(crate) use refusals::{coloured, said};
 
 /// The command line as it was typed.
 ///
@@ -277,7 +277,7 @@ mod tests {
             let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
             for language in Language::ALL {
                 let error = parse(&typed, language).unwrap_err();
-                let text = said(&error, language);
+                let text = said(&error, &typed, language);
                 assert!(text.contains(&format!("'{near}'")), "{near} in\n{text}");
                 assert_eq!(error.exit_code(), 2);
             }

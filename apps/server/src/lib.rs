@@ -53,7 +53,7 @@ use cli::Command;
 use failure::Failure;
 use openclaw_core::Language;
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::process::ExitCode;
 use texts::Texts;
 
@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
     let language = help::language(&typed);
     let cli = match help::parse(&typed, language) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, language),
+        Err(error) => return refuse(&error, &typed, language),
     };
     match run(&cli.command, language) {
         Ok(code) => ExitCode::from(code),
@@ -76,9 +76,13 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // The chain is said outermost first; each part without repeating the next.
             let texts = Texts::new(language);
-            let said = match error.downcast_ref::<serve::InvalidConfig>() {
-                Some(invalid) => invalid.report(texts),
-                None => format!("{error:#}"),
+            let said = match (
+                error.downcast_ref::<serve::InvalidConfig>(),
+                Failure::about_data(&error, texts),
+            ) {
+                (Some(invalid), _) => invalid.report(texts),
+                (None, Some(failure)) => failure.to_string(),
+                (None, None) => format!("{error:#}"),
             };
             let said = texts.next_lines(&again::with_flags(&said, &typed));
             writeln!(std::io::stderr().lock(), "openclaw: {said}").ok();
@@ -87,20 +91,30 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what was not understood, or the help that was asked for.
-fn refuse(error: &clap::Error, language: Language) -> ExitCode {
-    if language == Language::Ru {
-        let said = help::said(error, language);
-        if error.use_stderr() {
-            write!(std::io::stderr().lock(), "{said}").ok();
-        } else {
-            write!(std::io::stdout().lock(), "{said}").ok();
-        }
+/// Says what was not understood and what to type to learn more, or the help that was asked for.
+fn refuse(error: &clap::Error, typed: &[OsString], language: Language) -> ExitCode {
+    if error.use_stderr() {
+        let mut out = std::io::stderr().lock();
+        let said = match language {
+            Language::En if has_colours(&out) => help::coloured(error, typed),
+            Language::En | Language::Ru => help::said(error, typed, language),
+        };
+        write!(out, "{said}").ok();
+    } else if language == Language::Ru {
+        write!(std::io::stdout().lock(), "{}", help::said(error, typed, language)).ok();
     } else {
-        // clap knows where to and whether in colours.
+        // clap knows whether in colours.
         error.print().ok();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Whether whoever reads this wants colours.
+fn has_colours(out: &impl IsTerminal) -> bool {
+    let is = |name: &str, wanted: fn(&str) -> bool| {
+        std::env::var_os(name).is_some_and(|value| value.to_str().is_some_and(wanted))
+    };
+    out.is_terminal() && !is("NO_COLOR", |value| !value.is_empty()) && !is("TERM", |value| value == "dumb")
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

@@ -6,20 +6,15 @@ use crate::cli::SendArgs;
 use crate::client::{Credential, Found, Server, printable};
 use crate::failure::Failure;
 use crate::texts::Texts;
-use anyhow::Context;
 use openclaw_http_client::{Client, HttpClientConfig};
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::io::{IsTerminal as _, Read as _, Write};
+use std::io::{IsTerminal as _, Read, Write};
 
 /// Sends the message and prints the answer.
 pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
     let text = if args.text == "-" {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("standard input cannot be read")?;
-        text
+        read(std::io::stdin().lock(), Texts::of(&args.server))?
     } else {
         args.text.clone()
     };
@@ -32,6 +27,18 @@ pub(crate) fn run(args: &SendArgs) -> anyhow::Result<u8> {
         .enable_all()
         .build()?;
     runtime.block_on(send(&server, &args.model, &text))
+}
+
+/// The text that comes in.
+fn read(mut from: impl Read, texts: Texts) -> Result<String, Failure> {
+    let mut text = String::new();
+    match from.read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::failed(
+            texts.send_unreadable(&texts.no_file(&error)),
+            texts.send_text(),
+        )),
+    }
 }
 
 async fn send(server: &Server, model: &str, text: &str) -> anyhow::Result<u8> {
@@ -132,6 +139,9 @@ fn refused(
         (_, Some("request_dropped")) => Failure::failed(said, "openclaw queue show"),
         (StatusCode::FORBIDDEN, _) => Failure::not_allowed(said, "openclaw keys list"),
         (_, Some("model_not_found")) => Failure::failed(said, server.texts().send_models()),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) | (_, Some("context_length_exceeded")) => {
+            Failure::failed(said, server.texts().send_less())
+        }
         (_, Some("insufficient_quota")) => Failure::failed(said, "openclaw keys create --tier standard"),
         (_, code @ Some("provider_unavailable")) => Failure::failed(asked.traced(&said), asked.next(code)),
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => match wait {
@@ -229,6 +239,7 @@ impl<W: Write> Answer<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openclaw_core::Language;
     use proptest::prelude::*;
 
     const STREAM: &str = ": ping\n\ndata: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n\
@@ -269,6 +280,24 @@ mod tests {
             Some("provider_unavailable".to_owned()),
         );
         assert_eq!(failed, Progress::Failed { message, code });
+    }
+
+    #[test]
+    fn what_comes_in_and_is_no_text_is_told_with_what_to_do() {
+        assert_eq!(read("привет".as_bytes(), Texts::default()).unwrap(), "привет");
+        for (language, said) in [
+            (
+                Language::En,
+                "standard input cannot be read: it is not text in UTF-8\n  next  send text in UTF-8",
+            ),
+            (
+                Language::Ru,
+                "стандартный ввод не читается: это не текст в UTF-8\n  next  пришлите текст в UTF-8",
+            ),
+        ] {
+            let refused = read(&b"\xff\xfe"[..], Texts::new(language)).unwrap_err();
+            assert_eq!(refused.to_string(), said);
+        }
     }
 
     #[test]

@@ -368,6 +368,8 @@ fn say_ready(
         web: loaded.sections.messenger.web.enabled,
         api_key: file_of(&api_key.source),
         admin_token: file_of(&admin.source),
+        there: &there(data_dir.path()),
+        flags: &args.typed_again(None),
         took: began.elapsed(),
     };
     let text = banner::text(&facts, loaded.language);
@@ -376,6 +378,19 @@ fn say_ready(
 
 fn intake_of(built: &Built, platform: Platform) -> Option<Intake> {
     built.app.facts.bot(platform).map(|connected| connected.intake)
+}
+
+/// The flag that leads other commands to this data directory, also from another directory; nothing where they look for it
+/// by themselves. `OPENCLAW_DATA_DIR` says nothing of that: the next terminal may not know it.
+fn there(data_dir: &Path) -> String {
+    if default_data_path().is_ok_and(|path| path == data_dir) {
+        return String::new();
+    }
+    let of = ServerArgs {
+        data_dir: Some(std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned())),
+        ..ServerArgs::default()
+    };
+    of.typed_again()
 }
 
 fn file_of(source: &KeySource) -> Option<&Path> {

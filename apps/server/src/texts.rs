@@ -8,6 +8,7 @@ mod budget;
 mod config;
 mod confirm;
 mod connection;
+mod data;
 mod explain;
 mod faults;
 mod foreign;
@@ -32,6 +33,7 @@ use crate::words::why_no_file;
 use openclaw_core::Language;
 use std::path::Path;
 
+pub(crate) use foreign::in_russian;
 pub(crate) use said::Said;
 
 /// The catalogue in one language.
@@ -210,6 +212,7 @@ mod tests {
         config::ENTRIES,
         confirm::ENTRIES,
         connection::ENTRIES,
+        data::ENTRIES,
         explain::ENTRIES,
         faults::ENTRIES,
         health::ENTRIES,

@@ -41,9 +41,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 pub(super) const EXIT_CODES_EN: &str = "
-Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no server answers, 77 not allowed, 78 configuration not valid";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no server answers, 74 the store failed, 77 not allowed, 78 configuration not valid";
 pub(super) const EXIT_CODES_RU: &str = "
-Коды завершения: 0 сделано, 1 не удалось, 2 неверный вызов, 69 сервер не отвечает, 77 нет доступа, 78 конфигурация с ошибками";
+Коды завершения: 0 сделано, 1 не удалось, 2 неверный вызов, 69 сервер не отвечает, 74 хранилище отказало, 77 нет доступа, 78 конфигурация с ошибками";
 
 /// The examples of a command; none when it has none.
 pub(super) fn of(path: &[String]) -> &'static [&'static str] {

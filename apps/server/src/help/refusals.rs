@@ -1,20 +1,53 @@
 //! What is said of a command line that cannot be understood. In English clap says it; its kinds are put into Russian here.
+//! In both languages the last line is the command to type next.
 
 use super::words;
+use crate::cli::Cli;
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use openclaw_core::Language;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
+/// Where clap begins to say what to try, without the command.
+const TRY: &str = "\nFor more information, try ";
+
 /// What clap says, in this language. Help and version are in it already.
-pub(crate) fn said(error: &clap::Error, language: Language) -> String {
+pub(crate) fn said(error: &clap::Error, typed: &[OsString], language: Language) -> String {
     match language {
-        Language::Ru if error.use_stderr() => in_russian(error),
+        Language::Ru if error.use_stderr() => in_russian(error, typed),
         Language::Ru => usage_in_russian(&error.render().to_string()),
-        Language::En => error.render().to_string(),
+        Language::En => with_next(&error.render().to_string(), typed),
     }
 }
 
-fn in_russian(error: &clap::Error) -> String {
+/// What clap says in English, in colours.
+pub(crate) fn coloured(error: &clap::Error, typed: &[OsString]) -> String {
+    with_next(&error.render().ansi().to_string(), typed)
+}
+
+/// The command in the place of clap's `--help`, which is none.
+fn with_next(said: &str, typed: &[OsString]) -> String {
+    match said.rsplit_once(TRY) {
+        Some((said, _)) => format!("{said}\n  next  {}\n", help_for(typed)),
+        None => said.to_owned(),
+    }
+}
+
+/// The command whose help tells what could have been typed.
+fn help_for(typed: &[OsString]) -> String {
+    let (mut command, mut path) = (Cli::command(), "openclaw".to_owned());
+    for word in typed.iter().skip(1).filter_map(|word| word.to_str()) {
+        let Some(found) = command.find_subcommand(word).cloned() else {
+            break;
+        };
+        let _ = write!(path, " {word}");
+        command = found;
+    }
+    format!("{path} --help")
+}
+
+fn in_russian(error: &clap::Error, typed: &[OsString]) -> String {
     let one = |kind| context(error, kind).unwrap_or_default();
     let (argument, value) = (one(ContextKind::InvalidArg), one(ContextKind::InvalidValue));
     let what = match error.kind() {
@@ -60,7 +93,7 @@ fn in_russian(error: &clap::Error) -> String {
         let usage = usage_in_russian(&usage.replacen("Usage:", "Использование:", 1));
         let _ = writeln!(text, "\n{}", usage.trim_end());
     }
-    text.push_str("\nподробнее: --help\n");
+    let _ = writeln!(text, "\n  дальше  {}", help_for(typed));
     text
 }
 
@@ -95,11 +128,48 @@ mod tests {
         let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
         let error = parse(&typed, Language::Ru).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        let text = said(&error, Language::Ru);
+        let text = said(&error, &typed, Language::Ru);
         for word in words.iter().chain(&["ошибка: ", "Использование: openclaw"]) {
             assert!(text.contains(word), "{word} in\n{text}");
         }
         assert!(!text.contains("error") && !text.contains("Usage"), "{text}");
+    }
+
+    #[test]
+    fn the_last_line_is_the_command_to_type_next() {
+        for (typed, next) in [
+            (&["openclaw", "stats"][..], "openclaw --help"),
+            (&["openclaw", "send", "hello", "there"], "openclaw send --help"),
+            (&["openclaw", "serve", "--port", "3000"], "openclaw serve --help"),
+            (
+                &["openclaw", "keys", "create", "--tier", "gold"],
+                "openclaw keys create --help",
+            ),
+            (
+                &["openclaw", "completions", "tcsh"],
+                "openclaw completions --help",
+            ),
+            (&["openclaw", "help", "nope"], "openclaw --help"),
+        ] {
+            let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
+            for (language, word) in [(Language::En, "next"), (Language::Ru, "дальше")] {
+                let error = parse(&typed, language).unwrap_err();
+                let text = said(&error, &typed, language);
+                let last = format!("\n\n  {word}  {next}\n");
+                assert!(text.ends_with(&last), "{last} in\n{text}");
+                assert!(!text.contains(TRY), "{text}");
+                if language == Language::En {
+                    assert!(coloured(&error, &typed).ends_with(&last), "{typed:?}");
+                }
+            }
+        }
+        // Help that was asked for, and help in the place of what was left out, lead on by themselves.
+        for typed in [&["openclaw", "send", "--help"][..], &["openclaw", "keys"]] {
+            let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
+            let error = parse(&typed, Language::En).unwrap_err();
+            let text = said(&error, &typed, Language::En);
+            assert!(!text.contains("  next  "), "{text}");
+        }
     }
 
     #[test]
@@ -119,7 +189,7 @@ mod tests {
     fn a_value_that_cannot_be_read_is_told_in_russian() {
         let said_of = |typed: &[&str]| {
             let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
-            said(&parse(&typed, Language::Ru).unwrap_err(), Language::Ru)
+            said(&parse(&typed, Language::Ru).unwrap_err(), &typed, Language::Ru)
         };
         let span = said_of(&["openclaw", "budget", "report", "--since", "7x"]);
         assert!(
@@ -132,7 +202,21 @@ mod tests {
             "{by}"
         );
         let tier = said_of(&["openclaw", "keys", "create", "--tier", "gold"]);
-        assert!(tier.contains("такого тира нет; нужен free, standard"), "{tier}");
+        assert!(
+            tier.contains("такого тира нет: `gold`; нужен free, standard"),
+            "{tier}"
+        );
+        let long = "x".repeat(129);
+        for (user, why) in [
+            ("", "имя не может быть пустым"),
+            ("a:b", "в имени не может быть ':'"),
+            (&long, "длина имени в байтах 129, допустимо 128"),
+        ] {
+            let refused = said_of(&["openclaw", "keys", "create", "--user", user]);
+            assert!(refused.contains(why), "{refused}");
+        }
+        let what = said_of(&["openclaw", "queue", "drop", "x"]);
+        assert!(what.contains("нужно turn_N или call_N"), "{what}");
         let help = said_of(&["openclaw", "status", "--help"]);
         assert!(
             help.contains("[ПАРАМЕТРЫ]") && !help.contains("[OPTIONS]"),

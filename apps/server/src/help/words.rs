@@ -1,5 +1,7 @@
 //! The texts of the command line in Russian, by their English ones.
 
+use crate::texts::in_russian;
+
 /// What clap shows of commands, arguments and options.
 #[rustfmt::skip]
 pub(super) const HELP: &[(&str, &str)] = &[
@@ -30,7 +32,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("What to say; from standard input when it is \"-\"", "Что сказать; «-» — взять со стандартного ввода"),
     ("Which model; the server chooses without it", "Какая модель; без этого выбирает сервер"),
     ("Make a key; it is printed once and never again", "Создать ключ; он печатается один раз"),
-    ("Whose it is: letters and digits of your choice; without it, somebody new", "Чей он: буквы и цифры на ваш выбор; без этого — кто-то новый"),
+    ("Whose it is: a name of your choice, without colons; without it, somebody new", "Чей он: имя на ваш выбор, без двоеточий; без этого — кто-то новый"),
     ("What it grants: free, standard, premium or admin", "Что он даёт: free, standard, premium или admin"),
     ("When it ends by itself: 90d, 12h, 30m; never without it", "Когда кончится сам: 90d, 12h, 30m; без этого — никогда"),
     ("Without the limits of messenger.rateLimits.api", "Без ограничений messenger.rateLimits.api"),
@@ -85,6 +87,24 @@ pub(super) const VALUES: &[(&str, &str)] = &[
     ("expected requests a second, such as 60rps", "нужно число запросов в секунду, например 60rps"),
     ("invalid digit found in string", "нужно целое число"),
     ("cannot parse integer from empty string", "нужно целое число"),
+    ("expected turn_N or call_N", "нужно turn_N или call_N"),
+];
+
+/// What is said of a value that cannot be read, with what stands in it.
+const VALUES_WITH_HOLES: &[[&str; 2]] = &[
+    [
+        "unknown tier {}; expected free, standard, premium or admin",
+        "такого тира нет: {}; нужен free, standard, premium или admin",
+    ],
+    ["user id must not be empty", "имя не может быть пустым"],
+    [
+        "user id is {} bytes long, {} are allowed",
+        "длина имени в байтах {}, допустимо {}",
+    ],
+    [
+        "user id contains {}, which is not allowed in it",
+        "в имени не может быть {}",
+    ],
 ];
 
 /// The Russian text, where there is one.
@@ -97,8 +117,8 @@ pub(super) fn find(english: &str) -> Option<&'static str> {
 
 /// The Russian text, else the English one.
 pub(super) fn russian(english: &str) -> String {
-    if english.starts_with("unknown tier ") {
-        return "такого тира нет; нужен free, standard, premium или admin".to_owned();
-    }
-    find(english).unwrap_or(english).to_owned()
+    find(english)
+        .map(str::to_owned)
+        .or_else(|| in_russian(VALUES_WITH_HOLES, english))
+        .unwrap_or_else(|| english.to_owned())
 }

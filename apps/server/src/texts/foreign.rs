@@ -272,7 +272,7 @@ impl Texts {
 }
 
 /// The Russian of the first entry that fits, with what stands in its holes.
-pub(super) fn in_russian(table: &[[&str; 2]], english: &str) -> Option<String> {
+pub(crate) fn in_russian(table: &[[&str; 2]], english: &str) -> Option<String> {
     table.iter().find_map(|[en, ru]| {
         let mut values = in_holes(en, english)?.into_iter();
         let mut parts = ru.split("{}");

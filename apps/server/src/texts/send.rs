@@ -3,6 +3,9 @@
 super::catalogue! {
     send_nothing() { "there is nothing to send", "отправлять нечего" }
     send_hello() { "openclaw send \"hello\"", "openclaw send \"привет\"" }
+    send_unreadable(error) { "standard input cannot be read: {error}", "стандартный ввод не читается: {error}" }
+    send_text() { "send text in UTF-8", "пришлите текст в UTF-8" }
+    send_less() { "send less at once", "пришлите меньше за один раз" }
     send_paused() {
         "answering is paused by the operator; the message waits\n  next  openclaw queue resume",
         "оператор приостановил ответы; сообщение ждёт\n  дальше  openclaw queue resume"

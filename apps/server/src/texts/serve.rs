@@ -11,8 +11,8 @@ super::catalogue! {
         "каталог данных {dir} занят другим сервером"
     }
     serve_in_use_next(again) {
-        "openclaw status{again}, or another --data-dir",
-        "openclaw status{again} или другой --data-dir"
+        "openclaw status{again}, or stop that server with Ctrl-C first, or another --data-dir",
+        "openclaw status{again}, или сперва остановите тот сервер (Ctrl-C), или другой --data-dir"
     }
     serve_cannot_listen(address, error) {
         "{address} cannot be listened on: {error}",

@@ -384,6 +384,16 @@ async fn send_prints_the_answer_to_a_pipe_as_it_is_and_says_what_went_wrong() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_too_long_to_be_sent_is_refused_with_what_to_do() {
+    let (_provider, server, _) = api_world(|setup| setup.env("OPENCLAW__SERVER__BODY_LIMIT", "1KiB")).await;
+    check(
+        &run(server.data_dir(), &["send", &"word ".repeat(400)]).await,
+        1,
+        &["more than 1024 bytes\n  next  send less at once"],
+    );
+}
+
+#[tokio::test]
 async fn all_faults_of_a_file_are_told_at_once_with_their_places() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("openclaw.toml");
@@ -477,12 +487,17 @@ async fn the_start_says_what_is_on_and_what_is_off_in_the_terminals_language() {
         .start()
         .await
         .unwrap();
+    // Another terminal would look for the server elsewhere.
+    let there = format!(
+        "openclaw keys create --data-dir {}\n",
+        english.data_dir().display()
+    );
     for words in [
         "off: TELEGRAM_BOT_TOKEN is not set",
         "nothing survives",
         "/chat\n",
         "no provider key found",
-        "openclaw keys create",
+        &there,
     ] {
         says(&english, words).await;
     }
@@ -513,7 +528,8 @@ async fn a_second_server_and_a_taken_port_say_what_to_do() {
         .unwrap();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(
-        log.contains("in use by another server\n  next  openclaw status"),
+        log.contains("in use by another server\n  next  openclaw status")
+            && log.contains(", or stop that server with Ctrl-C first"),
         "{log}"
     );
     let taken = server.address();
@@ -529,6 +545,39 @@ async fn a_second_server_and_a_taken_port_say_what_to_do() {
             && log.contains("\n  next  openclaw serve --listen 127.0.0.1:"),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_used_is_told_with_what_to_do() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let damaged = scratch.path().join("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("openclaw.db"), "not a database at all").unwrap();
+    for (dir, language, said) in [
+        (
+            &file,
+            "en_US.UTF-8",
+            "cannot be made: file exists\n  next  mend that, or name another with --data-dir",
+        ),
+        (&damaged, "ru_RU.UTF-8", "хранилище не открывается: "),
+        (
+            &damaged,
+            "ru_RU.UTF-8",
+            "\n  дальше  верните копию каталога данных",
+        ),
+    ] {
+        let (status, log) = ServerSetup::new(BINARY)
+            .arg("--data-dir")
+            .arg(dir.to_str().unwrap())
+            .env("LANG", language)
+            .run_to_end()
+            .await
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains(said), "{said} in\n{log}");
+    }
 }
 
 #[tokio::test]
@@ -555,7 +604,11 @@ async fn help_version_completions_and_misspelt_commands() {
         0,
         &[&format!("openclaw {}", env!("CARGO_PKG_VERSION"))],
     );
-    check(&run(dir.path(), &["stauts"]).await, 2, &["status"]);
+    check(
+        &run(dir.path(), &["stauts"]).await,
+        2,
+        &["'status'", "\n  next  openclaw --help\n"],
+    );
     for shell in ["bash", "zsh", "fish"] {
         check(
             &run(dir.path(), &["completions", shell]).await,
