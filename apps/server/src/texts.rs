@@ -163,6 +163,11 @@ impl Texts {
             (Language::Ru, ErrorKind::PermissionDenied) => "этому пользователю его не открыть".to_owned(),
             (Language::Ru, ErrorKind::IsADirectory) => "это каталог".to_owned(),
             (Language::Ru, ErrorKind::NotADirectory) => "часть пути — не каталог".to_owned(),
+            (Language::Ru, ErrorKind::AlreadyExists) => "на его месте есть что-то другое".to_owned(),
+            (Language::Ru, ErrorKind::StorageFull) => "диск заполнен".to_owned(),
+            (Language::Ru, ErrorKind::ReadOnlyFilesystem) => {
+                "его файловая система только для чтения".to_owned()
+            }
             (Language::Ru, ErrorKind::InvalidData) => "это не текст в UTF-8".to_owned(),
             (Language::Ru | Language::En, _) => why_no_file(error),
         }
@@ -293,6 +298,23 @@ mod tests {
             .collect();
         let unique: BTreeSet<_> = names.iter().collect();
         assert_eq!(unique.len(), names.len());
+    }
+
+    #[test]
+    fn why_a_file_cannot_be_used_is_told_in_russian() {
+        for kind in [
+            std::io::ErrorKind::NotFound,
+            std::io::ErrorKind::PermissionDenied,
+            std::io::ErrorKind::AlreadyExists,
+            std::io::ErrorKind::IsADirectory,
+            std::io::ErrorKind::NotADirectory,
+            std::io::ErrorKind::StorageFull,
+            std::io::ErrorKind::ReadOnlyFilesystem,
+            std::io::ErrorKind::InvalidData,
+        ] {
+            let said = Texts::new(Language::Ru).no_file(&kind.into());
+            assert!(!said.chars().any(|c| c.is_ascii_lowercase()), "{said}");
+        }
     }
 
     #[test]

@@ -154,7 +154,7 @@ async fn a_disk_that_may_not_be_written_is_told_in_a_sentence() {
     let status = output.status;
     assert!(!status.success(), "{log}");
     assert!(
-        log.contains("Read-only file system") && !log.contains("panicked"),
+        log.contains("its file system is read-only\n  next  ") && !log.contains("panicked"),
         "{log}"
     );
 }
