@@ -97,9 +97,24 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The cargo this tool was started by.
+/// The cargo this tool was started by, told nothing of this tool: build scripts that look at these variables would run
+/// again, and all that depends on them be built anew, whenever `cargo` and `cargo xtask` take turns.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let of_this_tool = [
+            "CARGO_MANIFEST_",
+            "CARGO_PKG_",
+            "CARGO_BIN_NAME",
+            "CARGO_CRATE_NAME",
+        ]
+        .iter()
+        .any(|begin| name.to_string_lossy().starts_with(begin));
+        if of_this_tool {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Whether the command could be run and succeeded; it says nothing.

@@ -213,6 +213,20 @@ pub(crate) struct CompletionRunner {
     services: Arc<Services>,
 }
 
+/// Lets the thread's other tasks go first, those that were just woken among them. `yield_now` of tokio would do it in no
+/// queue: behind a task that blocks its thread, no other thread would find this one.
+async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 // === impl CompletionRunner ===
 
 impl CompletionRunner {
@@ -239,7 +253,7 @@ impl CompletionRunner {
             outgoing.flush().await;
             // The caller has all of it. Where it waits on this very thread, what is left to do here would keep the answer
             // from the wire.
-            tokio::task::yield_now().await;
+            give_way().await;
         };
         tokio::select! {
             biased;
