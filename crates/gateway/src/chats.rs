@@ -276,17 +276,13 @@ impl Chats {
                 None => history.retain(|message| message.seq < before),
             }
         }
-        let opinions = self.opinions.feedback(stored.key).await.map_err(Refusal::from)?;
-        let mut opinions: HashMap<EntryId, Opinion> = opinions
-            .into_iter()
-            .map(|feedback| (feedback.entry, feedback.opinion))
-            .collect();
         let began = state.live.as_ref().map(|live| live.started_at);
         let is_open = |turn: &str| {
             state.live.as_ref().is_some_and(|live| live.turn_id == turn)
                 || state.asked.iter().any(|asked| asked.turn_id == turn)
         };
-        let mut messages: Vec<SaidMessage> = history
+        // With each the entry whose answer it is the end of.
+        let mut messages: Vec<(Option<EntryId>, SaidMessage)> = history
             .into_iter()
             .map(|message| (message.entry.map(turn_id), message))
             // What belongs to a turn that the feed has yet to end is told with its end. Where the turn is not known: one
@@ -296,25 +292,38 @@ impl Chats {
                 None => began.is_none_or(|began| message.at <= began),
             })
             .filter(|(_, message)| matches!(message.message.role, Role::User | Role::Assistant))
-            .map(|(turn_id, message)| SaidMessage {
-                turn_id,
-                feedback: message
-                    .entry
-                    .filter(|_| is_answer(&message))
-                    .and_then(|entry| opinions.remove(&entry)),
-                unanswered: message.unanswered,
-                finish_reason: message.finish_reason,
-                seq: message.seq,
-                role: message.message.role,
-                text: message.message.joined_text(),
-                at: message.at,
+            .map(|(turn_id, message)| {
+                let answered = message.entry.filter(|_| is_answer(&message));
+                let said = SaidMessage {
+                    turn_id,
+                    unanswered: message.unanswered,
+                    finish_reason: message.finish_reason,
+                    seq: message.seq,
+                    role: message.message.role,
+                    text: message.message.joined_text(),
+                    at: message.at,
+                    feedback: None,
+                };
+                (answered, said)
             })
-            .filter(|message| !message.text.is_empty())
+            .filter(|(_, message)| !message.text.is_empty())
             .collect();
         let surplus = messages.len().saturating_sub(limit);
         messages.drain(..surplus);
+        let answered = || messages.iter().filter_map(|(entry, _)| *entry);
+        if let (Some(first), Some(last)) = (answered().min(), answered().max()) {
+            let opinions = self.opinions.feedback(stored.key, first..=last).await;
+            let mut opinions: HashMap<EntryId, Opinion> = opinions
+                .map_err(Refusal::from)?
+                .into_iter()
+                .map(|feedback| (feedback.entry, feedback.opinion))
+                .collect();
+            for (entry, message) in &mut messages {
+                message.feedback = entry.and_then(|entry| opinions.remove(&entry));
+            }
+        }
         Ok(ChatSnapshot {
-            messages,
+            messages: messages.into_iter().map(|(_, message)| message).collect(),
             more: surplus > 0 || may_have_more,
             live: state.live,
             asked: state.asked,

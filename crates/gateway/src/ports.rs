@@ -38,6 +38,7 @@ use async_trait::async_trait;
 use openclaw_core::{BotId, IncomingMessage, Platform, TenantId, Timestamp, UserId};
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// Inbox, session, history, budget and outbox, where they change together.
 #[async_trait]
@@ -194,8 +195,12 @@ pub trait FeedbackStore: Send + Sync + fmt::Debug {
     /// tenant: nothing is kept otherwise.
     async fn rate(&self, tenant: TenantKey, feedback: Feedback) -> Result<bool, StoreError>;
 
-    /// What a tenant thinks of answers, by their entries.
-    async fn feedback(&self, tenant: TenantKey) -> Result<Vec<Feedback>, StoreError>;
+    /// What a tenant thinks of answers to these entries, in their order.
+    async fn feedback(
+        &self,
+        tenant: TenantKey,
+        entries: RangeInclusive<EntryId>,
+    ) -> Result<Vec<Feedback>, StoreError>;
 }
 
 /// API keys.

@@ -2,8 +2,9 @@
 
 use crate::MemoryStore;
 use async_trait::async_trait;
-use openclaw_gateway::ports::{Feedback, FeedbackStore, StoreError};
+use openclaw_gateway::ports::{EntryId, Feedback, FeedbackStore, StoreError};
 use openclaw_session::TenantKey;
+use std::ops::RangeInclusive;
 
 #[async_trait]
 impl FeedbackStore for MemoryStore {
@@ -16,9 +17,19 @@ impl FeedbackStore for MemoryStore {
         Ok(true)
     }
 
-    async fn feedback(&self, tenant: TenantKey) -> Result<Vec<Feedback>, StoreError> {
+    async fn feedback(
+        &self,
+        tenant: TenantKey,
+        entries: RangeInclusive<EntryId>,
+    ) -> Result<Vec<Feedback>, StoreError> {
         let state = self.open_state()?;
-        let row = state.tenants.get(&tenant);
-        Ok(row.map_or_else(Vec::new, |row| row.feedback.values().cloned().collect()))
+        // An empty range is no mistake.
+        let row = state.tenants.get(&tenant).filter(|_| !entries.is_empty());
+        Ok(row.map_or_else(Vec::new, |row| {
+            row.feedback
+                .range(entries)
+                .map(|(_, said)| said.clone())
+                .collect()
+        }))
     }
 }

@@ -12,6 +12,7 @@ use openclaw_gateway::ports::{
     TenantDirectory, TurnGrant, TurnStore, UsageDelta, UsageLedger, message_digest,
 };
 use openclaw_session::{TenantKey, TenantSession, UserTenant};
+use std::ops::RangeInclusive;
 
 #[async_trait]
 impl TurnStore for SqliteStore {
@@ -191,8 +192,12 @@ impl FeedbackStore for SqliteStore {
         Ok(self.write(move |c| feedback::rate(c, tenant, &feedback)).await?)
     }
 
-    async fn feedback(&self, tenant: TenantKey) -> Result<Vec<Feedback>, StoreError> {
-        Ok(self.read(move |c| feedback::list(c, tenant)).await?)
+    async fn feedback(
+        &self,
+        tenant: TenantKey,
+        entries: RangeInclusive<EntryId>,
+    ) -> Result<Vec<Feedback>, StoreError> {
+        Ok(self.read(move |c| feedback::list(c, tenant, &entries)).await?)
     }
 }
 

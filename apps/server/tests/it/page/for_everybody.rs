@@ -95,7 +95,7 @@ async fn everything_can_be_done_with_the_keyboard() -> Result<()> {
     for _ in 0..2 {
         for rating in ["down", "up"] {
             page.press("Shift+Tab").await?;
-            assert_eq!(page.text("document.activeElement.dataset.t").await?, rating);
+            assert_eq!(page.text("document.activeElement.value").await?, rating);
         }
     }
     page.press("Shift+Tab").await?;

@@ -24,7 +24,7 @@ async fn an_answer_is_rated_by_keyboard_once_and_the_opinion_can_be_changed() ->
     drop(hold);
     page.wait_for(IDLE).await?;
     assert_eq!(page.eval(PRESSED).await?, json!(["false", "false"]));
-    for name in ["👍 Helpful", "👎 Not helpful"] {
+    for name in ["Helpful", "Not helpful"] {
         let button = ("button".to_owned(), name.to_owned());
         assert!(page.accessibility().await?.contains(&button), "{name}");
     }
@@ -55,7 +55,7 @@ async fn an_answer_is_rated_by_keyboard_once_and_the_opinion_can_be_changed() ->
         .await?;
     assert_eq!(
         page.text("document.activeElement.textContent").await?,
-        "👎 Not helpful",
+        "Not helpful",
         "the focus stays near"
     );
 

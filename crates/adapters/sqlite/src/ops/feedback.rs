@@ -6,6 +6,7 @@ use openclaw_core::Timestamp;
 use openclaw_gateway::ports::{EntryId, Feedback, Opinion, Rating};
 use openclaw_session::TenantKey;
 use rusqlite::{Connection, params};
+use std::ops::RangeInclusive;
 
 pub(crate) fn rate(connection: &Connection, tenant: TenantKey, feedback: &Feedback) -> Result<bool, OpError> {
     let kept = change(
@@ -25,11 +26,15 @@ pub(crate) fn rate(connection: &Connection, tenant: TenantKey, feedback: &Feedba
     Ok(kept > 0)
 }
 
-pub(crate) fn list(connection: &Connection, tenant: TenantKey) -> Result<Vec<Feedback>, OpError> {
+pub(crate) fn list(
+    connection: &Connection,
+    tenant: TenantKey,
+    entries: &RangeInclusive<EntryId>,
+) -> Result<Vec<Feedback>, OpError> {
     all(
         connection,
-        "SELECT entry, rating, text, at FROM feedback WHERE tenant = ?1 ORDER BY entry",
-        params![tenant.0],
+        "SELECT entry, rating, text, at FROM feedback WHERE tenant = ?1 AND entry BETWEEN ?2 AND ?3 ORDER BY entry",
+        params![tenant.0, entries.start().0, entries.end().0],
         |row| {
             Ok(Feedback {
                 entry: EntryId(row.get(0)?),
