@@ -141,7 +141,7 @@ async fn an_answer_whose_beginning_somebody_deleted_is_sent_anew() {
 async fn what_was_put_off_outlives_a_stop_and_is_delivered_after_it() {
     let before = faulty(|_| {}).await;
     let kind = DeliveryErrorKind::RateLimited {
-        retry_after: Duration::from_secs(1_000),
+        retry_after: Duration::from_secs(100),
         whole_bot: false,
     };
     before
