@@ -3,7 +3,7 @@
 use crate::faults::{faulty, until};
 use crate::hooks::plug;
 use crate::world::{LONG, World};
-use openclaw_core::{CodedError, Platform, Role, TenantId, UserId};
+use openclaw_core::{Clock, CodedError, Platform, Role, TenantId, UserId};
 use openclaw_gateway::ports::TenantDirectory;
 use openclaw_gateway::{ChatError, Chats, Draft, FeedEvent, FeedRead, FeedReader, QueuePlace};
 use openclaw_plugins::{HookContext, HookName, HookResult, SessionEndReason};
@@ -88,6 +88,33 @@ async fn erasing_ends_the_session_of_the_chat_before_the_eyes_of_plugins() {
     answer(&mut reader).await;
     chats.erase(&tenant).await.unwrap();
     assert_eq!(*seen.lock(), [SessionEndReason::Deleted]);
+}
+
+#[tokio::test]
+async fn erasing_ends_the_answer_that_is_being_written() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    *world.model.gap.lock() = Duration::from_secs(60);
+    let (chats, tenant) = opened(world).await;
+    for text in ["first", "second"] {
+        chats.post(&tenant, draft(text), false).await.unwrap();
+    }
+    until("it runs", async || world.model.asked.lock().len() == 1).await;
+    let began = faulty.clock.monotonic();
+    chats.erase(&tenant).await.unwrap();
+    let took = faulty.clock.monotonic().saturating_since(began);
+    assert!(
+        took < Duration::from_secs(2),
+        "nobody waits for the model: {took:?}"
+    );
+    let pool = world.gateway.pool();
+    until("nothing of it runs or waits", async || {
+        world.gateway.open_entries() == 0 && pool.metrics().active_workers == 0
+    })
+    .await;
+    assert_eq!(world.model.asked.lock().len(), 1, "the second was not asked");
+    assert_eq!(pool.totals().timed_out, 0);
+    assert!(matches!(chats.find(&tenant).await, Err(ChatError::NoSuchChat)));
 }
 
 #[tokio::test]

@@ -138,6 +138,32 @@ async fn an_answer_whose_beginning_somebody_deleted_is_sent_anew() {
 }
 
 #[tokio::test]
+async fn words_in_the_place_of_a_message_that_somebody_deleted_are_sent_anew() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    *world.model.gap.lock() = Duration::from_millis(400);
+    world.model.says(|_| Ok("word ".repeat(1_000)));
+    world.say("1", "hello").await;
+    until("some of it is shown", async || {
+        !world.messenger.texts("1").is_empty()
+    })
+    .await;
+    crate::turn::kill(world);
+    world.messenger.clear("1");
+    let words = "Something went wrong while your request was being answered. Please try again.";
+    world.messenger.shows("1", &[words]).await;
+    until("it is recorded", async || {
+        faulty.store.pending_outbox(None, 9).await.unwrap().is_empty()
+    })
+    .await;
+    let counts = OutboxCounts {
+        delivered: 1,
+        ..OutboxCounts::default()
+    };
+    assert_eq!(world.gateway.outbox(), counts);
+}
+
+#[tokio::test]
 async fn what_was_put_off_outlives_a_stop_and_is_delivered_after_it() {
     let before = faulty(|_| {}).await;
     let kind = DeliveryErrorKind::RateLimited {

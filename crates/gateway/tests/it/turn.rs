@@ -33,7 +33,7 @@ async fn at_rest(world: &World) {
     .await;
 }
 
-fn kill(world: &World) {
+pub(crate) fn kill(world: &World) {
     let workers = world.gateway.pool().workers();
     let busy = workers.iter().find(|worker| worker.state == WorkerState::Busy);
     world.gateway.pool().kill(busy.unwrap().id).unwrap();
