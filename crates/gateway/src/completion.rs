@@ -12,7 +12,7 @@ use openclaw_ai_fabric::{
 };
 use openclaw_concurrency::{Ticket, WorkContext};
 use openclaw_core::{
-    AccessTier, ChatMessage, CorrelationId, Language, ModelEvent, ModelId, Role, TenantId, TokenUsage,
+    AccessTier, ContentBlock, CorrelationId, Language, ModelEvent, ModelId, Role, TenantId, TokenUsage,
 };
 use openclaw_plugins::{HookContext, HookName};
 use std::collections::VecDeque;
@@ -346,7 +346,8 @@ impl CompletionRunner {
                 .await?;
             outgoing.put(CompletionEvent::Event(ModelEvent::TextDelta(text)));
         }
-        spending.settle();
+        // What was spent is settled before its caller hears the end.
+        drop(spending);
         if let Some(reason) = stop {
             outgoing.put(CompletionEvent::Event(ModelEvent::Stop(reason)));
         }
@@ -391,7 +392,10 @@ impl CompletionRunner {
                 text: reason.text,
             }),
             (None, HookContext::OnMessageReceived { text, .. }) if text != before => {
-                request.chat.messages[last] = ChatMessage::text(Role::User, text);
+                // What else is in the message, such as an image, is not the plugin's and stays.
+                let content = &mut request.chat.messages[last].content;
+                content.retain(|block| !matches!(block, ContentBlock::Text { .. }));
+                content.insert(0, ContentBlock::Text { text });
                 Ok(())
             }
             (None, _) => Ok(()),
@@ -426,7 +430,7 @@ impl CompletionRunner {
     }
 }
 
-/// What a call spends. Settled when it ends, whichever way, with what the providers were asked for until then; a call that
+/// What a call spends. Settled when this is dropped, however the call ends, with what the providers were asked for until then; a call that
 /// reached no model costs nothing.
 struct Spending {
     services: Arc<Services>,
@@ -438,8 +442,8 @@ struct Spending {
 
 // === impl Spending ===
 
-impl Spending {
-    fn settle(&mut self) {
+impl Drop for Spending {
+    fn drop(&mut self) {
         let Some(stream) = self.stream.take() else {
             return;
         };
@@ -450,11 +454,5 @@ impl Spending {
             let rows = rows_of(&attempts, &self.tenant, self.tier, self.services.clock.now());
             self.services.purse.store_later(&settlement, rows);
         }
-    }
-}
-
-impl Drop for Spending {
-    fn drop(&mut self) {
-        self.settle();
     }
 }

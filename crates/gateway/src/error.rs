@@ -199,3 +199,86 @@ fn decisive(error: &RouteError) -> Option<&ModelError> {
     )
     .then_some(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openclaw_ai_fabric::{Attempt, AttemptOutcome, Cost};
+    use openclaw_core::{ModelId, TokenUsage};
+
+    fn failed(errors: Vec<ModelError>) -> Refusal {
+        let attempts = errors.into_iter().map(|error| Attempt {
+            model: ModelId::parse("test").unwrap(),
+            provider: None,
+            outcome: AttemptOutcome::Failed(error),
+            usage: TokenUsage::default(),
+            cost: Cost::default(),
+            duration: Duration::ZERO,
+        });
+        let attempts = attempts.collect();
+        RouteError::from(AllModelsFailedError { attempts }).into()
+    }
+
+    fn told(refusal: &Refusal) -> Cow<'static, str> {
+        refusal.user_message(Language::En)
+    }
+
+    #[test]
+    fn a_request_that_no_model_would_take_is_to_blame_itself() {
+        let refusal = failed(vec![ModelError::Cut, ModelError::ContextTooLong]);
+        assert_eq!(refusal.code(), ModelError::ContextTooLong.code());
+        assert_eq!(
+            told(&refusal),
+            ModelError::ContextTooLong.user_message(Language::En)
+        );
+        assert!(!refusal.recoverable());
+        let refusal = failed(vec![ModelError::ContextTooLong, ModelError::Cut]);
+        assert_eq!(
+            (refusal.code(), refusal.recoverable()),
+            ("ALL_MODELS_FAILED", true)
+        );
+        assert_eq!(told(&refusal), words::failed(Language::En));
+    }
+
+    #[test]
+    fn a_request_past_its_time_is_told_the_same_whoever_was_first_to_notice() {
+        let phase = TimeoutPhase::Whole;
+        let refusal = failed(vec![ModelError::Timeout { phase }]);
+        assert_eq!(refusal.code(), OUT_OF_TIME);
+        assert_eq!(told(&refusal), words::timed_out(Language::En));
+        let phase = TimeoutPhase::Idle;
+        assert_eq!(
+            failed(vec![ModelError::Timeout { phase }]).code(),
+            "ALL_MODELS_FAILED"
+        );
+    }
+
+    #[test]
+    fn who_was_asked_to_wait_waits_for_the_first_of_them() {
+        let wait = |seconds| ModelError::RateLimited {
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        let refusal = failed(vec![wait(30), wait(7), ModelError::Cut]);
+        assert_eq!(refusal.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(failed(vec![ModelError::Cut]).retry_after(), None);
+    }
+
+    #[test]
+    fn a_budget_is_waited_for_where_waiting_helps() {
+        let now = Timestamp::from_millis(1_000);
+        let error = |least| TokenBudgetExceededError {
+            limit: 100,
+            used: 90,
+            requested: 50,
+            least,
+            resets_at: now + Duration::from_secs(60),
+        };
+        let spent = Refusal::budget(error(40), now);
+        assert_eq!(spent.retry_after(), Some(Duration::from_secs(60)));
+        assert!(spent.recoverable());
+        let small = Refusal::budget(error(101), now);
+        assert_eq!(small.retry_after(), None);
+        assert_eq!(told(&small), words::budget_too_small(Language::En, 100, 101));
+        assert!(!Refusal::TenantSuspended.recoverable());
+    }
+}

@@ -325,7 +325,6 @@ impl TurnRunner {
             // The answer must not be seen; what a plugin says in its place may be.
             outcome = Outcome::Cancelled;
             finish_reason = "cancelled";
-            said.clear();
             let words = cancelled
                 .text
                 .unwrap_or_else(|| words::cancelled_by_plugin(language).to_owned());

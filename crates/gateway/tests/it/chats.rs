@@ -95,6 +95,33 @@ async fn erasing_ends_the_session_of_the_chat_before_the_eyes_of_plugins() {
 }
 
 #[tokio::test]
+async fn erasing_ends_the_answer_that_is_being_written() {
+    let faulty = faulty(|_| {}).await;
+    let world = &faulty.world;
+    *world.model.gap.lock() = Duration::from_secs(60);
+    let (chats, tenant) = opened(world).await;
+    for text in ["first", "second"] {
+        chats.post(&tenant, draft(text), false).await.unwrap();
+    }
+    until("it runs", async || world.model.asked.lock().len() == 1).await;
+    let began = faulty.clock.monotonic();
+    chats.erase(&tenant).await.unwrap();
+    let took = faulty.clock.monotonic().saturating_since(began);
+    assert!(
+        took < Duration::from_secs(2),
+        "nobody waits for the model: {took:?}"
+    );
+    let pool = world.gateway.pool();
+    until("nothing of it runs or waits", async || {
+        world.gateway.open_entries() == 0 && pool.metrics().active_workers == 0
+    })
+    .await;
+    assert_eq!(world.model.asked.lock().len(), 1, "the second was not asked");
+    assert_eq!(pool.totals().timed_out, 0);
+    assert!(matches!(chats.find(&tenant).await, Err(ChatError::NoSuchChat)));
+}
+
+#[tokio::test]
 async fn a_suspended_chat_takes_no_message() {
     let world = World::new().await;
     let (chats, tenant) = opened(&world).await;

@@ -7,10 +7,11 @@ use futures::FutureExt;
 use openclaw_ai_fabric::{AnswerForm, ChatRequest, ModelError};
 use openclaw_concurrency::WorkerState;
 use openclaw_core::{
-    AccessTier, ChatMessage, CodedError, Language, ModelEvent, ModelId, Role, StopReason, TokenUsage,
+    AccessTier, ChatMessage, CodedError, ContentBlock, Language, ModelEvent, ModelId, Role, StopReason,
+    TokenUsage,
 };
 use openclaw_gateway::ledger::{SpentBy, SpentQuery};
-use openclaw_gateway::ports::UsageLedger;
+use openclaw_gateway::ports::{TurnStore, UsageLedger};
 use openclaw_gateway::{CompletionEvent, CompletionRequest, CompletionStream};
 use openclaw_plugins::{Cancel, HookName, HookResult};
 use std::sync::Arc;
@@ -219,6 +220,13 @@ async fn a_call_that_reaches_no_model_costs_nothing() {
     assert_eq!(spent(&world).await, (0, 0));
     world.gateway.flush_usage().await.unwrap();
     assert!(ledger(&world).await.is_empty());
+    let tenant = "api:alice:default".parse().unwrap();
+    let stored = world
+        .store
+        .usage(&world.gateway.account_of(&tenant))
+        .await
+        .unwrap();
+    assert_eq!(stored, None, "no call is counted either");
 }
 
 async fn ledger(world: &World) -> Vec<(String, u64, u64)> {
@@ -249,6 +257,7 @@ async fn a_caller_that_leaves_ends_the_call_and_pays_for_what_was_asked_until_th
                 world.model.told.load(Ordering::Relaxed) > 1
             })
             .await;
+            assert!(answer.next().now_or_never().is_none(), "it is not complete");
         }
         drop(answer);
         let pool = world.gateway.pool();
@@ -300,6 +309,9 @@ async fn a_length_is_asked_for_where_the_caller_or_the_budget_wants_one() {
         (AccessTier::Standard, 0, 0..=0),
         // More than a day of it.
         (AccessTier::Free, 20_000, 9_000..=10_000),
+        (AccessTier::Free, 0, 9_000..=10_000),
+        // More than the model can give.
+        (AccessTier::Admin, 20_000, 16_384..=16_384),
     ] {
         let mut request = request(&world, AnswerForm::Whole);
         request.tier = tier;
@@ -336,6 +348,17 @@ async fn a_plugin_changes_what_is_asked_and_what_is_said() {
         (Role::Assistant, "yes?".to_owned()),
     ];
     assert_eq!(told, expected, "the person's last word, and nobody else's");
+    let image = ContentBlock::Other {
+        value: serde_json::json!({"type": "image_url"}),
+    };
+    let mut asked = request(&world, AnswerForm::Streamed);
+    asked.chat.messages[0].content.push(image.clone());
+    rest(world.gateway.complete(asked).unwrap()).await;
+    let told = world.model.asked.lock().pop().unwrap().messages;
+    let changed = ContentBlock::Text {
+        text: "changed".to_owned(),
+    };
+    assert_eq!(told[0].content, [changed, image], "what is no text stays");
     world.plugins.unregister(&id).unwrap();
 
     plug(&world, HookName::OnBeforeSend, |context| {

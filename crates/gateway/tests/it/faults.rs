@@ -209,6 +209,20 @@ async fn usage_on_its_way_to_the_store_at_the_stop_arrives() {
 }
 
 #[tokio::test]
+async fn usage_that_could_not_be_stored_is_stored_with_the_next() {
+    let faulty = called().await;
+    faulty.store.hold_usage(false);
+    faulty.store.refuse("add_usage", 1);
+    faulty.world.gateway.flush_usage().await.unwrap_err();
+    assert_eq!(stored_usage(&faulty).await, None);
+    faulty.world.gateway.flush_usage().await.unwrap();
+    let stored = faulty.store.usage("user:api:alice").await.unwrap().unwrap();
+    assert_eq!((stored.used, stored.settled), (15, 1));
+    faulty.world.gateway.flush_usage().await.unwrap();
+    assert_eq!(stored_usage(&faulty).await, Some(15), "and once");
+}
+
+#[tokio::test]
 async fn usage_that_could_not_be_stored_does_not_come_back_after_a_budget_was_started_over() {
     let faulty = called().await;
     faulty.store.refuse("add_usage", 1);

@@ -165,7 +165,18 @@ async fn a_message_whose_answer_a_plugin_cancelled() {
             _ => HookResult::default(),
         }
     });
+    let mut reader = chat.chats.subscribe(&chat.tenant, None);
     chat.say("question").await;
+    let reading = async {
+        loop {
+            if let FeedRead::Event { event, .. } = reader.next().await
+                && let FeedEvent::TurnFinished { finish_reason, .. } = &*event
+            {
+                return finish_reason.clone();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(LONG, reading).await.unwrap(), "cancelled");
     check(&chat, Outcome::Cancelled, "Not this.").await;
 }
 

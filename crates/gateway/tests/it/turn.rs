@@ -33,7 +33,7 @@ async fn at_rest(world: &World) {
     .await;
 }
 
-fn kill(world: &World) {
+pub(crate) fn kill(world: &World) {
     let workers = world.gateway.pool().workers();
     let busy = workers.iter().find(|worker| worker.state == WorkerState::Busy);
     world.gateway.pool().kill(busy.unwrap().id).unwrap();
@@ -56,9 +56,12 @@ async fn a_turn_without_an_answer_counts_as_failed() {
     world.say("1", "not stored").await;
     at_rest(world).await;
     assert_eq!(counted(world), (3, 1), "and answered when it could be");
-    world
-        .model
-        .says(|_| Err(ModelError::Unauthorized { status: 401 }));
+    world.model.says(|_| {
+        Err(ModelError::Server {
+            status: 500,
+            retry_after: None,
+        })
+    });
     world.say("1", "no model").await;
     at_rest(world).await;
     assert_eq!(counted(world), (4, 2));
@@ -67,8 +70,10 @@ async fn a_turn_without_an_answer_counts_as_failed() {
     world.say("1", "an empty answer").await;
     at_rest(world).await;
     assert_eq!(counted(world), (5, 3));
+    let asked = world.model.asked.lock().len();
     world.say("1", "no budget").await;
     at_rest(world).await;
+    assert_eq!(world.model.asked.lock().len(), asked, "no model is asked");
     assert_eq!(counted(world), (6, 4));
 }
 

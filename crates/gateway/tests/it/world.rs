@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use openclaw_ai_fabric::{
-    ChatRequest, CircuitBreakers, CircuitConfig, Estimator, FallbackRouter, ModelDefinition, ModelError,
-    ModelPort, ModelProvider, ModelSelector, ModelStream, ProviderRateLimit, ProviderRegistry, RateLimiter,
-    RouterConfig, RouterDeps, TokenBudget, TokenBudgetConfig,
+    ChatRequest, CircuitBreakers, CircuitConfig, Estimator, FallbackRouter, ModelCapability, ModelDefinition,
+    ModelError, ModelPort, ModelProvider, ModelSelector, ModelStream, ProviderRateLimit, ProviderRegistry,
+    RateLimiter, RouterConfig, RouterDeps, TokenBudget, TokenBudgetConfig,
 };
 use openclaw_concurrency::{ConcurrencyConfig, WorkerPool};
 use openclaw_core::{
@@ -17,14 +17,14 @@ use openclaw_gateway::ports::TurnStore;
 use openclaw_gateway::{Gateway, GatewayConfig, GatewayParts, JobRunner, Retries};
 use openclaw_memory::MemoryStore;
 use openclaw_messenger::{
-    Capabilities, DeliveryError, DispatchLimits, Headers, LengthUnit, Markup, MessageDispatcher,
-    MessengerPort, ParseError, Parsed, SecurityError, WebhookSecrets,
+    Capabilities, Certainty, DeliveryError, DeliveryErrorKind, DispatchLimits, Headers, LengthUnit, Markup,
+    MessageDispatcher, MessengerPort, ParseError, Parsed, SecurityError, WebhookSecrets,
 };
 use openclaw_plugins::{HookDispatcher, PluginRegistry};
 use openclaw_system::{SystemClock, SystemRandom};
 use openclaw_task_runtime::TaskRuntime;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,6 +52,11 @@ pub(crate) struct Messenger {
     chats: Mutex<HashMap<String, BTreeMap<u64, String>>>,
     next: AtomicU64,
     changed: Notify,
+    /// What becomes of the next calls that send, before one succeeds.
+    pub(crate) fails: Mutex<VecDeque<DeliveryError>>,
+    /// Calls that sent or were to send.
+    pub(crate) sends: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
 }
 
 /// What a model says that calls a tool.
@@ -177,6 +182,11 @@ impl Messenger {
         }
     }
 
+    /// Somebody deletes all that the chat shows.
+    pub(crate) fn clear(&self, chat: &str) {
+        self.chats.lock().remove(chat);
+    }
+
     fn set(&self, chat: &ChatId, id: u64, text: &str) {
         self.chats
             .lock()
@@ -210,13 +220,30 @@ impl MessengerPort for Messenger {
     }
 
     async fn send_message(&self, message: &OutgoingMessage) -> Result<MessageId, DeliveryError> {
+        self.sends.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = self.fails.lock().pop_front() {
+            return Err(error);
+        }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.set(&message.chat, id, &message.text);
         Ok(MessageId::parse(id.to_string()).unwrap())
     }
 
     async fn edit_message(&self, id: &MessageId, message: &OutgoingMessage) -> Result<(), DeliveryError> {
-        self.set(&message.chat, id.as_str().parse().unwrap(), &message.text);
+        let id = id.as_str().parse().unwrap();
+        let is_there = |chats: &BTreeMap<_, _>| chats.contains_key(&id);
+        if !self
+            .chats
+            .lock()
+            .get(&message.chat.to_string())
+            .is_some_and(is_there)
+        {
+            return Err(DeliveryError {
+                certainty: Certainty::Refused,
+                kind: DeliveryErrorKind::NothingToEdit,
+            });
+        }
+        self.set(&message.chat, id, &message.text);
         Ok(())
     }
 
@@ -224,6 +251,11 @@ impl MessengerPort for Messenger {
         let id: u64 = id.as_str().parse().unwrap();
         self.chats.lock().entry(chat.to_string()).or_default().remove(&id);
         self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn acknowledge(&self, _message: &IncomingMessage) -> Result<(), DeliveryError> {
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
@@ -283,10 +315,11 @@ impl World {
         let provider = ModelProvider {
             name: "Test".into(),
             base_url: None,
-            models: vec![ModelDefinition::unlisted(
-                ModelId::parse("test").unwrap(),
-                id.clone(),
-            )],
+            models: vec![{
+                let mut model = ModelDefinition::unlisted(ModelId::parse("test").unwrap(), id.clone());
+                model.capabilities.push(ModelCapability::Vision);
+                model
+            }],
             rate_limit: ProviderRateLimit::default(),
             priority: 0,
             any_model: false,
