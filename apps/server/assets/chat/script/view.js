@@ -9,6 +9,8 @@ export function refresh() {
   const empty = $.thread.childElementCount === 0;
   $.transcript.setAttribute("aria-busy", busy);
   $.hello.hidden = !empty;
+  // Of a chat there is, something may be kept though nothing of it is shown.
+  $.privacy.hidden = state.chat !== null;
   $.new.hidden = empty;
   $.download.hidden = $.data.hidden = $.delete.hidden = state.chat === null;
   // The focused button must not vanish under the person's hands.

@@ -298,3 +298,27 @@ async fn a_spent_budget_is_told_in_words_with_the_time_it_begins_anew() -> Resul
     assert!(told.contains("daily limit"), "also when it is read again: {told}");
     Ok(())
 }
+
+#[tokio::test]
+async fn that_nothing_is_stored_is_said_only_while_it_is_true() -> Result<()> {
+    let Some(scene) = Scene::set().await? else {
+        return Ok(());
+    };
+    let page = scene.visitor().await?;
+    scene.answers("Hello to you");
+    let promised = "document.querySelector('#privacy').checkVisibility()";
+    assert_eq!(page.eval(promised).await?, true);
+    converse(&page, "Hello").await?;
+    converse(&page, "/new").await?;
+    page.reload().await?;
+    page.wait_for(
+        "document.querySelector('#hello').checkVisibility() && !document.querySelector('#delete').hidden",
+    )
+    .await?;
+    assert_eq!(
+        page.eval(promised).await?,
+        false,
+        "what was said before is still on the server"
+    );
+    Ok(())
+}

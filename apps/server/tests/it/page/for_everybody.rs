@@ -216,18 +216,28 @@ async fn a_narrow_window_never_scrolls_sideways() -> Result<()> {
         .provider
         .answer_with(move |_| Some(Answer::text(format!("{long} https://example.com/{long}"))));
     converse(&page, &"y".repeat(300)).await?;
-    for width in [320, 360] {
+    for (width, text) in [(320, 100), (360, 100), (320, 200)] {
         page.viewport(width, 640).await?;
         page.wait_for(&format!("innerWidth === {width}")).await?;
+        page.eval(&format!("document.documentElement.style.fontSize = '{text}%'"))
+            .await?;
         let overflow = "Math.max(document.documentElement.scrollWidth - innerWidth, \
              document.querySelector('#transcript').scrollWidth - document.querySelector('#transcript').clientWidth)";
         assert_eq!(page.eval(overflow).await?, 0, "at {width}");
+        let outside = "[...document.querySelectorAll('.bar > *, .bar .plain, .composer textarea, .round')].filter((one) => one.checkVisibility()) \
+             .filter((one) => { const box = one.getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; }).map((one) => one.id || one.className)";
+        assert_eq!(
+            page.eval(outside).await?,
+            serde_json::json!([]),
+            "out of reach at {width}, text of {text} %"
+        );
         page.click("summary").await?;
         assert_eq!(page.eval(overflow).await?, 0, "with the menu, at {width}");
-        let outside = "(() => { const box = document.querySelector('.sheet').getBoundingClientRect(); return box.left < 0 || box.right > innerWidth; })()";
+        let outside = "(() => { const box = document.querySelector('.sheet').getBoundingClientRect(); return box.left < 0 || box.right > innerWidth || box.bottom > innerHeight; })()";
         assert_eq!(page.eval(outside).await?, false, "the menu is inside, at {width}");
         page.click("summary").await?;
     }
+    page.eval("document.documentElement.style.fontSize = ''").await?;
     page.eval("document.querySelector('#transcript').scrollTop = 0")
         .await?;
     picture(&page, "phone").await?;
