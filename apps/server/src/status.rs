@@ -400,6 +400,26 @@ mod tests {
     }
 
     #[test]
+    fn max_has_its_place_beside_telegram_and_none_where_the_server_knows_no_max() {
+        let shown = |max: Value| platforms(&json!({ "max": max }), Texts::default());
+        for (max, expected) in [
+            (json!({ "on": false }), "telegram off · max off · web"),
+            (
+                json!({ "on": true, "intake": "webhook", "username": "b" }),
+                "telegram off · max @b (webhook) · web",
+            ),
+            (
+                json!({ "on": true, "intake": "polling", "trouble": "x: refused" }),
+                "telegram off · max NOT CONNECTED YET (polling): x: refused · web",
+            ),
+            (Value::Null, "telegram off · web"),
+        ] {
+            let shown = shown(max);
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+    }
+
+    #[test]
     fn workers_that_fail_stand_out_and_those_that_work_again_are_remembered() {
         let shown = |in_a_row: u64, last_line: Option<&str>| {
             workers(

@@ -29,6 +29,7 @@ pub use crate::fake_telegram::WaitTimeout;
 pub use state::{MaxCall, MaxChat, MaxFault, MaxMessage, MaxState, MaxSubscription};
 pub use update::dialog_of;
 
+use crate::mock_provider::listen::self_signed;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// The bot's number.
 pub const BOT_ID: i64 = 800_800;
@@ -57,6 +59,7 @@ pub const SECRET_HEADER: &str = "X-Max-Bot-Api-Secret";
 pub struct FakeMax {
     shared: Arc<Shared>,
     address: SocketAddr,
+    scheme: &'static str,
     server: JoinHandle<()>,
     client: Client<HttpConnector, Full<bytes::Bytes>>,
 }
@@ -76,6 +79,17 @@ struct Shared {
 impl FakeMax {
     /// Starts a server on a free port.
     pub async fn start() -> io::Result<Self> {
+        Self::listen(None).await
+    }
+
+    /// Starts one that speaks TLS, and tells the certificate, as PEM, under which nobody knows it but who trusts that.
+    pub async fn start_tls() -> anyhow::Result<(Self, String)> {
+        let (acceptor, certificate) = self_signed()?;
+        Ok((Self::listen(Some(acceptor)).await?, certificate))
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = crate::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -84,10 +98,11 @@ impl FakeMax {
             updates: Notify::new(),
             started: Instant::now(),
         });
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
+        let server = tokio::spawn(server::serve(listener, tls, Arc::clone(&shared)));
         Ok(Self {
             shared,
             address,
+            scheme,
             server,
             client: Client::builder(TokioExecutor::new()).build_http(),
         })
@@ -95,7 +110,7 @@ impl FakeMax {
 
     /// What to set as the adapter's base URL.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// The only token it accepts.

@@ -29,7 +29,7 @@
 
 mod answer;
 mod gate;
-mod listen;
+pub(crate) mod listen;
 mod request;
 mod serve;
 mod stats;

@@ -513,6 +513,51 @@ async fn a_token_the_platform_does_not_know_is_told_with_what_to_do_and_the_rest
 }
 
 #[tokio::test]
+async fn a_root_certificate_of_the_operators_is_trusted_and_without_it_its_name_is_told() {
+    let (max, certificate) = FakeMax::start_tls().await.unwrap();
+    let provider = MockProvider::start().await.unwrap();
+    let setup = || {
+        ServerSetup::new(BINARY)
+            .provider(&provider)
+            .env("MAX_BOT_TOKEN", max.token())
+            .env("OPENCLAW__MESSENGER__MAX__BASE_URL", max.base_url())
+    };
+    let server = setup().start().await.unwrap();
+    let told = async {
+        while !server.log().contains("its certificate") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, told).await.expect("it is told");
+    assert!(
+        server.log().contains("messenger.max.rootCertificate"),
+        "{}",
+        server.log()
+    );
+    assert_eq!(max.call_count("GET /me"), 0, "nothing is said to a stranger");
+    drop(server);
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("root.pem");
+    std::fs::write(&file, certificate).unwrap();
+    let server = setup()
+        .env(
+            "OPENCLAW__MESSENGER__MAX__ROOT_CERTIFICATE",
+            file.display().to_string(),
+        )
+        .start()
+        .await
+        .unwrap();
+    let world = World {
+        max,
+        provider,
+        server,
+    };
+    world.writes(1, "hello");
+    world.hears(1, "echo: hello").await;
+}
+
+#[tokio::test]
 async fn subscriptions_that_would_keep_polls_empty_are_ended() {
     let before = |max: &FakeMax| {
         max.subscribe("https://somewhere.example/a", None);

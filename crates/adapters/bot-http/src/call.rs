@@ -55,6 +55,17 @@ fn why_no_connection(error: &reqwest::Error) -> &'static str {
     }
     let mut source = error.source();
     while let Some(cause) = source {
+        // The failures of resolver and TLS have no kinds that can be seen from here.
+        let text = cause.to_string();
+        if text.starts_with("dns error") {
+            return "its name cannot be resolved";
+        }
+        if text.contains("UnknownIssuer") {
+            return "its certificate is signed by nobody this machine trusts";
+        }
+        if text.contains("peer certificate") {
+            return "its certificate is not accepted";
+        }
         if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
             match cause.kind() {
                 ErrorKind::ConnectionRefused => return "the connection is refused",
@@ -67,10 +78,6 @@ fn why_no_connection(error: &reqwest::Error) -> &'static str {
                 }
                 _ => {}
             }
-        }
-        // The resolver's failure has no kind of its own.
-        if cause.to_string().starts_with("dns error") {
-            return "its name cannot be resolved";
         }
         source = cause.source();
     }

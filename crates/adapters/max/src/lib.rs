@@ -12,8 +12,8 @@
 //! assert_eq!(config.base_url, "https://platform-api2.max.ru");
 //! assert!(!format!("{config:?}").contains("a-token"), "the token does not print");
 //!
-//! let shown = render("**Hello**, `world`", 4_000);
-//! assert_eq!(shown.text, "**Hello**, `world`");
+//! let shown = render("# Hello\n\n* `world`", 4_000);
+//! assert_eq!(shown.text, "**Hello**\n\n• `world`");
 //! assert!(shown.is_markdown);
 //! ```
 //!

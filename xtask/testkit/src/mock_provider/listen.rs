@@ -58,7 +58,7 @@ async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sha
 }
 
 /// TLS for 127.0.0.1 with a certificate nobody has vouched for, and that certificate as PEM.
-pub(super) fn self_signed() -> Result<(TlsAcceptor, String)> {
+pub(crate) fn self_signed() -> Result<(TlsAcceptor, String)> {
     let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).context("no certificate")?;
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
