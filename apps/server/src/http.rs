@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 mod body;
 mod health;
+pub(crate) mod hosts;
 mod invalid;
 pub(crate) mod native;
 mod openai;
@@ -62,6 +63,8 @@ pub(crate) struct App {
     /// The language of people of whom nobody knows what they read.
     pub(crate) language: Language,
     pub(crate) limits: HttpLimits,
+    /// By which names it may be called.
+    pub(crate) hosts: hosts::Hosts,
     pub(crate) started: openclaw_core::Monotonic,
     /// Set when the server stops: it is alive and no longer ready.
     pub(crate) draining: AtomicBool,
@@ -258,10 +261,16 @@ impl Service<http::Request<Incoming>> for Edge {
     }
 }
 
-/// Observes what comes through the router.
+/// Observes what comes through the router, and refuses what calls the server by a name that is not its own.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-    observed(&app, route, request, |request| next.run(request)).await
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = route_label(matched.map(MatchedPath::as_str));
+    let refusal = matched.and_then(|path| hosts::refusal(&app, path.as_str(), request.headers()));
+    let answer = async |request| match refusal {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    observed(&app, route, request, answer).await
 }
 
 /// Gives a request its correlation id, has it answered and counts it.

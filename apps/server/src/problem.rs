@@ -40,6 +40,7 @@ pub(crate) const MEANINGS: &[Meaning] = &[
     row("FORBIDDEN", S::FORBIDDEN, "forbidden", "This is not allowed"),
     row("NOT_FOUND", S::NOT_FOUND, "not_found", "There is no such thing"),
     row("METHOD_NOT_ALLOWED", S::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take this method"),
+    row("MISDIRECTED_REQUEST", S::MISDIRECTED_REQUEST, "misdirected_request", "This server is not called by that name"),
     row("STALE_WRITE", S::PRECONDITION_FAILED, "stale_write", "It has changed since you read it"),
     row("TOO_LARGE", S::PAYLOAD_TOO_LARGE, "too_large", "The request is too large"),
     row("UNSUPPORTED_MEDIA_TYPE", S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON"),

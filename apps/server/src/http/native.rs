@@ -11,7 +11,7 @@ pub(super) mod input;
 mod turn_ids;
 mod visitor;
 
-pub(crate) use caller::is_local;
+pub(crate) use caller::{authority, is_local};
 pub(crate) use turn_ids::TurnIds;
 pub(crate) use visitor::Visitors;
 
@@ -103,7 +103,7 @@ impl Native {
             api_limit,
             new_chats: RateLimiter::new(per_address, MAX_ADDRESSES, Arc::clone(clock)),
             trusted_proxies,
-            public_host: public_url.and_then(caller::authority),
+            public_host: public_url.and_then(authority),
             closing: CancellationToken::new(),
         }
     }

@@ -17,6 +17,7 @@ const RUSSIAN: &[(&str, &str)] = &[
     ("FORBIDDEN", "Это не разрешено"),
     ("NOT_FOUND", "Такого здесь нет"),
     ("METHOD_NOT_ALLOWED", "Этот путь не принимает такой метод"),
+    ("MISDIRECTED_REQUEST", "Этот сервер так не называется"),
     ("STALE_WRITE", "Это изменилось с тех пор, как вы его прочли"),
     ("TOO_LARGE", "Запрос слишком велик"),
     ("UNSUPPORTED_MEDIA_TYPE", "Тело запроса должно быть в JSON"),
