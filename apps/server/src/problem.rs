@@ -61,7 +61,7 @@ pub(crate) const MEANINGS: &[Meaning] = &[
     row("SESSION_QUEUE_FULL", S::CONFLICT, "conversation_busy", "The conversation is busy"),
     row("INVALID_STATE_TRANSITION", S::CONFLICT, "conflict", "Its state does not allow this"),
     row("RATE_LIMIT", S::TOO_MANY_REQUESTS, "rate_limit_exceeded", "Too many requests"),
-    row("TOKEN_BUDGET_EXCEEDED", S::TOO_MANY_REQUESTS, "insufficient_quota", "The daily token budget is used up"),
+    row("TOKEN_BUDGET_EXCEEDED", S::TOO_MANY_REQUESTS, "insufficient_quota", "The daily token budget has not enough left"),
     row("TOKEN_BUDGET_TOO_SMALL", S::TOO_MANY_REQUESTS, "insufficient_quota", "The request needs more than the whole daily token budget"),
     row("BACKPRESSURE", S::SERVICE_UNAVAILABLE, "overloaded", "The server is at capacity"),
     row("QUEUE_FULL", S::SERVICE_UNAVAILABLE, "overloaded", "The server is at capacity"),
