@@ -80,6 +80,29 @@ pub(crate) fn with_flags(said: &str, typed: &[OsString]) -> String {
     format!("{before}{NEXT}openclaw {command}{flags}{words}")
 }
 
+/// The whole command that was typed, with another value for one flag.
+pub(crate) fn with_value(flag: &str, value: &str) -> String {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    typed_with(&typed, flag, value)
+}
+
+fn typed_with(typed: &[OsString], flag: &str, value: &str) -> String {
+    let mut command = "openclaw".to_owned();
+    let mut words = typed.iter().skip(1).map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        let is_joined = word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('='));
+        if word == flag || is_joined {
+            if !is_joined {
+                words.next();
+            }
+            command.push_str(&format!(" {flag} {}", quoted(value)));
+        } else {
+            command.push_str(&format!(" {}", quoted(&word)));
+        }
+    }
+    command
+}
+
 /// The value that was typed for a flag, behind it or in the same word.
 fn value(typed: &[OsString], flag: &str) -> Option<String> {
     let mut words = typed
@@ -101,6 +124,20 @@ fn value(typed: &[OsString], flag: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_typed_again_whole_with_another_value() {
+        for (typed, again) in [
+            ("openclaw status --url h:1", "openclaw status --url http://h:1"),
+            (
+                "/bin/openclaw keys list --url=h:1 --json",
+                "openclaw keys list --url http://h:1 --json",
+            ),
+        ] {
+            let typed: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
+            assert_eq!(typed_with(&typed, "--url", "http://h:1"), again);
+        }
+    }
 
     #[test]
     fn the_next_command_is_about_the_same_server_and_the_same_configuration() {

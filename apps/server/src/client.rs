@@ -3,6 +3,7 @@
 //! The server is found through `server.addr` in the data directory. A secret of the data directory goes to this machine
 //! only: an address elsewhere gets what the environment holds for it.
 
+use crate::again;
 use crate::cli::ServerArgs;
 use crate::data_dir::{self, ADMIN_TOKEN_FILE, API_KEY_FILE};
 use crate::failure::Failure;
@@ -134,7 +135,9 @@ impl Server {
             let url = url.trim_end_matches('/').to_owned();
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 let what = texts.not_an_address(&url);
-                return Err(Failure::failed(what, format!("--url http://{url}")).into());
+                return Err(
+                    Failure::failed(what, again::with_value("--url", &format!("http://{url}"))).into(),
+                );
             }
             return Ok(Self {
                 url,

@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 mod body;
 mod health;
+pub(crate) mod hosts;
 mod invalid;
 pub(crate) mod native;
 mod openai;
@@ -62,6 +63,8 @@ pub(crate) struct App {
     /// The language of people of whom nobody knows what they read.
     pub(crate) language: Language,
     pub(crate) limits: HttpLimits,
+    /// By which names it may be called.
+    pub(crate) hosts: hosts::Hosts,
     pub(crate) started: openclaw_core::Monotonic,
     /// Set when the server stops: it is alive and no longer ready.
     pub(crate) draining: AtomicBool,
@@ -258,10 +261,16 @@ impl Service<http::Request<Incoming>> for Edge {
     }
 }
 
-/// Observes what comes through the router.
+/// Observes what comes through the router, and refuses what calls the server by a name that is not its own.
 async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-    observed(&app, route, request, |request| next.run(request)).await
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = route_label(matched.map(MatchedPath::as_str));
+    let refusal = matched.and_then(|path| hosts::refusal(&app, path.as_str(), request.headers()));
+    let answer = async |request| match refusal {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    observed(&app, route, request, answer).await
 }
 
 /// Gives a request its correlation id, has it answered and counts it.
@@ -275,10 +284,11 @@ async fn observed<F: Future<Output = Response>>(
     let began = app.clock.monotonic();
     request.extensions_mut().insert(id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let reads = language(app, request.headers());
     let request = request.map(|body| body::in_time(body, &app.clock, app.limits.body_time));
     let mut response = answer(request).await;
     if is_unread_path(&response) {
-        response = not_found(method, uri, Some(Extension(id))).await;
+        response = no_such_path(&method, &uri, Some(Extension(id)), reads);
     }
     problem::name(&mut response, id);
     let status = status_label(response.status());
@@ -317,13 +327,39 @@ fn route_label(path: Option<&str>) -> &'static str {
     }
 }
 
-async fn not_found(method: Method, uri: Uri, id: Option<Extension<CorrelationId>>) -> Response {
-    let detail = format!("there is no {} {}", method, shown_path(&uri));
-    refuse(&uri, id, "NOT_FOUND", detail)
+type Id = Option<Extension<CorrelationId>>;
+
+async fn not_found(
+    State(app): State<Arc<App>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    id: Id,
+) -> Response {
+    no_such_path(&method, &uri, id, language(&app, &headers))
 }
 
-async fn not_allowed(method: Method, uri: Uri, id: Option<Extension<CorrelationId>>) -> Response {
-    let detail = format!("{} does not take {}", shown_path(&uri), method);
+fn no_such_path(method: &Method, uri: &Uri, id: Id, language: Language) -> Response {
+    let path = shown_path(uri);
+    let detail = match language {
+        Language::En => format!("there is no {method} {path}"),
+        Language::Ru => format!("здесь нет {method} {path}"),
+    };
+    refuse(uri, id, "NOT_FOUND", detail)
+}
+
+async fn not_allowed(
+    State(app): State<Arc<App>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    id: Id,
+) -> Response {
+    let path = shown_path(&uri);
+    let detail = match language(&app, &headers) {
+        Language::En => format!("{path} does not take {method}"),
+        Language::Ru => format!("{path} не принимает {method}"),
+    };
     refuse(&uri, id, "METHOD_NOT_ALLOWED", detail)
 }
 
@@ -336,7 +372,7 @@ fn shown_path(uri: &Uri) -> String {
         .collect()
 }
 
-fn refuse(uri: &Uri, id: Option<Extension<CorrelationId>>, code: &'static str, detail: String) -> Response {
+fn refuse(uri: &Uri, id: Id, code: &'static str, detail: String) -> Response {
     if uri.path().starts_with("/v1/") || uri.path() == "/v1" {
         return ApiError::new(code, detail).into_response();
     }
@@ -363,10 +399,17 @@ pub(crate) fn language(app: &App, headers: &HeaderMap) -> Language {
 
 /// The language a caller says it reads, if it is one of ours.
 pub(crate) fn own_language(headers: &HeaderMap) -> Option<Language> {
-    headers
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(Language::from_accept_language)
+    let mut lines = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+    let mut lines = lines.by_ref().filter_map(|value| value.to_str().ok());
+    let first = lines.next()?;
+    match lines.next() {
+        None => Language::from_accept_language(first),
+        // A list in several lines is one list.
+        Some(second) => {
+            let all: Vec<&str> = [first, second].into_iter().chain(lines).collect();
+            Language::from_accept_language(&all.join(","))
+        }
+    }
 }
 
 /// The credential of a request: `Authorization: Bearer …`, else `X-API-Key`.

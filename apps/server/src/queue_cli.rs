@@ -225,8 +225,8 @@ mod tests {
         });
         let shown = screen(&queue, Texts::default());
         for words in [
-            "3 wait, the oldest for 61.0 s · in the inbox 2 · in the pool 1 / 32 · PAUSED",
-            "turn_1  low       free  61.0 s  inbox     its conversation  telegram:1:1  0199",
+            "3 wait, the oldest for 00:01:01 · in the inbox 2 · in the pool 1 / 32 · PAUSED",
+            "turn_1  low       free  00:01:01  inbox     its conversation  telegram:1:1  0199",
             "and 2 more",
         ] {
             assert!(shown.contains(words), "{words} in\n{shown}");

@@ -29,10 +29,7 @@ fn screen(status: &Value, texts: Texts) -> String {
         (Value::Bool(true), _) => texts.status_ready(),
         _ => texts.status_not_ready(&list(&status["notReady"]).join("; ")),
     };
-    let up = span(
-        Duration::from_millis(status["uptimeMs"].as_u64().unwrap_or(0)),
-        texts,
-    );
+    let up = texts.span(Duration::from_millis(status["uptimeMs"].as_u64().unwrap_or(0)));
     out.push_str(&texts.status_top(&text(&status["version"]), &up, &text(&status["storage"]), &ready));
     let names: [String; 8] = head(&texts.status_names());
     let values = [
@@ -305,17 +302,6 @@ fn whole(millis: f64) -> u64 {
     millis.round() as u64
 }
 
-/// `6 d 02:14`, `02:14:09` below a day.
-fn span(time: Duration, texts: Texts) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    if days > 0 {
-        texts.status_days(days, hours, minutes)
-    } else {
-        format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -457,13 +443,10 @@ mod tests {
     #[test]
     fn times_are_written_as_people_read_them() {
         assert_eq!(
-            span(
-                Duration::from_secs(6 * 86_400 + 2 * 3_600 + 14 * 60),
-                Texts::default()
-            ),
+            Texts::default().span(Duration::from_secs(6 * 86_400 + 2 * 3_600 + 14 * 60)),
             "6 d 02:14"
         );
-        assert_eq!(span(Duration::from_secs(3_661), Texts::default()), "01:01:01");
+        assert_eq!(Texts::default().span(Duration::from_secs(3_661)), "01:01:01");
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::serve::InvalidConfig;
 use crate::words::why_no_file;
 use openclaw_core::Language;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use foreign::in_russian;
 pub(crate) use said::Said;
@@ -142,10 +143,23 @@ impl Texts {
         }
     }
 
-    /// Milliseconds as people read them.
+    /// `6 d 02:14`, `02:14:09` below a day.
+    pub(crate) fn span(self, time: Duration) -> String {
+        let seconds = time.as_secs();
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+        if days > 0 {
+            self.status_days(days, hours, minutes)
+        } else {
+            format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
+        }
+    }
+
+    /// Milliseconds as people read them: `250 ms`, `2.5 s`, and a minute or more as a span.
     pub(crate) fn time(self, millis: u64) -> String {
         if millis < 1_000 {
             self.milliseconds(millis)
+        } else if millis >= 60_000 {
+            self.span(Duration::from_millis(millis))
         } else {
             let seconds = millis as f64 / 1_000.0;
             match self.language {
@@ -323,8 +337,8 @@ mod tests {
             [0, 999, 1_000, 1_204_000].map(grouped),
             ["0", "999", "1 000", "1 204 000"]
         );
-        let times = |language| [999, 4_123].map(|millis| Texts::new(language).time(millis));
-        assert_eq!(times(Language::En), ["999 ms", "4.1 s"]);
-        assert_eq!(times(Language::Ru), ["999 мс", "4.1 с"]);
+        let times = |language| [999, 4_123, 2_345_400].map(|millis| Texts::new(language).time(millis));
+        assert_eq!(times(Language::En), ["999 ms", "4.1 s", "00:39:05"]);
+        assert_eq!(times(Language::Ru), ["999 мс", "4.1 с", "00:39:05"]);
     }
 }

@@ -20,6 +20,7 @@ use crate::config::sections::{
     StreamMode, StreamOverrides, StreamingSection,
 };
 use crate::http::admin::status::Facts;
+use crate::http::hosts::Hosts;
 use crate::http::native::{Native, TurnIds, Visitors};
 use crate::http::{App, HttpLimits, PoolBounds};
 use crate::intake::Trouble;
@@ -246,6 +247,7 @@ pub(crate) async fn build(
         clock,
         language: loaded.language,
         limits: HttpLimits::of(&sections.server),
+        hosts: Hosts::of(&sections.server),
         draining: AtomicBool::new(false),
         pool: PoolBounds {
             min_workers: concurrency.min_workers,

@@ -1,6 +1,7 @@
 //! The languages people are answered in.
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// A language the platform speaks to people. Code, logs, events and API are English.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,11 +30,40 @@ impl Language {
         }
     }
 
-    /// The best language of an `Accept-Language` header; weights are taken in the order they are written.
+    /// The language an `Accept-Language` header gives the most weight, the first of two that have the same (RFC 9110,
+    /// 12.5.4). A weight of 0 refuses a language, and `*` speaks for those that are not named. `None` when the header
+    /// prefers neither. What cannot be read in it counts as not written.
     pub fn from_accept_language(header: &str) -> Option<Self> {
-        header
-            .split(',')
-            .find_map(|part| Self::from_tag(part.split(';').next().unwrap_or_default().trim()))
+        // For each language its weight in thousandths and its place; and that of `*`.
+        let mut named = [None::<(u16, usize)>; Self::ALL.len()];
+        let mut others = None;
+        for (place, range) in header.split(',').enumerate() {
+            let mut parts = range.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default();
+            let Some(weight) = parts.find_map(weight).unwrap_or(Some(1_000)) else {
+                continue;
+            };
+            if tag == "*" {
+                others = Some(weight);
+            } else if let Some(language) = Self::from_tag(tag) {
+                let best = &mut named[language as usize];
+                if best.is_none_or(|(known, _)| weight > known) {
+                    *best = Some((weight, place));
+                }
+            }
+        }
+        // A language of which nothing is said is worse than one that is wanted, and better than one that is refused.
+        let rank = |language: Self| match (named[language as usize], others) {
+            (Some((0, _)), _) | (None, Some(0)) => (-1, 0),
+            (Some((weight, place)), _) => (i32::from(weight), -i64::try_from(place).unwrap_or(i64::MAX)),
+            (None, Some(weight)) => (i32::from(weight), i64::MIN),
+            (None, None) => (0, 0),
+        };
+        match rank(Self::En).cmp(&rank(Self::Ru)) {
+            Ordering::Greater => Some(Self::En),
+            Ordering::Less => Some(Self::Ru),
+            Ordering::Equal => None,
+        }
     }
 
     /// Guesses from the text itself: Russian when most of its letters are Cyrillic.
@@ -76,6 +106,29 @@ impl Language {
     }
 }
 
+/// The weight in a parameter `q=0.8`, in thousandths: `None` of another parameter, `Some(None)` of one that cannot be read.
+fn weight(parameter: &str) -> Option<Option<u16>> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let value = value.trim();
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let whole: u16 = match whole {
+        "0" => 0,
+        "1" => 1_000,
+        _ => return Some(None),
+    };
+    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Some(None);
+    }
+    let thousandths = [100, 10, 1].into_iter().zip(fraction.bytes());
+    let fraction: u16 = thousandths
+        .map(|(part, digit)| part * u16::from(digit - b'0'))
+        .sum();
+    Some(Some((whole + fraction).min(1_000)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,10 +138,37 @@ mod tests {
         assert_eq!(Language::from_tag("ru-RU"), Some(Language::Ru));
         assert_eq!(Language::from_tag("EN_us"), Some(Language::En));
         assert_eq!(Language::from_tag("de"), None);
-        assert_eq!(
-            Language::from_accept_language("de, ru;q=0.8, en;q=0.5"),
-            Some(Language::Ru)
-        );
+    }
+
+    #[test]
+    fn the_language_with_the_most_weight_is_chosen() {
+        let (en, ru) = (Some(Language::En), Some(Language::Ru));
+        for (header, expected) in [
+            ("de, ru;q=0.8, en;q=0.5", ru),
+            ("en;q=0.1, ru", ru),
+            ("en;q=0.1,ru;q=0.9", ru),
+            ("en;q=0.91,ru;q=0.9", en),
+            ("en-GB, en;q=0.5, ru;q=0.9", en),
+            ("ru, en", ru),
+            ("en;q=0.5, ru;q=0.5", en),
+            ("en ; Q = 0.1 , ru ; q=0.2", ru),
+            ("ru;q=0, en", en),
+            ("ru;q=0", en),
+            ("ru;q=0.000, de", en),
+            ("ru;q=0, en;q=0", None),
+            ("de", None),
+            ("", None),
+            ("*", None),
+            ("*;q=0", None),
+            ("*, ru;q=0.5", en),
+            ("en, *;q=0.5", en),
+            ("ru, *;q=0", ru),
+            ("en;q=junk, ru;q=0.1", ru),
+            ("en;q=2, ru;q=0.1", ru),
+            ("en;q=0.5;x=1, ru;x=1;q=0.6", ru),
+        ] {
+            assert_eq!(Language::from_accept_language(header), expected, "{header}");
+        }
     }
 
     #[test]

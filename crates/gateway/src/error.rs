@@ -136,6 +136,9 @@ impl CodedError for Refusal {
             Self::Budget { error, .. } if error.never_fits() => {
                 Cow::Owned(words::budget_too_small(language, error.limit, error.least))
             }
+            Self::Budget { error, now } if error.left() > 0 => {
+                Cow::Owned(words::budget_short(language, error, *now))
+            }
             Self::Budget { error, now } => {
                 Cow::Owned(words::budget_spent(language, error.limit, error.resets_at, *now))
             }

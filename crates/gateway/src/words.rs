@@ -1,5 +1,6 @@
 //! What people are told by the gateway itself, in Russian and English. Never shows internals.
 
+use openclaw_ai_fabric::TokenBudgetExceededError;
 use openclaw_core::{Language, Timestamp};
 use std::time::Duration;
 
@@ -253,6 +254,22 @@ pub(crate) fn budget_spent(language: Language, limit: u64, resets_at: Timestamp,
     }
 }
 
+/// Tokens are left, and fewer than the message needs.
+pub(crate) fn budget_short(language: Language, error: &TokenBudgetExceededError, now: Timestamp) -> String {
+    let word = tokens(language, error.limit);
+    let is_left = language.counted(error.left(), ["is", "are"], [""; 3]);
+    let [limit, left, needed] = [error.limit, error.left(), error.least].map(grouped);
+    let resets = resets(language, error.resets_at, now);
+    match language {
+        Language::En => format!(
+            "Of your daily limit of {limit} {word}, {left} {is_left} left, and this message needs at least {needed}. {resets}"
+        ),
+        Language::Ru => format!(
+            "Из вашего дневного лимита в {limit} {word} осталось {left}, а этому сообщению нужно не меньше {needed}. {resets}"
+        ),
+    }
+}
+
 /// The whole token budget is less than the message needs, so that waiting does not help.
 pub(crate) fn budget_too_small(language: Language, limit: u64, needed: u64) -> String {
     let word = tokens(language, limit);
@@ -315,6 +332,25 @@ mod tests {
             usage(Language::En, 1, None, None, None, now),
             "Used 1 token; there is no limit."
         );
+        let short = |language, left: u64| {
+            let error = TokenBudgetExceededError {
+                limit: 10_000,
+                used: 10_000 - left,
+                requested: 2_000,
+                least: 1_300,
+                resets_at: now,
+            };
+            budget_short(language, &error, now)
+        };
+        assert!(
+            short(Language::En, 1).starts_with(
+                "Of your daily limit of 10\u{202f}000 tokens, 1 is left, and this message needs at least 1\u{202f}300. It"
+            )
+        );
+        assert!(short(Language::En, 1_200).contains(" 1\u{202f}200 are left, "));
+        assert!(short(Language::Ru, 100).starts_with(
+            "Из вашего дневного лимита в 10\u{202f}000 токенов осталось 100, а этому сообщению нужно не меньше 1\u{202f}300. "
+        ));
         let spent = |language, limit| budget_spent(language, limit, now, now);
         assert!(spent(Language::En, 1).starts_with("Your daily limit of 1 token is used up. "));
         assert!(spent(Language::Ru, 21).starts_with("Ваш дневной лимит в 21 токен исчерпан. "));

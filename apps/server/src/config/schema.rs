@@ -121,6 +121,7 @@ pub(crate) const FIELDS: &[Field] = &[
 
     field("server.listen", Socket, Value("\"127.0.0.1:3000\""), Restart, ["Address and port to listen on; PORT replaces the port. Anything but loopback needs an admin token and an API key of yours.", "Адрес и порт; порт заменяет PORT. Для всего, кроме loopback, нужны ваши токен администратора и ключ API."]),
     field("server.publicUrl", Url, Value("\"\""), Reconnect, ["The https address people and platforms reach the server by; set, webhooks are registered; empty, Telegram and MAX are polled.", "Адрес https, по которому сервер видят люди и платформы; если задан, регистрируются вебхуки, если нет — Telegram и MAX опрашиваются."]),
+    field("server.allowedHosts", Texts, Value("[]"), Restart, ["Names in Host that the server may be called by, beside those of its machine and of server.publicUrl; on another address than loopback an empty list allows all.", "Имена в Host, по которым можно обращаться к серверу, кроме имён его машины и server.publicUrl; если адрес не loopback, пустой список разрешает любые."]),
     field("server.trustedProxies", Addresses, Value("[]"), Restart, ["Proxies whose X-Forwarded-For is believed.", "Прокси, чьему X-Forwarded-For верят."]),
     field("server.bodyLimit", Size, Value("\"1MiB\""), Restart, ["The longest request body.", "Самое длинное тело запроса."]),
     field("server.headerTimeoutMs", MS, Value("10_000"), Restart, ["How long a request's head may take to arrive.", "Сколько может приходить заголовок запроса."]),

@@ -56,6 +56,8 @@ pub(crate) struct ServerSection {
     /// The address people and platforms reach it by; none: long polling.
     #[serde(deserialize_with = "none_when_empty", default)]
     pub(crate) public_url: Option<String>,
+    /// Names the server may be called by, beside those of its machine and of `publicUrl`.
+    pub(crate) allowed_hosts: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed and whose connections are not counted per address.
     pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
     /// The longest request body.

@@ -23,7 +23,7 @@ pub(crate) async fn metrics(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
 ) -> Response {
-    if !is_local(peer.as_ref().map(|peer| &peer.0), &headers) && !is_admin(&app, &headers) {
+    if !is_local(&app, peer.as_ref().map(|peer| &peer.0), &headers) && !is_admin(&app, &headers) {
         return Problem::new("UNAUTHORIZED", "metrics need the admin token").into_response();
     }
     let mut out = Exposition::default();

@@ -5,13 +5,14 @@
 //! and one that never was give the same 404, because the owner is part of what is looked up.
 
 mod caller;
+mod cursor;
 mod events;
 mod export;
 pub(super) mod input;
 mod turn_ids;
 mod visitor;
 
-pub(crate) use caller::is_local;
+pub(crate) use caller::{authority, is_local};
 pub(crate) use turn_ids::TurnIds;
 pub(crate) use visitor::Visitors;
 
@@ -25,10 +26,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use caller::{Caller, Purpose};
+use cursor::Cursors;
 use openclaw_core::{ChatId, Clock, CodedError, CorrelationId, Language, Role, TenantId};
 use openclaw_gateway::{ChatError, ChatSnapshot, Chats, Draft, MAX_REACH, Refusal, SaidMessage};
 use openclaw_messenger::{RateLimit, RateLimiter};
-use openclaw_session::TenantKey;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(crate) struct Native {
     pub(crate) chats: Chats,
     /// What turns are called to the outside.
     pub(crate) turn_ids: TurnIds,
+    /// Where pages of chats begin, to the outside.
+    cursors: Cursors,
     /// `None` when the chat page is switched off: then only keys are let in.
     pub(crate) visitors: Option<Visitors>,
     /// Requests of visitors, and of keys of the web platform: `messenger.rateLimits.web`.
@@ -96,6 +99,7 @@ impl Native {
         );
         Self {
             chats,
+            cursors: Cursors::beside(&turn_ids),
             turn_ids,
             visitors,
             web: RateLimiter::new(web_limit, MAX_VISITORS, Arc::clone(clock)),
@@ -103,7 +107,7 @@ impl Native {
             api_limit,
             new_chats: RateLimiter::new(per_address, MAX_ADDRESSES, Arc::clone(clock)),
             trusted_proxies,
-            public_host: public_url.and_then(caller::authority),
+            public_host: public_url.and_then(authority),
             closing: CancellationToken::new(),
         }
     }
@@ -143,13 +147,16 @@ pub(crate) async fn list(State(app): State<Arc<App>>, request: Request) -> Respo
     serve(app, request, Purpose::Read, async |call| {
         let query = input::Query::parse(&call.parts.uri);
         let limit = query.limit(50, 100, call.language)?;
-        let after = query.number("after", call.language)?.map(TenantKey);
         let Call {
             app,
             caller,
             language,
             ..
         } = call;
+        let cursors = &app.native.cursors;
+        let after = query.page("after", language, |cursor| {
+            cursors.after(caller.platform, &caller.user, cursor)
+        })?;
         let (chats, next) = app
             .native
             .chats
@@ -166,7 +173,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, request: Request) -> Respo
                 })
             })
             .collect();
-        let next = next.map(|key| key.0.to_string());
+        let next = next.map(|last| cursors.public(caller.platform, &caller.user, last));
         Ok(Json(json!({ "chats": chats, "next": next })).into_response())
     })
     .await
@@ -238,7 +245,10 @@ pub(crate) async fn messages(State(app): State<Arc<App>>, path: ChatPath, reques
         let tenant = call.chat(path)?;
         let query = input::Query::parse(&call.parts.uri);
         let limit = query.limit(50, 200, call.language)?;
-        let before = query.number("before", call.language)?;
+        let before = query.page("before", call.language, |number| {
+            // Messages are counted from 1.
+            number.parse().ok().filter(|number: &i64| *number > 0)
+        })?;
         let Call {
             app,
             caller,

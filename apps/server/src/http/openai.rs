@@ -26,6 +26,8 @@ pub(super) const DEFAULT_CHAT: &str = "default";
 /// How often a silent stream shows that it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// What `/v1` calls a model that is not there.
+/// When a model was made, which no provider tells; the field has to be there, and means nothing.
+const CREATED: i64 = 0;
 const MODEL_NOT_FOUND: &str = "model_not_found";
 /// So many models are named to whom asked for one that is not there, and so much of what was asked for.
 const SHOWN_MODELS: usize = 20;
@@ -348,7 +350,6 @@ impl Streaming {
 }
 
 fn cards(app: &App, key: &ApiKeyRecord) -> Vec<ModelCard> {
-    let created = app.clock.now().as_secs();
     let filter = ModelFilter {
         tier: Some(key.tier),
         ..ModelFilter::default()
@@ -359,13 +360,13 @@ fn cards(app: &App, key: &ApiKeyRecord) -> Vec<ModelCard> {
         .into_iter()
         .map(|found| ModelCard {
             id: found.model.id.to_string(),
-            created,
+            created: CREATED,
             owned_by: found.provider.id.to_string(),
         })
         .collect();
     cards.push(ModelCard {
         id: "auto".to_owned(),
-        created,
+        created: CREATED,
         owned_by: "openclaw".to_owned(),
     });
     cards

@@ -40,7 +40,7 @@ small { opacity: .75; }
 type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
 fn may_read(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<(), Problem> {
-    if is_local(peer.as_ref().map(|peer| &peer.0), headers) || is_admin(app, headers) {
+    if is_local(app, peer.as_ref().map(|peer| &peer.0), headers) || is_admin(app, headers) {
         Ok(())
     } else {
         Err(Problem::new(

@@ -8,7 +8,7 @@
 //! forbids everything the page does not do: foreign hosts, inline script and style, frames, and strings that become
 //! markup.
 
-use super::App;
+use super::{App, language};
 use crate::problem::Problem;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -106,13 +106,13 @@ impl Asset {
 }
 
 /// `GET /` and `GET /chat`; not there where `messenger.web.enabled` is false.
-pub(crate) async fn page(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if !app.facts.web {
-        return Problem::new(
-            "NOT_FOUND",
-            "the chat page is turned off: messenger.web.enabled is false",
-        )
-        .into_response();
+        let detail = match language(&app, &headers) {
+            Language::En => "the chat page is turned off: messenger.web.enabled is false",
+            Language::Ru => "страница чата выключена: messenger.web.enabled = false",
+        };
+        return Problem::new("NOT_FOUND", detail).into_response();
     }
     let headers = [
         (
@@ -125,9 +125,17 @@ pub(crate) async fn page(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /assets/{name}`: only the names the page gives out exist.
-pub(crate) async fn asset(Path(name): Path<String>) -> Response {
+pub(crate) async fn asset(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     let Some(asset) = PAGE.asset(&name) else {
-        return Problem::new("NOT_FOUND", "there is no such asset").into_response();
+        let detail = match language(&app, &headers) {
+            Language::En => "there is no such asset",
+            Language::Ru => "такого файла у страницы нет",
+        };
+        return Problem::new("NOT_FOUND", detail).into_response();
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),

@@ -17,6 +17,7 @@ const RUSSIAN: &[(&str, &str)] = &[
     ("FORBIDDEN", "Это не разрешено"),
     ("NOT_FOUND", "Такого здесь нет"),
     ("METHOD_NOT_ALLOWED", "Этот путь не принимает такой метод"),
+    ("MISDIRECTED_REQUEST", "Этот сервер так не называется"),
     ("STALE_WRITE", "Это изменилось с тех пор, как вы его прочли"),
     ("TOO_LARGE", "Запрос слишком велик"),
     ("UNSUPPORTED_MEDIA_TYPE", "Тело запроса должно быть в JSON"),
@@ -39,7 +40,7 @@ const RUSSIAN: &[(&str, &str)] = &[
     ("SESSION_QUEUE_FULL", "Разговор занят"),
     ("INVALID_STATE_TRANSITION", "Состояние этого не позволяет"),
     ("RATE_LIMIT", "Слишком много запросов"),
-    ("TOKEN_BUDGET_EXCEEDED", "Дневной бюджет токенов исчерпан"),
+    ("TOKEN_BUDGET_EXCEEDED", "Дневного бюджета токенов не хватает"),
     (
         "TOKEN_BUDGET_TOO_SMALL",
         "Запросу нужно больше, чем весь дневной бюджет токенов",
@@ -78,7 +79,11 @@ pub(super) async fn page(
         .chain([&INTERNAL])
         .find(|meaning| slug(meaning.code) == name);
     let Some(meaning) = found else {
-        return Problem::new("NOT_FOUND", "no error has that name").into_response();
+        let detail = match language {
+            Language::En => "no error has that name",
+            Language::Ru => "ошибки с таким именем нет",
+        };
+        return Problem::new("NOT_FOUND", detail).into_response();
     };
     let mut response = rendered(meaning, language).into_response();
     let headers = response.headers_mut();

@@ -168,7 +168,7 @@ pub(crate) async fn health(
 
 /// Whether the caller is the operator: on this machine, or with the admin token.
 fn is_trusted(app: &App, peer: Option<&Extension<ConnectInfo<SocketAddr>>>, headers: &HeaderMap) -> bool {
-    is_local(peer.map(|peer| &peer.0), headers) || is_admin(app, headers)
+    is_local(app, peer.map(|peer| &peer.0), headers) || is_admin(app, headers)
 }
 
 /// Whether it is ready, and the lines that say so.

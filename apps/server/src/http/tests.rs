@@ -144,7 +144,7 @@ impl Server {
     /// What was counted of requests, without times.
     async fn counted(&self) -> Vec<String> {
         let request = format!(
-            "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {OPERATOR}\r\n\r\n"
+            "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {OPERATOR}\r\n\r\n"
         );
         let answer = self.answer(request.as_bytes()).await;
         let mut lines: Vec<String> = answer
@@ -256,7 +256,7 @@ fn request(line: &str, headers: &str, body: &str) -> String {
     let headers: String = headers.lines().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
     format!(
-        "{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
     )
 }
 
@@ -372,7 +372,7 @@ async fn what_is_asked_and_by_whom_is_answered_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_a_call_is_written_it_is_read_the_same() {
     let both = Both::start().await;
-    let head = format!("host: x\r\nconnection: close\r\n{}\r\n", bearer(OPERATOR));
+    let head = format!("host: localhost\r\nconnection: close\r\n{}\r\n", bearer(OPERATOR));
     let length = format!("content-length: {}\r\n", HELLO.len());
     let (one, two) = HELLO.split_at(20);
     let chunked = "transfer-encoding: chunked\r\n";
@@ -406,7 +406,7 @@ async fn however_a_call_is_written_it_is_read_the_same() {
         (
             "no host",
             "1.1",
-            format!("{}{length}", head.replace("host: x\r\n", "")),
+            format!("{}{length}", head.replace("host: localhost\r\n", "")),
             HELLO,
             200,
         ),
@@ -461,7 +461,7 @@ async fn a_keys_limit_and_a_server_that_has_stopped_refuse_the_same() {
 async fn a_body_that_does_not_come_ends_the_same() {
     let both = Both::start().await;
     let begun = format!(
-        "{POST} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{}\r\ncontent-length: 100\r\n\r\n{{",
+        "{POST} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{}\r\ncontent-length: 100\r\n\r\n{{",
         bearer(OPERATOR)
     );
     let mut answers = Vec::new();

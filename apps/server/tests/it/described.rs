@@ -20,6 +20,8 @@ const ELSEWHERE: &[(&str, &[u16])] = &[
     ("", &[408, 503]),
     // `who_asks_too_often_is_told_when_to_come_again`, `a_used_up_budget_says_until_when`.
     ("", &[429]),
+    // `a_server_on_loopback_is_not_called_by_the_names_of_others`.
+    ("", &[421]),
     // `what_a_provider_does_wrong_has_its_row_and_none_of_its_words`, `an_answer_that_takes_too_long_has_its_row`,
     // `a_worker_that_dies_is_an_error_of_ours_that_says_no_more_than_its_id`.
     ("POST /v1/chat/completions", &[500, 502, 504]),

@@ -9,6 +9,7 @@ mod events;
 mod limits;
 mod once;
 mod owners;
+mod rebinding;
 mod thousand;
 
 use crate::setup::LONG;

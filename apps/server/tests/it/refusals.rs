@@ -17,7 +17,8 @@ async fn a_spent_free_budget_is_refused_in_the_senders_language_with_the_time_it
     assert_eq!(world.say_in("ru", 1, "ещё").await, 200);
     let refused = |state: &openclaw_testkit::fake_telegram::State| {
         state.chat(1).texts().iter().any(|text| {
-            text.starts_with("Ваш дневной лимит в 10\u{202f}000 токенов исчерпан. Обновится через")
+            text.starts_with("Из вашего дневного лимита в 10\u{202f}000 токенов осталось 100, а этому сообщению нужно не меньше ")
+                && text.contains(". Обновится через ")
                 && text.contains("UTC")
         })
     };
@@ -56,15 +57,32 @@ async fn spent_tokens_are_remembered_over_a_restart() {
         .set_webhook(&world.server.url("/webhook/telegram"), Some(SECRET));
     assert_eq!(world.say(1, "more").await, 200);
     let refused = |state: &openclaw_testkit::fake_telegram::State| {
-        state
-            .chat(1)
-            .texts()
-            .iter()
-            .any(|text| text.starts_with("Your daily limit of 10\u{202f}000 tokens is used up."))
+        state.chat(1).texts().iter().any(|text| {
+            text.starts_with(
+                "Of your daily limit of 10\u{202f}000 tokens, 100 are left, and this message needs at least ",
+            )
+        })
     };
     if world.telegram.wait_for(refused, LONG).await.is_err() {
         panic!("{:?}\n{}", world.telegram.chat(1).texts(), world.server.log());
     }
+}
+
+#[tokio::test]
+async fn a_model_is_as_old_each_time_it_is_asked_for() {
+    let (_provider, _server, client) = api_world(|setup| setup).await;
+    let list = client.get("/v1/models").send().await.unwrap().json().unwrap();
+    for model in list["data"].as_array().unwrap() {
+        assert_eq!(model["created"], 0, "{model}");
+    }
+    let auto = client
+        .get("/v1/models/auto")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(auto["created"], 0, "{auto}");
 }
 
 #[tokio::test]

@@ -118,6 +118,11 @@ impl TokenBudgetExceededError {
     pub const fn never_fits(&self) -> bool {
         self.least > self.limit
     }
+
+    /// Tokens that are neither used nor reserved.
+    pub const fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
 }
 
 impl CodedError for TokenBudgetExceededError {
@@ -134,7 +139,7 @@ impl CodedError for TokenBudgetExceededError {
     }
 
     fn user_message(&self, language: Language) -> Cow<'static, str> {
-        let (at, limit, least) = (self.resets_at, self.limit, self.least);
+        let (at, limit, least, left) = (self.resets_at, self.limit, self.least, self.left());
         Cow::Owned(match language {
             Language::En if self.never_fits() => {
                 format!(
@@ -144,6 +149,12 @@ impl CodedError for TokenBudgetExceededError {
             Language::Ru if self.never_fits() => {
                 format!("Бюджет токенов ({limit}) слишком мал для этого сообщения: нужно не меньше {least}.")
             }
+            Language::En if left > 0 => format!(
+                "Your token budget has {left} left, and this message needs at least {least}. It resets at {at}."
+            ),
+            Language::Ru if left > 0 => format!(
+                "В бюджете токенов осталось {left}, а этому сообщению нужно не меньше {least}. Он обновится {at}."
+            ),
             Language::En => format!("Your token budget is used up. It resets at {at}."),
             Language::Ru => format!("Бюджет токенов исчерпан. Он обновится {at}."),
         })

@@ -180,7 +180,9 @@ async fn without_room_in_the_budget_no_model_is_asked() {
     until("it is refused", async || world.gateway.open_entries() == 0).await;
     let shown = world.messenger.texts("1");
     assert!(
-        shown[1].starts_with("Your daily limit of 10\u{202f}000 tokens is used up."),
+        shown[1].starts_with(
+            "Of your daily limit of 10\u{202f}000 tokens, 95 are left, and this message needs at least "
+        ),
         "{shown:?}"
     );
     assert_eq!(world.model.asked.lock().len(), 1);

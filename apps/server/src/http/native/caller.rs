@@ -120,7 +120,7 @@ fn is_own_page(headers: &HeaderMap, public_host: Option<&str>) -> bool {
 }
 
 /// Host and port of a URL or an origin, in lower case; `None` when it has none.
-pub(super) fn authority(url: &str) -> Option<String> {
+pub(crate) fn authority(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     (!authority.is_empty()).then(|| authority.to_ascii_lowercase())
@@ -219,10 +219,13 @@ fn client_address(parts: &Parts, trusted: &[IpAddr]) -> IpAddr {
     }
 }
 
-/// Whether the request was made on this machine, by nobody who stands for others.
-pub(crate) fn is_local(peer: Option<&ConnectInfo<SocketAddr>>, headers: &HeaderMap) -> bool {
+/// Whether the request was made on this machine, by nobody who stands for others and by no page that another site had
+/// point here.
+pub(crate) fn is_local(app: &App, peer: Option<&ConnectInfo<SocketAddr>>, headers: &HeaderMap) -> bool {
     let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
-    peer.is_some_and(|ConnectInfo(address)| address.ip().to_canonical().is_loopback()) && !forwarded
+    peer.is_some_and(|ConnectInfo(address)| address.ip().to_canonical().is_loopback())
+        && !forwarded
+        && app.hosts.admit(headers)
 }
 
 // === impl Caller ===

@@ -72,10 +72,15 @@ impl Query {
         })
     }
 
-    /// Where a page begins.
-    pub(super) fn number(&self, name: &str, language: Language) -> Result<Option<i64>, Problem> {
-        let number = |value: &str| {
-            value.parse().map_err(|_| {
+    /// Where a page begins, as `read` finds it in what an earlier page has given.
+    pub(super) fn page<T>(
+        &self,
+        name: &str,
+        language: Language,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let page = |value: &str| {
+            read(value).ok_or_else(|| {
                 let rule = Rule::new(
                     "must be taken from `next` of an earlier page",
                     "должно быть взято из `next` предыдущей страницы",
@@ -83,7 +88,7 @@ impl Query {
                 wrong_value(name, value, rule, language)
             })
         };
-        self.get(name).map(number).transpose()
+        self.get(name).map(page).transpose()
     }
 }
 

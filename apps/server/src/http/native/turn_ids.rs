@@ -28,6 +28,11 @@ impl TurnIds {
         Self { key }
     }
 
+    /// For what else of this server is named to the outside.
+    pub(super) fn key(&self) -> Secret {
+        self.key.clone()
+    }
+
     /// The public id of a turn.
     pub(super) fn public(&self, turn: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose().as_bytes())

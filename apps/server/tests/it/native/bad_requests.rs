@@ -44,6 +44,29 @@ async fn bad_requests_get_problems_that_name_the_fault() {
         405,
         "METHOD_NOT_ALLOWED",
     );
+    for (method, path, reads, detail) in [
+        ("GET", "/nothing", "en;q=0.1, ru", "здесь нет GET /nothing"),
+        ("GET", "/nothing", "ru;q=0, en", "there is no GET /nothing"),
+        ("POST", "/api/v1/usage", "ru", "/api/v1/usage не принимает POST"),
+        ("GET", "/problems/a%ffb", "ru", "здесь нет GET /problems/a%ffb"),
+        ("GET", "/problems/none", "ru", "ошибки с таким именем нет"),
+        ("GET", "/assets/none", "ru", "такого файла у страницы нет"),
+    ] {
+        let request = person.request(method, path).header("accept-language", reads);
+        let reply = request.send().await.unwrap().json().unwrap();
+        assert_eq!(reply["detail"], detail, "{path} for {reads}");
+    }
+    let places = [
+        ("/api/v1/chats".to_owned(), "after", &["-1", "1", "x"][..]),
+        (path.clone(), "before", &["-1", "0", "x"]),
+    ];
+    for (path, field, values) in places {
+        for value in values {
+            let reply = person.get(&format!("{path}?{field}={value}")).await;
+            assert_problem(&reply, 400, "VALIDATION");
+            assert_eq!(reply.json().unwrap()["errors"][0]["field"], field, "{value}");
+        }
+    }
     let russian = person
         .request("GET", "/api/v1/chats/none/messages")
         .header("accept-language", "ru");

@@ -260,7 +260,7 @@ async fn an_answer_has_one_opinion_which_can_be_changed_and_goes_with_its_chat()
 
 #[tokio::test]
 async fn chats_are_listed_page_by_page() {
-    let (_provider, _server, client) = api_world(|setup| setup).await;
+    let (_provider, server, client) = api_world(|setup| setup).await;
     let person = Person::with_key(&client);
     let mut opened = Vec::new();
     for _ in 0..5 {
@@ -286,6 +286,22 @@ async fn chats_are_listed_page_by_page() {
         }
     }
     assert_eq!(listed, opened);
+    // A place holds also when the chat it stands for is erased, is its owner's alone, and does not count.
+    let first = person.get("/api/v1/chats?limit=2").await.json().unwrap();
+    let next = first["next"].as_str().unwrap();
+    assert!(next.len() == 48 && next.parse::<i64>().is_err(), "{next}");
+    let erased = person.request("DELETE", &format!("/api/v1/chats/{}", opened[1]));
+    assert_eq!(erased.send().await.unwrap().status, 204);
+    let rest = format!("/api/v1/chats?after={next}");
+    let left = person.get(&rest).await.json().unwrap();
+    let left = left["chats"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|chat| &chat["chatId"]);
+    assert_eq!(left.collect::<Vec<_>>(), opened[2..].iter().collect::<Vec<_>>());
+    let (visitor, _) = Person::visitor(&server).await;
+    assert_problem(&visitor.get(&rest).await, 400, "VALIDATION");
 }
 
 #[tokio::test]
