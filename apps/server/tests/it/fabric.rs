@@ -83,8 +83,13 @@ async fn run(server: &ServerProcess, arguments: &[&str]) -> (i32, String) {
 
 /// Waits until the server's log holds these words.
 async fn logged(server: &ServerProcess, words: &str) {
+    logged_times(server, words, 1).await;
+}
+
+/// Waits until the server's log holds these words so many times.
+async fn logged_times(server: &ServerProcess, words: &str, times: usize) {
     let waiting = async {
-        while !server.log().contains(words) {
+        while server.log().matches(words).count() < times {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     };
