@@ -84,4 +84,4 @@ pub use ports::{
 pub use priority::Priority;
 pub use scheduler::{Dequeued, EntryId, PriorityScheduler, Queued, Rejected, Scheduled};
 pub use session_mutex::SessionMutex;
-pub use work::{Assignment, RunId, Submission, WorkContext};
+pub use work::{Assignment, RunId, Submission, WorkContext, give_way};

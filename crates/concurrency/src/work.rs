@@ -6,8 +6,10 @@ use crate::scheduler::EntryId;
 use crate::sync::between;
 use openclaw_core::{CorrelationId, Monotonic};
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Poll;
 use tokio::sync::Notify;
 
 /// A request on its way in.
@@ -78,6 +80,22 @@ pub(crate) enum Place {
 pub(crate) struct StandsAt {
     slot: AtomicU32,
     sequence: AtomicU64,
+}
+
+/// Lets the other tasks of this thread go first, those that were just woken among them: the task that awaits it wakes
+/// itself and goes to the end of its executor's queue, from where idle threads can take it. `yield_now` of tokio would put
+/// it aside until its thread has nothing else to do, in no queue: behind a task that blocks the thread nobody would find
+/// it. Ends at the next poll; dropping it changes nothing.
+pub async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 // === impl Submission ===

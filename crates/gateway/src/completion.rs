@@ -10,7 +10,7 @@ use futures::StreamExt;
 use openclaw_ai_fabric::{
     AnswerForm, ChatRequest, Reservation, RouteError, RoutedEvent, RoutedRequest, RoutedStream,
 };
-use openclaw_concurrency::{Ticket, WorkContext};
+use openclaw_concurrency::{Ticket, WorkContext, give_way};
 use openclaw_core::{
     AccessTier, ContentBlock, CorrelationId, Language, ModelEvent, ModelId, Role, TenantId, TokenUsage,
 };
@@ -211,20 +211,6 @@ impl Outgoing {
 #[derive(Clone, Debug)]
 pub(crate) struct CompletionRunner {
     services: Arc<Services>,
-}
-
-/// Lets the thread's other tasks go first, those that were just woken among them. `yield_now` of tokio would do it in no
-/// queue: behind a task that blocks its thread, no other thread would find this one.
-async fn give_way() {
-    let mut gave_way = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut gave_way, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 // === impl CompletionRunner ===

@@ -9,7 +9,7 @@ use crate::threads::{Crew, Home, Threads};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either, select};
 use openclaw_concurrency::{
-    Assignment, MemoryInUse, SpawnError, WorkContext, WorkerExit, WorkerHandle, WorkerLink,
+    Assignment, MemoryInUse, SpawnError, WorkContext, WorkerExit, WorkerHandle, WorkerLink, give_way,
 };
 use openclaw_core::Clock;
 use parking_lot::Mutex;
@@ -407,20 +407,6 @@ async fn next<L>(letters: &mut Letters<L>) -> Option<L> {
         give_way().await;
     }
     letter
-}
-
-/// Goes to the end of the thread's queue, from where other threads can take the task. `yield_now` of tokio puts it aside
-/// until its thread has nothing else to do: behind a handler that blocks, nobody would find it.
-async fn give_way() {
-    let mut gave_way = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut gave_way, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Drops what a panic carried. That is the handler's code again, and may panic in its turn.
